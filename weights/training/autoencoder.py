@@ -1,6 +1,5 @@
 """Stage 1 of the embedded base model: train its AutoencoderTiny within a time budget."""
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,10 +13,10 @@ from torch import Tensor, nn
 
 from . import checkpoint
 from .adversary import PatchJudge, balance, judge_loss
-from .autoencoder_eval import Sample, evaluate, load_samples, save_grid
+from .autoencoder_eval import Sample, evaluate, save_grid
 from .autoencoder_loss import LossWeights, equivariance, latent_spread, reconstruction_terms
 from .autoencoder_start import start_from_identity
-from .crops import CropSampler, load_images, to_tensor
+from .crops import CropSampler, to_tensor
 from .muon import Muon
 from .perceptual import feature_distance
 from .run_control import Periods, interruptible, log_line, summarise
@@ -262,34 +261,12 @@ def train(
     return found
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of tiles with an index")
-    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
-    parser.add_argument("--phase", choices=("joint", "decoder"), default="joint")
-    parser.add_argument("--minutes", type=float, default=40.0, help="training time of the phase")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--eval", type=Path, nargs="*", default=[], help="folders of held-out images")
-    return parser.parse_args(argv)
+def tile_weights(tiles: Sequence[Any]) -> np.ndarray:
+    """How often each tile is drawn, relative to the others."""
+    return np.array([tile.weight for tile in tiles])
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train one phase from the command line."""
-    from . import dataset
-
-    options = parse(argv)
-    torch.set_num_threads(options.threads)
-    tiles = [tile for tile in dataset.load_index(options.data) if tile.split == "train"]
-    weights = np.array([tile.weight for tile in tiles])
-    config = AutoencoderConfig(
-        phase=options.phase, minutes=options.minutes, device=options.device, seed=options.seed
-    )
-    samples = load_samples(options.eval)
-    train(config, load_images(tiles), weights, options.work / "autoencoder", samples)
-
-
-if __name__ == "__main__":
-    main()
+def config_of(phase: str, minutes: float, device: str, seed: int) -> AutoencoderConfig:
+    """The recipe of a phase; the decoder phase starts from good weights, so it goes slower."""
+    slower = {"lr": 3e-4, "muon_lr": 5e-4, "crops": ((128, 6),)} if phase == "decoder" else {}
+    return AutoencoderConfig(phase=phase, minutes=minutes, device=device, seed=seed, **slower)

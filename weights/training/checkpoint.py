@@ -36,7 +36,7 @@ def load(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save` wrote."""
     with safe_open(str(path), framework="pt") as file:
         meta = json.loads((file.metadata() or {}).get("meta", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, meta
+        return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
 
 
 def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

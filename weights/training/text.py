@@ -8,15 +8,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 MAX_TOKENS = 32
-PROMPT_WORDS = """
-a an the of in on at with and by from under over near style painting photo photograph drawing watercolor watercolour oil
-impressionist expressionist woodblock print sketch portrait landscape seascape still life city street house castle tower
-bridge church cathedral palace mountain mountains hill hills field fields river lake sea ocean wave waves beach forest tree
-trees flower flowers garden sky cloud clouds sunset sunrise night morning winter summer autumn spring snow rain storm sun
-moon stars cat dog horse horses cow bird birds owl fish panda parrot elephant lion man woman child girl boy people face
-boat ship car train red orange yellow green blue purple pink brown black white grey gray dark light bright colourful
-abstract pattern texture stone wood metal brick sand grass water fire ice old new big small art illustration clip cartoon
-""".split()
+PROMPT_WORDS = ["a", "an", "the", "of", "in", "on", "at", "with", "and", "by", "from", "under", "over", "near", "style", "painting", "photo", "photograph", "drawing", "watercolor", "watercolour", "oil", "impressionist", "expressionist", "woodblock", "print", "sketch", "portrait", "landscape", "seascape", "still", "life", "city", "street", "house", "castle", "tower", "bridge", "church", "cathedral", "palace", "mountain", "mountains", "hill", "hills", "field", "fields", "river", "lake", "sea", "ocean", "wave", "waves", "beach", "forest", "tree", "trees", "flower", "flowers", "garden", "sky", "cloud", "clouds", "sunset", "sunrise", "night", "morning", "winter", "summer", "autumn", "spring", "snow", "rain", "storm", "sun", "moon", "stars", "cat", "dog", "horse", "horses", "cow", "bird", "birds", "owl", "fish", "panda", "parrot", "elephant", "lion", "man", "woman", "child", "girl", "boy", "people", "face", "boat", "ship", "car", "train", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey", "gray", "dark", "light", "bright", "colourful", "abstract", "pattern", "texture", "stone", "wood", "metal", "brick", "sand", "grass", "water", "fire", "ice", "old", "new", "big", "small", "art", "illustration", "clip", "cartoon"]
 """Words that prompts use; they join the captions when the vocabulary is learned."""
 
 

@@ -1,6 +1,5 @@
 """Stage 2 of the embedded base model: train its UNet and text encoder on the tiles' latents."""
 
-import argparse
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,9 +15,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from . import checkpoint, dataset, text
-from .run_control import Periods, interruptible, log_line, summarise
 from .latents import Latents, encode_tiles
 from .muon import Muon
+from .run_control import Periods, interruptible, log_line, summarise
 
 SCHEDULE: dict[str, Any] = {
     "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False,
@@ -71,6 +70,12 @@ def build(config: UNetConfig) -> UNet2DConditionModel:
     return unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def build_networks(tokenizer: CLIPTokenizer, config: UNetConfig) -> nn.ModuleDict:
+    """The UNet and its text encoder, with random weights."""
+    encoder = text.build_text_encoder(tokenizer, config.text_width, config.text_layers)
+    return nn.ModuleDict({"unet": build(config), "text": encoder})
+
+
 class Batches:
     """Draws latents and captions: tiles by weight, views by stage."""
 
@@ -115,10 +120,7 @@ class Trainer:
         self.scheduler = DDIMScheduler(**SCHEDULE)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = nn.ModuleDict({
-                "unet": build(config),
-                "text": text.build_text_encoder(tokenizer, config.text_width, config.text_layers),
-            }).to(config.device)  # fmt: skip
+            self.model = build_networks(tokenizer, config).to(config.device)
         self.ema = deepcopy(self.model).requires_grad_(False).eval()
         self.step, self.elapsed_s = 0, 0.0
         matrices = [p for n, p in self.model.named_parameters() if _is_matrix(n, p)]
@@ -274,21 +276,21 @@ def train(config: UNetConfig, data_dir: Path, work_dir: Path, vae_dir: Path) -> 
     return trainer
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train the UNet from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of tiles with an index")
-    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
-    parser.add_argument("--vae", type=Path, required=True, help="the trained autoencoder's folder")
-    parser.add_argument("--minutes", type=float, default=UNetConfig.minutes)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(argv)
-    torch.set_num_threads(options.threads)
-    config = UNetConfig(minutes=options.minutes, device=options.device, seed=options.seed)
-    train(config, options.data, options.work, options.vae)
+@dataclass(frozen=True)
+class Trained:
+    """The averaged weights of a finished run, and what latents are multiplied by."""
+
+    unet: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    scale: float
 
 
-if __name__ == "__main__":
-    main()
+def load_trained(work_dir: Path) -> Trained:
+    """Read the averaged weights of the run in ``work_dir``."""
+    captions = [tile.caption for tile in dataset.load_index(work_dir / "data") if tile.split == "train"]
+    tensors, meta = checkpoint.load(work_dir / "unet" / "unet.safetensors")
+    tokenizer, config = text.learn_tokenizer(captions), UNetConfig(**meta["config"])
+    networks = build_networks(tokenizer, config)
+    networks.load_state_dict(checkpoint.under("ema", tensors))
+    return Trained(networks["unet"], networks["text"], tokenizer, meta["scale"])  # type: ignore[arg-type]

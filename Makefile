@@ -1,0 +1,32 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test check fix
+
+$(VENV)/.ready: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/pip install -q -r requirements.txt
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	$(BIN)/pip install -q -r requirements-dev.txt
+	touch $@
+
+setup: $(VENV)/.ready        ## what running needs
+
+demo: setup                  ## a complete run on the embedded base
+	$(BIN)/python -m sigstyle demo
+
+test: $(VENV)/.ready-dev     ## lint, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-dev    ## lint and types alone
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+fix: $(VENV)/.ready-dev      ## mend what can be mended by itself
+	$(BIN)/ruff check --fix .

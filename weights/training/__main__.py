@@ -1,0 +1,85 @@
+"""Make the embedded base from nothing: ``python -m weights.training all --work build/training``."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from diffusers import AutoencoderTiny
+
+from . import autoencoder, dataset, fetch, unet
+from .autoencoder_eval import load_samples
+from .crops import load_images
+from .export import check, export
+from .report import report
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+Work = Annotated[Path, typer.Option(help="folder for packages, tiles, checkpoints and logs")]
+Device = Annotated[str, typer.Option(help="cpu or cuda")]
+Threads = Annotated[int, typer.Option(help="CPU threads")]
+Examples = Annotated[list[Path], typer.Option(help="folders of images to measure on and never to train on")]
+EXAMPLES = [Path("examples/content"), Path("examples/style")]
+
+
+@app.command()
+def data(work: Work, examples: Examples = EXAMPLES, workers: int = 2) -> None:
+    """Fetch the packages, cut the tiles, write DATA.md."""
+    debs = fetch.fetch(work)
+    dataset.build(work / "packages", work / "data", examples, workers)
+    fetch.write_card(debs, work / "packages", dataset.load_index(work / "data"), work / "DATA.md")
+    typer.echo(f"tiles in {work / 'data'}, their origin in {work / 'DATA.md'}")
+
+
+@app.command()
+def vae(
+    work: Work, joint_minutes: float = 40, decoder_minutes: float = 30, examples: Examples = EXAMPLES,
+    device: Device = "cpu", threads: Threads = 2, seed: int = 0,
+) -> None:  # fmt: skip
+    """Train the autoencoder: all of it, then its decoder with an adversarial term."""
+    torch.set_num_threads(threads)
+    tiles = [tile for tile in dataset.load_index(work / "data") if tile.split == "train"]
+    images, weights = load_images(tiles), autoencoder.tile_weights(tiles)
+    samples = load_samples(examples)
+    for phase, minutes in (("joint", joint_minutes), ("decoder", decoder_minutes)):
+        config = autoencoder.config_of(phase, minutes, device, seed)
+        autoencoder.train(config, images, weights, work / "autoencoder", samples)
+
+
+@app.command(name="unet")
+def unet_command(work: Work, minutes: float = 120, device: Device = "cpu", threads: Threads = 2, seed: int = 0) -> None:
+    """Train the UNet with its text encoder on the autoencoder's latents."""
+    torch.set_num_threads(threads)
+    config = replace(unet.UNetConfig(), minutes=minutes, device=device, seed=seed)
+    unet.train(config, work / "data", work, work / "autoencoder" / "joint")
+
+
+@app.command(name="export")
+def export_command(work: Work, out: Path = Path("weights/mini")) -> None:
+    """Write the averaged weights as a diffusers folder in float16."""
+    decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / "decoder")
+    trained = unet.load_trained(work)
+    export(decoder, trained.unet, trained.text_encoder, trained.tokenizer, trained.scale, out)
+    typer.echo(json.dumps(check(out)))
+
+
+@app.command(name="report")
+def report_command(work: Work, base: Path = Path("weights/mini"), examples: Examples = EXAMPLES) -> None:
+    """Measure the exported base on unseen images; write scores and grids beside it."""
+    typer.echo(json.dumps(report(base, dataset.load_index(work / "data"), examples, base), indent=1))
+
+
+@app.command(name="all")
+def everything(work: Work, out: Path = Path("weights/mini"), device: Device = "cpu", threads: Threads = 2) -> None:
+    """Run data, vae, unet, export and report; a run that was stopped goes on where it was."""
+    if not (work / "data" / "index.jsonl").exists():
+        data(work)
+    vae(work, device=device, threads=threads)
+    unet_command(work, device=device, threads=threads)
+    export_command(work, out)
+    report_command(work, out)
+
+
+if __name__ == "__main__":
+    app()
