@@ -67,7 +67,9 @@ def test_tiles_are_captioned_square_and_without_copies_of_others_or_of_examples(
     assert all(tile.split == dataset.split_of(tile.source) for tile in found)
 
 
-def test_cutting_again_gives_the_same_index(packages: Path, tiles: tuple[Path, list[dataset.Tile]], tmp_path: Path) -> None:
+def test_cutting_again_gives_the_same_index(
+    packages: Path, tiles: tuple[Path, list[dataset.Tile]], tmp_path: Path
+) -> None:
     work, _ = tiles
     dataset.build(packages, tmp_path, work / "examples", workers=2)
     assert (tmp_path / "index.jsonl").read_text() == (work / "data" / "index.jsonl").read_text()
@@ -99,7 +101,8 @@ def test_colours_and_words() -> None:
 def test_the_tokenizer_knows_every_text() -> None:
     tokenizer = text.learn_tokenizer(["a photo of mountains"] * 3)
     ids = tokenizer("mountains at dusk, Größe 42 \N{SNOWMAN}").input_ids
-    assert tokenizer.decode(tokenizer("a photo of mountains").input_ids, skip_special_tokens=True) == "a photo of mountains"
+    known = "a photo of mountains"
+    assert tokenizer.decode(tokenizer(known).input_ids, skip_special_tokens=True) == known
     assert tokenizer.eos_token_id not in ids[1:-1]
 
 

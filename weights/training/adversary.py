@@ -13,7 +13,7 @@ class PatchJudge(nn.Module):
         super().__init__()
         widths = (3, width, 2 * width, 4 * width)
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:]):
+        for before, after in zip(widths, widths[1:], strict=False):
             layers += [spectral_norm(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)]
         layers.append(spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1)))
         self.layers = nn.Sequential(*layers)

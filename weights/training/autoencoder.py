@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ class Trainer:
     def _set_rates(self) -> None:
         warm = min((self.step + 1) / self.config.warmup_steps, 1.0)
         factor = warm * max(0.5 * (1 + np.cos(np.pi * self.progress)), 0.01)
-        for optimizer, base in zip(self.optimizers, self.base_lrs):
+        for optimizer, base in zip(self.optimizers, self.base_lrs, strict=True):
             optimizer.param_groups[0]["lr"] = base * factor
 
     def _autocast(self) -> torch.autocast:
@@ -268,5 +268,7 @@ def tile_weights(tiles: Sequence[Any]) -> np.ndarray:
 
 def config_of(phase: str, minutes: float, device: str, seed: int) -> AutoencoderConfig:
     """The recipe of a phase; the decoder phase starts from good weights, so it goes slower."""
-    slower = {"lr": 3e-4, "muon_lr": 5e-4, "crops": ((128, 6),)} if phase == "decoder" else {}
-    return AutoencoderConfig(phase=phase, minutes=minutes, device=device, seed=seed, **slower)
+    config = AutoencoderConfig(phase=phase, minutes=minutes, device=device, seed=seed)
+    if phase == "joint":
+        return config
+    return replace(config, lr=3e-4, muon_lr=5e-4, crops=((128, 6),), adversarial_share=0.05)

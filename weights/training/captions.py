@@ -13,8 +13,8 @@ OPENING = {
     "sky": "a photo of",
 }
 NOISE = re.compile(
-    r"\b(by|jpg|png|img|dsc|new|large|small|icon|stktex|stklib|stk|diff|diffuse|tex|texture|tileable|seamless|generic|"
-    r"copy|bg|back|final|hd|sfiera|harro|spfld|striker|iridium|usr|tile|tiles|pic|image|images|contents|dark|c|a|b|d|e|x|y|z|\d+)\b"
+    r"\b(by|jpg|png|img|dsc|new|large|small|icon|stktex|stklib|stk|diff|diffuse|tex|texture|tileable|seamless|"
+    r"generic|copy|bg|back|final|hd|sfiera|harro|spfld|striker|iridium|usr|tile|tiles|pic|image|images|contents|dark|c|a|b|d|e|x|y|z|\d+)\b"
 )
 AUTHOR = re.compile(r"_by_.*$|-by-.*$", re.IGNORECASE)
 PLURAL = {"mountain": "mountains", "field": "fields", "hill": "hills", "tree": "trees", "cloud": "clouds"}
@@ -42,7 +42,8 @@ def colours_of(rgb: np.ndarray) -> str:
     shade = np.where(high < 0.22, "black", np.where(low > 0.8, "white", "grey"))
     red, green, blue = pixels.T
     safe = np.maximum(chroma, 1e-6)
-    sector = np.where(high == red, ((green - blue) / safe) % 6, np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4))
+    warm, cold = ((green - blue) / safe) % 6, (red - green) / safe + 4
+    sector = np.where(high == red, warm, np.where(high == green, (blue - red) / safe + 2, cold))
     hue = np.array(HUES)[np.clip((sector / 6 * 10 + 0.5).astype(int), 0, 10)]
     hue = np.where((hue == "orange") & (high < 0.6), "brown", hue)
     label = np.where(chroma < 0.14, shade, hue)

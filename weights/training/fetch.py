@@ -16,7 +16,7 @@ def download(package: str, into: Path) -> Path:
     into.mkdir(parents=True, exist_ok=True)
     if not list(into.glob(f"{package}_*.deb")):
         subprocess.run(["apt-get", "download", "-qq", package], cwd=into, check=True)
-    return sorted(into.glob(f"{package}_*.deb"))[-1]
+    return max(into.glob(f"{package}_*.deb"))
 
 
 def unpack(deb: Path, into: Path) -> None:
@@ -58,9 +58,10 @@ def write_card(debs: dict[str, Path], packages_dir: Path, tiles: Sequence[datase
     held = len({tile.source for tile in tiles if tile.split == "held"})
     path.write_text(
         "# What the embedded base was trained on\n\n"
-        "Written by `python -m weights.training data`. Every picture comes out of a package of Debian's *main* section, "
-        "so each is free to use, change and pass on. The licences are those that the package's own copyright file "
-        "names (for all of its files, most frequent first, at most eight); the file itself has the details.\n\n"
+        "Written by `python -m weights.training data`. Every picture comes out of a package of Debian's *main* "
+        "section, so each is free to use, change and pass on. The licences are those that the package's own "
+        "copyright file names (for all of its files, most frequent first, at most eight); the file has "
+        "the details.\n\n"
         "| package | version | pictures used | tiles | share of the draws | licences named in the package |\n"
         "| --- | --- | --- | --- | --- | --- |\n" + "\n".join(rows) + "\n\n"
         f"In all {len({t.source for t in tiles})} pictures, {len(tiles)} tiles of 256 or 512 px; {held} pictures are "

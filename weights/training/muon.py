@@ -54,5 +54,5 @@ class Muon(Optimizer):
         directions = orthogonalise(stacked if wide else stacked.mT)
         directions = directions if wide else directions.mT
         scale = 0.2 * max(stacked.shape[1:]) ** 0.5
-        for parameter, direction in zip(parameters, directions):
+        for parameter, direction in zip(parameters, directions, strict=True):
             parameter.add_(direction.reshape(parameter.shape).to(parameter.dtype), alpha=-lr * scale)

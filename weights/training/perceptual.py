@@ -85,7 +85,7 @@ class FeatureDistance(nn.Module):
             with torch.no_grad():
                 wanted = self.features(target.float())
             got = self.features(image.float())
-            distances = [(a - b).square().sum(dim=1).mean() for a, b in zip(got, wanted)]
+            distances = [(a - b).square().sum(dim=1).mean() for a, b in zip(got, wanted, strict=True)]
         return torch.stack(distances).mean()
 
 

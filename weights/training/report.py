@@ -69,7 +69,9 @@ def decode(pipe: StableDiffusionPipeline, latents: Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def round_trip(pipe: StableDiffusionPipeline, image: np.ndarray, caption: str, steps: int, iterations: int) -> dict[str, float]:
+def round_trip(
+    pipe: StableDiffusionPipeline, image: np.ndarray, caption: str, steps: int, iterations: int
+) -> dict[str, float]:
     """PSNR of a picture after the autoencoder alone, and after inversion and denoising at guidance 1 as well."""
     latents = pipe.vae.encode(to_tensor(image[None].copy(), "cpu")).latents * pipe.vae.config.scaling_factor
     ids = pipe.tokenizer(caption, padding="max_length", truncation=True, return_tensors="pt").input_ids
@@ -84,7 +86,9 @@ def round_trip(pipe: StableDiffusionPipeline, image: np.ndarray, caption: str, s
             "between": quality(alone, back)[0]}  # fmt: skip
 
 
-def round_trips(pipe: StableDiffusionPipeline, tiles: Sequence[dataset.Tile], most: int, steps: int = 50) -> dict[str, Any]:
+def round_trips(
+    pipe: StableDiffusionPipeline, tiles: Sequence[dataset.Tile], most: int, steps: int = 50
+) -> dict[str, Any]:
     """Mean round-trip PSNR of held-out photographs with 1, 2 and 3 evaluations a step."""
     photos = [t for t in tiles if t.split == "held" and t.kind == "photo" and t.whole][:most]
     found: dict[str, Any] = {"photos": len(photos), "steps": steps}
@@ -93,11 +97,14 @@ def round_trips(pipe: StableDiffusionPipeline, tiles: Sequence[dataset.Tile], mo
         for tile in photos:
             with Image.open(tile.path) as image:
                 rows.append(round_trip(pipe, np.asarray(image.convert("RGB")), tile.caption, steps, iterations))
-        found[f"iterations_{iterations}"] = {k: round(float(np.mean([r[k] for r in rows])), 2) for k in rows[0]} if rows else {}
+        names = rows[0] if rows else {}
+        found[f"iterations_{iterations}"] = {k: round(float(np.mean([r[k] for r in rows])), 2) for k in names}
     return found
 
 
-def report(base_dir: Path, tiles: Sequence[dataset.Tile], examples: Sequence[Path], out_dir: Path, photos: int = 6) -> dict[str, Any]:
+def report(
+    base_dir: Path, tiles: Sequence[dataset.Tile], examples: Sequence[Path], out_dir: Path, photos: int = 6
+) -> dict[str, Any]:
     """Measure ``base_dir`` and write scores.json, reconstructions.jpg and samples.jpg to ``out_dir``."""
     pipe = StableDiffusionPipeline.from_pretrained(base_dir, safety_checker=None)
     pipe.set_progress_bar_config(disable=True)

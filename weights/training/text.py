@@ -1,5 +1,6 @@
 """The embedded base's tokenizer and text encoder, made from the captions."""
 
+import json
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer, models, trainers
@@ -8,7 +9,16 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 MAX_TOKENS = 32
-PROMPT_WORDS = ["a", "an", "the", "of", "in", "on", "at", "with", "and", "by", "from", "under", "over", "near", "style", "painting", "photo", "photograph", "drawing", "watercolor", "watercolour", "oil", "impressionist", "expressionist", "woodblock", "print", "sketch", "portrait", "landscape", "seascape", "still", "life", "city", "street", "house", "castle", "tower", "bridge", "church", "cathedral", "palace", "mountain", "mountains", "hill", "hills", "field", "fields", "river", "lake", "sea", "ocean", "wave", "waves", "beach", "forest", "tree", "trees", "flower", "flowers", "garden", "sky", "cloud", "clouds", "sunset", "sunrise", "night", "morning", "winter", "summer", "autumn", "spring", "snow", "rain", "storm", "sun", "moon", "stars", "cat", "dog", "horse", "horses", "cow", "bird", "birds", "owl", "fish", "panda", "parrot", "elephant", "lion", "man", "woman", "child", "girl", "boy", "people", "face", "boat", "ship", "car", "train", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey", "gray", "dark", "light", "bright", "colourful", "abstract", "pattern", "texture", "stone", "wood", "metal", "brick", "sand", "grass", "water", "fire", "ice", "old", "new", "big", "small", "art", "illustration", "clip", "cartoon"]
+PROMPT_WORDS = """
+a an the of in on at with and by from under over near style painting photo photograph drawing watercolor watercolour
+oil impressionist expressionist woodblock print sketch portrait landscape seascape still life city street house castle
+tower bridge church cathedral palace mountain mountains hill hills field fields river lake sea ocean wave waves beach
+forest tree trees flower flowers garden sky cloud clouds sunset sunrise night morning winter summer autumn spring snow
+rain storm sun moon stars cat dog horse horses cow bird birds owl fish panda parrot elephant lion man woman child girl
+boy people face boat ship car train red orange yellow green blue purple pink brown black white grey gray dark light
+bright colourful abstract pattern texture stone wood metal brick sand grass water fire ice old new big small art
+illustration clip cartoon
+""".split()  # noqa: SIM905
 """Words that prompts use; they join the captions when the vocabulary is learned."""
 
 
@@ -32,8 +42,6 @@ def learn_tokenizer(captions: Sequence[str], size: int = 2600) -> CLIPTokenizer:
 
 
 def _merges(tokenizer: Tokenizer) -> list[Sequence[str]]:
-    import json
-
     found = json.loads(tokenizer.to_str())["model"]["merges"]
     return [pair.split(" ") if isinstance(pair, str) else pair for pair in found]
 

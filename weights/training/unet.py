@@ -164,7 +164,7 @@ class Trainer:
     def _set_rates(self) -> None:
         warm = min((self.step + 1) / self.config.warmup_steps, 1.0)
         factor = warm * min(1.0, max((1 - self.progress) / 0.6, 0.02))
-        for optimizer, base in zip(self.optimizers, self.base_lrs):
+        for optimizer, base in zip(self.optimizers, self.base_lrs, strict=True):
             optimizer.param_groups[0]["lr"] = base * factor
 
     def train_step(self) -> dict[str, float]:
