@@ -49,7 +49,7 @@ def tiles(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     work = tmp_path_factory.mktemp("work")
     (work / "examples").mkdir()
     picture(7).save(work / "examples" / "seven.jpg")
-    dataset.build(packages, work / "data", work / "examples", workers=1)
+    dataset.build(packages, work / "data", [work / "examples"], workers=1)
     return work, dataset.load_index(work / "data")
 
 
@@ -71,7 +71,7 @@ def test_cutting_again_gives_the_same_index(
     packages: Path, tiles: tuple[Path, list[dataset.Tile]], tmp_path: Path
 ) -> None:
     work, _ = tiles
-    dataset.build(packages, tmp_path, work / "examples", workers=2)
+    dataset.build(packages, tmp_path, [work / "examples"], workers=2)
     assert (tmp_path / "index.jsonl").read_text() == (work / "data" / "index.jsonl").read_text()
 
 

@@ -61,13 +61,14 @@ class AutoencoderConfig:
 def build(config: AutoencoderConfig) -> AutoencoderTiny:
     """The autoencoder of a config, 8x down, with random weights."""
     widths = (config.width,) * 4
-    return AutoencoderTiny(
+    network: Any = AutoencoderTiny(
         encoder_block_out_channels=widths,
         decoder_block_out_channels=widths,
         num_encoder_blocks=config.encoder_blocks,
         num_decoder_blocks=config.decoder_blocks,
         latent_channels=config.latent_channels,
-    ).to(memory_format=torch.channels_last)
+    )
+    return network.to(memory_format=torch.channels_last)
 
 
 def build_optimizers(network: nn.Module, config: AutoencoderConfig) -> list[torch.optim.Optimizer]:
@@ -103,9 +104,10 @@ class Trainer:
         self.base_lrs = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
 
     def _adopt(self, weights: dict[str, Tensor]) -> None:
-        for network in (self.vae, self.ema):
+        networks: list[Any] = [self.vae, self.ema]
+        for network in networks:
             network.load_state_dict(weights)
-            network.to(self.config.device)
+            network.to(device=self.config.device)
         self.ema.requires_grad_(False).eval()
         self.vae.encoder.requires_grad_(self.config.phase == "joint")
 
@@ -137,6 +139,10 @@ class Trainer:
         checkpoint.restore_rng(self.rng, meta["rng"])
         self.step, self.elapsed_s = meta["step"], meta["elapsed_s"]
         self.adversarial_weight = meta["adversarial_weight"]
+
+    @property
+    def _judged(self) -> bool:
+        return self.config.phase == "decoder" and self.config.adversarial_share > 0
 
     @property
     def progress(self) -> float:
@@ -172,7 +178,7 @@ class Trainer:
         with self._autocast():
             adversarial = -self.judge(y).mean()
         if self.step % 10 == 0:
-            last = self.vae.decoder.layers[-1].weight
+            last: Any = self.vae.decoder.layers[-1].weight
             found = balance(rest, adversarial, last, self.config.adversarial_share)
             self.adversarial_weight += 0.2 * (found - self.adversarial_weight)
         return min(self.progress / 0.1, 1.0) * self.adversarial_weight * adversarial
@@ -190,13 +196,13 @@ class Trainer:
         x = to_tensor(self.sampler.batch(count, size_px), self.config.device)
         terms, y = self._losses(x)
         loss = torch.stack(list(terms.values())).sum()
-        if self.config.phase == "decoder":
+        if self._judged:
             terms["adversarial"] = self._fool_judge(loss, y)
             loss = loss + terms["adversarial"]
         self.vae.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([p for p in self.vae.parameters() if p.grad is not None], 1.0)
-        if self.config.phase == "decoder":
+        if self._judged:
             terms["judge"] = self._teach_judge(x, y)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -207,8 +213,8 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.config.ema_decay, (self.step + 1) / (self.step + 10))
-        ema, now = list(self.ema.parameters()), [p.detach() for p in self.vae.parameters()]
-        torch._foreach_lerp_(ema, now, 1 - decay)
+        for average, now in zip(self.ema.parameters(), self.vae.parameters(), strict=True):
+            average.lerp_(now.detach(), 1 - decay)
 
     def run(self, folder: Path, samples: Sequence[Sample] = ()) -> None:
         """Train until the budget is spent or an interrupt comes; log, evaluate and save."""
@@ -271,4 +277,5 @@ def config_of(phase: str, minutes: float, device: str, seed: int) -> Autoencoder
     config = AutoencoderConfig(phase=phase, minutes=minutes, device=device, seed=seed)
     if phase == "joint":
         return config
-    return replace(config, lr=3e-4, muon_lr=5e-4, crops=((128, 6),), adversarial_share=0.05)
+    loss = replace(config.loss, mse=12.0, perceptual=0.03, ssim=0.2)
+    return replace(config, lr=3e-4, muon_lr=5e-4, crops=((128, 6),), noise=0.02, adversarial_share=0.0, loss=loss)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,8 @@ def load_sample(path: Path, short_px: int = 512) -> Sample:
     with Image.open(path) as image:
         image = image.convert("RGB")
     scale = short_px / min(image.size)
-    size = tuple(max(8, round(side * scale / 8) * 8) for side in image.size)
-    resized = image.resize(size, Image.Resampling.LANCZOS)
+    width_px, height_px = (max(8, round(side * scale / 8) * 8) for side in image.size)
+    resized = image.resize((width_px, height_px), Image.Resampling.LANCZOS)
     return Sample(path.stem, path.parent.name, np.asarray(resized))
 
 
@@ -52,8 +53,8 @@ def reconstruct(vae: AutoencoderTiny, pixels: np.ndarray, device: str, bf16: boo
 
 def quality(image: np.ndarray, reconstruction: np.ndarray) -> tuple[float, float]:
     """PSNR in dB and SSIM of uint8 images."""
-    psnr = peak_signal_noise_ratio(image, reconstruction, data_range=255)
-    ssim = structural_similarity(image, reconstruction, channel_axis=2, data_range=255)
+    psnr: Any = peak_signal_noise_ratio(image, reconstruction, data_range=255)
+    ssim: Any = structural_similarity(image, reconstruction, channel_axis=2, data_range=255)
     return float(psnr), float(ssim)
 
 

@@ -1,5 +1,7 @@
 """Initialisation that makes an untrained AutoencoderTiny reconstruct smooth pictures."""
 
+from typing import Any
+
 import torch
 from diffusers import AutoencoderTiny
 from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
@@ -26,10 +28,11 @@ def _randomise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
     for module in network.modules():
         if isinstance(module, AutoencoderTinyBlock):
-            nn.init.zeros_(module.conv[-1].weight)
+            last: Any = module.conv[-1]
+            nn.init.zeros_(last.weight)
 
 
-def _direct_convs(network: nn.Sequential) -> list[nn.Conv2d]:
+def _direct_convs(network: Any) -> list[Any]:
     return [layer for layer in network if isinstance(layer, nn.Conv2d)]
 
 
@@ -81,7 +84,8 @@ def start_from_identity(vae: AutoencoderTiny, crops: Tensor) -> None:
 
     Shapes: crops [n, 3, h, w] in [-1, 1], sides divisible by 8.
     """
-    width, latents = vae.config.encoder_block_out_channels[0], vae.config.latent_channels
+    config: Any = vae.config
+    width, latents = config.encoder_block_out_channels[0], config.latent_channels
     if width < max(48, COLOURS + 2 * latents):
         raise ValueError(f"width {width} cannot carry {latents} latents and 48 pixels: use 64 or more")
     _randomise(vae)

@@ -1,12 +1,11 @@
 """Cut the package files into captioned square tiles and read them back."""
 
-import argparse
 import hashlib
 import json
 import random
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -76,8 +75,9 @@ def flatten(image: Image.Image, rng: random.Random) -> Image.Image:
     if "A" not in image.getbands() and "transparency" not in image.info:
         return image.convert("RGB")
     rgba = image.convert("RGBA")
-    box = rgba.getchannel("A").point(lambda a: 255 if a > 16 else 0).getbbox()
-    if box and rgba.getchannel("A").getextrema()[0] < 128:
+    alpha = np.asarray(rgba.getchannel("A"))
+    box = Image.fromarray(alpha > 16).getbbox()
+    if box and alpha.min() < 128:
         rgba = rgba.crop(box)
         side = int(max(rgba.size) * 1.1)
         colour = (255, 255, 255) if rng.random() < 0.5 else tuple(rng.randint(110, 255) for _ in range(3))
@@ -194,10 +194,11 @@ def cut(group: Source, packages_dir: Path, out_dir: Path) -> list[dict]:
     return rows
 
 
-def exclude_examples(examples_dir: Path | None, seen: Seen) -> None:
-    """Remember the example images, so that no copy of one is trained on."""
-    for path in sorted(examples_dir.rglob("*.jpg")) if examples_dir else ():
-        seen.add(fingerprint(Image.open(path)))
+def exclude_examples(folders: Sequence[Path], seen: Seen) -> None:
+    """Remember the images below ``folders``, so that no copy of one is trained on."""
+    for path in sorted(found for folder in folders for found in folder.rglob("*.jpg")):
+        with Image.open(path) as image:
+            seen.add(fingerprint(image))
 
 
 def balance(rows: list[dict]) -> list[dict]:
@@ -206,10 +207,10 @@ def balance(rows: list[dict]) -> list[dict]:
     return [row | {"weight": round(row["weight"] * (tiles[row["source"]] ** -0.35), 4)} for row in rows]
 
 
-def build(packages_dir: Path, out_dir: Path, examples_dir: Path | None, workers: int) -> list[dict]:
+def build(packages_dir: Path, out_dir: Path, examples: Sequence[Path], workers: int) -> list[dict]:
     """Cut every source group into tiles and write ``index.jsonl``; the same input gives the same tiles."""
     seen, rows = Seen(), []
-    exclude_examples(examples_dir, seen)
+    exclude_examples(examples, seen)
     with ProcessPoolExecutor(workers) as pool:
         for group_rows in pool.map(partial(cut, packages_dir=packages_dir, out_dir=out_dir), SOURCES):
             verdict: dict[str, bool] = {}
@@ -224,19 +225,3 @@ def build(packages_dir: Path, out_dir: Path, examples_dir: Path | None, workers:
     temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
     temporary.replace(out_dir / "index.jsonl")
     return rows
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line: cut unpacked packages into tiles."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--packages", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--examples", type=Path, help="folder of images that must not be trained on")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(argv)
-    rows = build(args.packages, args.out, args.examples, args.workers)
-    print(len(rows), "tiles", Counter(row["kind"] for row in rows), Counter(row["split"] for row in rows))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,9 @@
 """Stage 3: put the trained parts together as a diffusers Stable Diffusion folder."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -17,13 +20,22 @@ def export(
 ) -> StableDiffusionPipeline:  # fmt: skip
     """Write float16 safetensors in shards below 16 MB; ``scale`` brings latents to unit variance."""
     vae.register_to_config(scaling_factor=scale)
-    pipe = StableDiffusionPipeline(
-        vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=DDIMScheduler(**SCHEDULE),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,  # type: ignore[arg-type]
-    ).to(torch.float16)  # fmt: skip
+    parts: dict[str, Any] = {"vae": vae, "unet": unet, "text_encoder": text_encoder, "tokenizer": tokenizer}
+    parts |= {"scheduler": DDIMScheduler(**SCHEDULE), "safety_checker": None, "feature_extractor": None}
+    pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False).to(torch.float16)
     pipe.save_pretrained(out_dir, safe_serialization=True, max_shard_size=SHARD)
+    # AutoencoderTiny saves a derived setting and warns of it at every load
+    _edit(out_dir / "vae" / "config.json", lambda config: config.pop("block_out_channels", None))
+    # transformers loads in the dtype it finds here, diffusers in float32: let both load alike
+    _edit(out_dir / "text_encoder" / "config.json", lambda config: config.update(dtype="float32"))
     check(out_dir)
     return pipe
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def check(folder: Path) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """Fetch the Debian packages the embedded base learns from, and write down what they hold."""
 
-import argparse
 import re
 import subprocess
 from collections import defaultdict
@@ -71,14 +70,6 @@ def write_card(debs: dict[str, Path], packages_dir: Path, tiles: Sequence[datase
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Download, unpack and list every package."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    options = parser.parse_args(argv)
-    fetch(options.work)
-
-
 def fetch(work_dir: Path) -> dict[str, Path]:
     """Bring every package to ``work_dir/debs`` and unpack it below ``work_dir/packages``."""
     debs = {}
@@ -86,7 +77,3 @@ def fetch(work_dir: Path) -> dict[str, Path]:
         debs[package] = download(package, work_dir / "debs")
         unpack(debs[package], work_dir / "packages" / package)
     return debs
-
-
-if __name__ == "__main__":
-    main()

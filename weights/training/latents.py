@@ -38,6 +38,7 @@ def encode_tiles(vae: AutoencoderTiny, tiles: Sequence[Tile], path: Path, device
     if path.exists():
         tensors, _ = checkpoint.load(path)
         return Latents(**tensors)
+    none = torch.zeros(0, vae.config["latent_channels"], 0, 0, dtype=torch.float16)
     small, large, large_tile = [], [], []
     for index, tile in enumerate(tiles):
         with Image.open(tile.path) as image:
@@ -47,7 +48,7 @@ def encode_tiles(vae: AutoencoderTiny, tiles: Sequence[Tile], path: Path, device
         if picture.width >= TILE_PX:
             large.append(encode(vae, mirrored(np.asarray(picture), index % 2 == 1), device))
             large_tile.append(index)
-    found = Latents(torch.cat(small), torch.cat(large) if large else torch.zeros(0, 16, 64, 64, dtype=torch.float16),
+    found = Latents(torch.cat(small or [none]), torch.cat(large or [none]),
                     torch.tensor(large_tile, dtype=torch.int64))  # fmt: skip
     checkpoint.save(path, {"small": found.small, "large": found.large, "large_tile": found.large_tile}, {})
     return found

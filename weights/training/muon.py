@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,8 +48,9 @@ class Muon(Optimizer):
             state = self.state[parameter]
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(parameter)
-            state["momentum"].lerp_(parameter.grad, 1 - momentum)
-            updates.append(parameter.grad.lerp(state["momentum"], momentum).flatten(1))
+            gradient: Any = parameter.grad
+            state["momentum"].lerp_(gradient, 1 - momentum)
+            updates.append(gradient.lerp(state["momentum"], momentum).flatten(1))
         stacked = torch.stack(updates)
         wide = stacked.shape[1] <= stacked.shape[2]
         directions = orthogonalise(stacked if wide else stacked.mT)

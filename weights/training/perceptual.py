@@ -1,5 +1,7 @@
 """Distance between images in the features of a frozen EfficientNet-Lite0."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,13 +28,15 @@ class FoldedConv(nn.Module):
         self.groups = weight.shape[0] if weight.shape[1] == 1 else 1
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.weight.shape[-1]
+        weight: Any = self.weight
+        bias: Any = self.bias
+        kernel = weight.shape[-1]
         top, bottom = _same_padding(x.shape[-2], kernel, self.stride)
         left, right = _same_padding(x.shape[-1], kernel, self.stride)
         padding: tuple[int, int] = (top, left)
         if (top, left) != (bottom, right):
             x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
-        x = F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
+        x = F.conv2d(x, weight, bias, self.stride, padding, groups=self.groups)
         return F.relu6(x) if self.active else x
 
 

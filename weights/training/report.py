@@ -30,11 +30,11 @@ def sample_grid(pipe: StableDiffusionPipeline, path: Path, prompts: Sequence[str
     columns = []
     for prompt in prompts:
         generator = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
-        images = pipe([prompt] * seeds, height=size_px, width=size_px, num_inference_steps=steps,
-                      guidance_scale=guidance, generator=generator).images  # fmt: skip
+        drawn: Any = pipe([prompt] * seeds, height=size_px, width=size_px, num_inference_steps=steps,
+                          guidance_scale=guidance, generator=generator)  # fmt: skip
         column = Image.new("RGB", (size_px, seeds * size_px + 18), "white")
         ImageDraw.Draw(column).text((4, 3), prompt[: size_px // 7], fill="black")
-        for row, image in enumerate(images):
+        for row, image in enumerate(drawn.images):
             column.paste(image, (0, 18 + row * size_px))
         columns.append(column)
     save_row(columns, path)

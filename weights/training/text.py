@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import ByteLevel
@@ -48,6 +49,11 @@ def _merges(tokenizer: Tokenizer) -> list[Sequence[str]]:
 
 def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextModel:
     """A small CLIP text model over ``tokenizer``, with random weights."""
+    ids: dict[str, Any] = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -56,8 +62,6 @@ def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLI
         num_attention_heads=max(1, width // 32),
         max_position_embeddings=MAX_TOKENS,
         projection_dim=width,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **ids,
     )
     return CLIPTextModel(config)

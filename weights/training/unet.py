@@ -61,13 +61,14 @@ def build(config: UNetConfig) -> UNet2DConditionModel:
     depth = len(config.widths)
     down = ("DownBlock2D", *("CrossAttnDownBlock2D",) * (depth - 2), "DownBlock2D")
     up = ("UpBlock2D", *("CrossAttnUpBlock2D",) * (depth - 1))
-    unet = UNet2DConditionModel(
+    heads: Any = config.heads
+    unet: Any = UNet2DConditionModel(
         sample_size=64, in_channels=16, out_channels=16, block_out_channels=config.widths, layers_per_block=1,
-        attention_head_dim=config.heads, down_block_types=down, up_block_types=up, norm_num_groups=config.groups,
+        attention_head_dim=heads, down_block_types=down, up_block_types=up, norm_num_groups=config.groups,
         cross_attention_dim=config.text_width,
     )  # fmt: skip
     nn.init.zeros_(unet.conv_out.weight)
-    return unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return unet.to(memory_format=torch.channels_last)
 
 
 def build_networks(tokenizer: CLIPTokenizer, config: UNetConfig) -> nn.ModuleDict:
@@ -180,7 +181,8 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
         decay = min(self.config.ema_decay, (self.step + 1) / (self.step + 10))
-        torch._foreach_lerp_(list(self.ema.parameters()), [p.detach() for p in self.model.parameters()], 1 - decay)
+        for average, now in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+            average.lerp_(now.detach(), 1 - decay)
         self.step += 1
         return {f"loss{side}": float(loss.detach()), "images": count}
 
@@ -222,9 +224,10 @@ class Trainer:
     def evaluate(self, held: Latents, captions: Sequence[str], most: int = 96) -> dict[str, float]:
         """Unweighted v-prediction error of the averaged weights on held-out tiles, with fixed noise and steps."""
         found = {}
-        for name, latents, said in (
-            ("v_mse_256px", held.small[:most], list(captions)[:most]),
-            ("v_mse_512px", held.large[: most // 4], [captions[i] for i in held.large_tile[: most // 4]]),
+        said = list(captions)
+        for name, latents, shown in (
+            ("v_mse_256px", held.small[:most], said[:most]),
+            ("v_mse_512px", held.large[: most // 4], [said[i] for i in held.large_tile[: most // 4].tolist()]),
         ):
             fixed = torch.Generator().manual_seed(1)
             errors = []
@@ -234,7 +237,7 @@ class Trainer:
                 noise = torch.randn(x.shape, generator=fixed)
                 device = self.config.device
                 errors.append(squared_errors(self.ema, self.scheduler, self.tokenizer, x.to(device), noise.to(device),
-                                             steps.to(device), said[index : index + 8]))  # fmt: skip
+                                             steps.to(device), shown[index : index + 8]))  # fmt: skip
             found[name] = round(float(torch.cat(errors).mean()), 4) if errors else float("nan")
         return found
 
