@@ -1,0 +1,39 @@
+"""SigStyle: capture the style of one image, and repaint others in it (arXiv 2502.13997).
+
+Importing this package loads nothing heavy: `capture`, `transfer`, `generate` and `Style` come when first used.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sigstyle.api import capture, generate, transfer
+    from sigstyle.style import Style
+
+__version__ = "0.1.0"
+__all__ = ["Style", "__version__", "capture", "generate", "transfer"]
+
+_HOMES = {"Style": "sigstyle.style", "capture": "sigstyle.api", "generate": "sigstyle.api", "transfer": "sigstyle.api"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """Keeps `sigstyle.capture` the function: importing the submodule of that name would put the module there."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

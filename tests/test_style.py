@@ -1,0 +1,268 @@
+import dataclasses
+import json
+import os
+import pickle
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from conftest import TEXT_DIM, MakeBase
+
+from sigstyle import files
+from sigstyle.base_model import BaseModel
+from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
+from sigstyle.offsets import Offset
+from sigstyle.prompts import StyleToken
+from sigstyle.style import Style
+from sigstyle.style_file import read_tensors
+
+LAYER = "up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+
+
+def make_style(**changes: Any) -> Style:
+    generator = torch.Generator().manual_seed(3)
+    values: dict[str, Any] = {
+        "name": "Great Wave",
+        "token": StyleToken("<great-wave>", torch.randn(1, TEXT_DIM, generator=generator)),
+        "offsets": {
+            LAYER: Offset(torch.randn(32, 3, generator=generator), torch.randn(3, 32, generator=generator)),
+            "up_blocks.2.resnets.0.conv1": Offset(torch.ones(16, 1), torch.ones(1, 288)),
+        },
+        "domain": "painting",
+        "base_fingerprint": "11111111-22222222",
+        "base_name": "tiny",
+        "start_mean": torch.randn(4, generator=generator),
+        "start_std": torch.ones(4),
+        "latent_mean": torch.zeros(4),
+        "latent_std": torch.ones(4),
+        "metadata": {"steps": 240, "title": "Größe"},
+        "thumbnail": "data:image/jpeg;base64,AAAA",
+    }
+    return Style(**(values | changes))
+
+
+def rewrite(path: Path, tensors: dict[str, torch.Tensor] | None = None, **metadata: str) -> Path:
+    """Write `path` again with other tensors or other header texts."""
+    old, header = safetensors.torch.load_file(path), read_tensors(path)[1]
+    safetensors.torch.save_file(old | (tensors or {}), path, header | metadata)
+    return path
+
+
+def with_header(path: Path, header: Any, body: bytes = b"") -> Path:
+    """A file with a safetensors header made by hand."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return path
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    make_style().save(tmp_path / "wave.safetensors")
+    return tmp_path / "wave.safetensors"
+
+
+def test_a_saved_style_is_the_same_style(saved: Path) -> None:
+    style, loaded = make_style(), Style.load(saved)
+    assert loaded.hash == style.hash
+    for entry in dataclasses.fields(Style):
+        if entry.name not in ("offsets", "token") and not entry.name.endswith(("mean", "std")):
+            assert getattr(loaded, entry.name) == getattr(style, entry.name)
+    assert loaded.token.token == style.token.token
+    assert torch.equal(loaded.token.embedding, style.token.embedding)
+    assert set(loaded.offsets) == set(style.offsets)
+    for path, offset in style.offsets.items():
+        assert torch.equal(loaded.offsets[path].up, offset.up)
+        assert torch.equal(loaded.offsets[path].down, offset.down)
+    assert torch.equal(loaded.start_mean, style.start_mean)
+
+
+def test_saving_is_deterministic(saved: Path, tmp_path: Path) -> None:
+    Style.load(saved).save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
+
+
+def test_the_file_is_small_holds_half_floats_and_says_what_it_is(saved: Path) -> None:
+    tensors, metadata = read_tensors(saved)
+    assert {tensor.dtype for key, tensor in tensors.items() if key.startswith("offsets")} == {torch.float16}
+    assert metadata["modelspec.title"] == "Great Wave"
+    assert metadata["modelspec.trigger_phrase"] == "<great-wave>"
+    assert saved.stat().st_size < 8192
+
+
+def test_the_hash_depends_on_every_tensor_and_the_token_only() -> None:
+    style = make_style()
+    assert make_style(metadata={}, thumbnail="").hash == style.hash
+    assert make_style(start_std=torch.full((4,), 2.0)).hash != style.hash
+    assert make_style(token=StyleToken("<other>", style.token.embedding)).hash != style.hash
+
+
+def test_only_its_own_base_is_accepted(make_base: MakeBase) -> None:
+    base, tuned = make_base(seed=0), make_base(seed=1)
+    style = make_style(base_fingerprint=base.fingerprint)
+    style.check_base(base)
+    style.check_base(tuned, same_weights=False)
+    with pytest.raises(BaseMismatchError, match=f"tiny.*{base.fingerprint}.*{tuned.fingerprint}.*other weights"):
+        style.check_base(tuned)
+    with pytest.raises(BaseMismatchError, match="another architecture"):
+        make_style().check_base(base, same_weights=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_values_that_do_not_fit_are_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match="not finite or too large"):
+        make_style(offsets={LAYER: Offset(torch.full((4, 1), value), torch.ones(1, 4))})
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 81])
+def test_unusable_names_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="style name"):
+        make_style(name=name)
+
+
+def test_every_truncation_is_refused(saved: Path, tmp_path: Path) -> None:
+    data, cut = saved.read_bytes(), tmp_path / "cut.safetensors"
+    for length in [0, 1, 7, 8, 9, 100, len(data) // 2, len(data) - 1]:
+        cut.write_bytes(data[:length])
+        with pytest.raises(StyleFileError, match=r"cut\.safetensors"):
+            Style.load(cut)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(saved: Path, value: float) -> None:
+    with pytest.raises(StyleFileError, match="NaN or infinite"):
+        Style.load(rewrite(saved, {f"offsets.{LAYER}.up": torch.full((32, 3), value).half()}))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"../../etc/passwd": torch.zeros(1)}, "does not belong"),
+        ({"extra": torch.zeros(1)}, "unknown entry 'extra'"),
+        ({"offsets.some.layer.up": torch.zeros(4, 1)}, "only one factor"),
+        ({"offsets.some.layer.up": torch.zeros(4, 1), "offsets.some.layer.down": torch.zeros(2, 4)}, "expected"),
+        ({"offsets.some.layer.up": torch.zeros(4, 1, dtype=torch.int64)}, "does not belong"),
+        ({"token": torch.zeros(3)}, "token embedding has shape"),
+    ],
+)
+def test_entries_that_no_style_has_are_refused(saved: Path, tensors: dict[str, torch.Tensor], message: str) -> None:
+    with pytest.raises(StyleFileError, match=message):
+        Style.load(rewrite(saved, tensors))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("not json", "damaged header"),
+        ("[]", "style format"),
+        ('{"format": 99}', "style format 99"),
+        ('{"format": 1}', "incomplete header"),
+    ],
+)
+def test_bad_style_headers_are_refused(saved: Path, header: str, message: str) -> None:
+    with pytest.raises(StyleFileError, match=message):
+        Style.load(rewrite(saved, sigstyle=header))
+
+
+def test_a_foreign_safetensors_file_is_named_as_such(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"lora.up": torch.zeros(2, 2)}, tmp_path / "lora.safetensors")
+    with pytest.raises(StyleFileError, match="not a SigStyle style"):
+        Style.load(tmp_path / "lora.safetensors")
+
+
+def test_missing_statistics_are_named(saved: Path) -> None:
+    tensors, metadata = read_tensors(saved)
+    del tensors["start_mean"]
+    safetensors.torch.save_file(tensors, saved, metadata)
+    with pytest.raises(StyleFileError, match="lacks start_mean"):
+        Style.load(saved)
+
+
+def entry(start: int, end: int) -> dict[str, Any]:
+    return {"dtype": "F32", "shape": [(end - start) // 4], "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"a": entry(0, 8), "b": entry(4, 12)}, "damaged"),
+        ({"a": entry(0, 8000)}, "damaged"),
+        ({f"t{i}": entry(0, 0) for i in range(9000)}, "9000 entries"),
+        ({f"t{i}": entry(0, 0) for i in range(200_000)}, "no safetensors file"),
+        (b'{"a": {}, "a": {}}', "twice"),
+        (b"[" * 100_000, "damaged header"),
+        ({"__metadata__": {"sigstyle": 3}}, "damaged header"),
+        ([1], "damaged header"),
+        ({"a": 1}, "does not belong"),
+    ],
+)
+def test_hostile_headers_are_refused_fast(tmp_path: Path, header: Any, message: str) -> None:
+    path = with_header(tmp_path / "hostile.safetensors", header, bytes(12))
+    started = time.monotonic()
+    with pytest.raises(StyleFileError, match=message):
+        Style.load(path)
+    assert time.monotonic() - started < 2
+
+
+def test_a_huge_header_length_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes(struct.pack("<Q", 2**60) + b"{}")
+    with pytest.raises(StyleFileError, match="cut off"):
+        Style.load(path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple:
+        return Path.touch, (Path("exploded"),)
+
+
+def test_pickles_are_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plain.pt").write_bytes(pickle.dumps(Bomb()))
+    torch.save({"bomb": Bomb()}, "zipped.ckpt")
+    for name in ("plain.pt", "zipped.ckpt"):
+        with pytest.raises(StyleFileError, match="never opened"):
+            Style.load(name)
+    assert not Path("exploded").exists()
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("missing", "pipe", "loop", "."):
+        with pytest.raises(StyleFileError, match="cannot be read"):
+            Style.load(tmp_path / name)
+    with (tmp_path / "checkpoint").open("wb") as file:
+        file.truncate(4 * 2**30)
+    with pytest.raises(StyleFileError, match="4096 MB"):
+        Style.load(tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize("thumbnail", ["javascript:alert(1)", "data:text/html;base64,AAAA", "data:image/svg+xml,<svg>"])
+def test_a_thumbnail_that_is_no_picture_is_dropped(saved: Path, thumbnail: str) -> None:
+    assert Style.load(rewrite(saved, **{"modelspec.thumbnail": thumbnail})).thumbnail == ""
+
+
+def test_a_full_disk_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(StyleFileError, match="No space left"):
+        make_style(name="other").save(saved)
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_saving_into_nowhere_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StyleFileError, match="existing, writable folder"):
+        make_style().save(tmp_path / "no" / "where.safetensors")
+
+
+def test_a_style_fits_the_base_it_names(base: BaseModel) -> None:
+    assert base.unet.get_submodule(LAYER).weight.shape == make_style().offsets[LAYER].shape

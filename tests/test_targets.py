@@ -1,0 +1,49 @@
+import pytest
+from conftest import make_unet
+from diffusers import UNet2DConditionModel
+
+from sigstyle.errors import ConfigError
+from sigstyle.targets import target_layers
+
+
+def test_attention_is_q_k_v_of_both_attentions_in_the_decoder_only() -> None:
+    layers = target_layers(make_unet(), "attention")
+    blocks = 2 * 2  # two up blocks with attention, two layers each
+    assert len(layers) == blocks * 2 * 3
+    assert all(path.startswith("up_blocks.") for path in layers)
+    assert {path.rsplit(".", 1)[1] for path in layers} == {"to_q", "to_k", "to_v"}
+    assert {path.split(".")[-2] for path in layers} == {"attn1", "attn2"}
+
+
+def test_stable_diffusion_1_5_has_54_layers() -> None:
+    import torch
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(cross_attention_dim=768)
+    layers = target_layers(unet)
+    assert len(layers) == 54
+    numbers = sum(3 * (fan_out + fan_in) for fan_out, fan_in in layers.values())
+    assert 2 * numbers < 0.5 * 2**20
+
+
+def test_shapes_are_those_of_the_flattened_weights() -> None:
+    unet = make_unet()
+    for path, shape in target_layers(unet, "decoder").items():
+        assert unet.get_submodule(path).weight.flatten(1).shape == shape
+
+
+def test_groups_grow() -> None:
+    unet = make_unet()
+    paper, attention, out, decoder = (
+        set(target_layers(unet, group)) for group in ("paper", "attention", "attention+out", "decoder")
+    )
+    assert paper == attention < out < decoder
+    assert {path.rsplit(".", 1)[1] for path in decoder - out} == {"conv1", "conv2"}
+
+
+def test_unknown_groups_and_unets_without_targets_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no target group 'all'"):
+        target_layers(make_unet(), "all")
+    bare = make_unet(down_block_types=("DownBlock2D",) * 3, up_block_types=("UpBlock2D",) * 3, mid_block_type=None)
+    with pytest.raises(ConfigError, match="no layers"):
+        target_layers(bare)
