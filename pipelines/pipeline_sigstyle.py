@@ -1,0 +1,207 @@
+"""Content and style to images: inversion, then denoising with the styled UNet and the content's attention."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DDIMScheduler,
+    DiffusionPipeline,
+    UNet2DConditionModel,
+)
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from pipelines.style_mixin import OnStepEnd, SigStyleOutput, StyleMixin, as_output_type, check_output_type
+from sigstyle.attach import styled
+from sigstyle.base_model import ddim
+from sigstyle.blend import Blend
+from sigstyle.config import TransferConfig
+from sigstyle.content import Content, Inversion
+from sigstyle.denoise import OnStep, adain, denoise
+from sigstyle.errors import ConfigError
+from sigstyle.images import Source, load_mask, unfit
+from sigstyle.inversion import ContentTrace
+from sigstyle.masks import latent_mask, matching
+from sigstyle.prompts import encode_prompts
+
+OnEvaluation = Callable[[Any, int, int], None]
+
+
+class SigStylePipeline(StyleMixin, DiffusionPipeline):
+    """Repaints a content image in one or several captured styles.
+
+    Load styles with `load_style`; UNet weights and attention processors are as they were after every call, also
+    after an exception or an interrupt.
+    Source: SigStyle, arXiv 2502.13997.
+    """
+
+    _callback_tensor_inputs = ["latents"]
+
+    def __init__(
+        self,
+        vae: AutoencoderKL | AutoencoderTiny,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        unet: UNet2DConditionModel,
+        scheduler: DDIMScheduler,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=ddim(scheduler)
+        )
+        self._loaded = {}
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Source,
+        prompt: str | None = None,
+        *,
+        config: TransferConfig | None = None,
+        num_inference_steps: int | None = None,
+        strength: float | None = None,
+        swap_until: float | None = None,
+        swap: str | None = None,
+        guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
+        adain: float | None = None,
+        noise_sigma: float | None = None,
+        inversion_iterations: int | None = None,
+        size_px: int | None = None,
+        mask: Source | None = None,
+        trace: ContentTrace | None = None,
+        num_images_per_prompt: int = 1,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: OnStepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        callback_on_evaluation: OnEvaluation | None = None,
+    ) -> SigStyleOutput | tuple:
+        """Repaint `image`; what is left None is as in `config`, whose default is `TransferConfig()`.
+
+        `trace` is the trace of an earlier result: with the same content, prompt, steps and seed the inversion is
+        saved, otherwise it is made anew and `notices` says why. `mask` (white is where the style goes) keeps all
+        else as it is, pixel for pixel, and gives a result of the content's own size. Several images of one prompt
+        differ by the noise on the photo. Without a `generator` the config's seed counts.
+        `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation, of the inversion too.
+
+        Units: size_px is the short side of the result; noise_sigma counts in steps of 0 to 255.
+        Raises: ConfigError for unusable settings or when no style is loaded, ImageError for unusable images.
+        """
+        changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength, "swap_until": swap_until}
+        changes |= {"swap": swap, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
+        changes |= {"adain": adain, "noise_sigma": noise_sigma, "inversion_iterations": inversion_iterations}
+        changes |= {"size_px": size_px}
+        given = {key: value for key, value in changes.items() if value is not None}
+        settings = dataclasses.replace(config or TransferConfig(), **given)
+        on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        check_output_type(output_type)
+        wanted = self._wanted(image, settings, num_images_per_prompt, generator)
+        region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
+        run = _Run(self, wanted, self.blend, region, on_step, callback_on_evaluation)
+        self._interrupt = False
+        with self.base.lock:
+            output = run.repaint(trace, output_type)
+        return output if return_dict else (output.images, output.trace)
+
+    def _wanted(self, image: Source, settings: TransferConfig, images: int, generator: Any) -> Inversion:
+        """The inversion these settings call for. Raises: ConfigError, ImageError."""
+        if images < 1 or (isinstance(generator, list) and len(generator) != images):
+            count = len(generator) if isinstance(generator, list) else 1
+            raise ConfigError(
+                f"num_images_per_prompt is {images}, with {count} generators; expected at least one image, and one "
+                "generator or as many as images."
+            )
+        return Inversion(
+            base=self.base,
+            scheduler=ddim(self.scheduler),
+            content=Content.load(image, self.base, settings.size_px),
+            prompt=self.blend.source_prompt(settings.prompt),
+            config=settings,
+            generator=generator or torch.Generator().manual_seed(settings.seed),
+            images=images,
+        )
+
+
+@dataclasses.dataclass
+class _Run:
+    """One call of the pipeline: invert or take the trace, denoise, finish."""
+
+    pipe: SigStylePipeline
+    wanted: Inversion
+    blend: Blend
+    mask: Image.Image | None  # as large as the content
+    on_step: OnStep
+    on_evaluation: OnEvaluation | None
+    done: int = 0
+    total: int = 0
+
+    def repaint(self, trace: ContentTrace | None, output_type: str) -> SigStyleOutput:
+        """Make the images, with the base locked."""
+        problem = self.wanted.mismatch(trace) if trace is not None else None
+        notices = [f"The content was inverted anew: {problem}."] if problem else []
+        if "notice" in self.wanted.content.image.info:
+            notices.append(self.wanted.content.image.info["notice"])
+        reused = trace if problem is None else None
+        self.total = self.wanted.config.steps + (0 if reused is not None else self.wanted.evaluations)
+        with self.pipe._bar(self.total) as bar:
+            trace = reused if reused is not None else self.wanted.run(lambda: self._evaluated(bar), self._stopped)
+            if trace is None:
+                return SigStyleOutput(images=[], notices=notices, interrupted=True)
+            latents = self._denoised(trace, bar)
+        images = latents if output_type == "latent" else as_output_type(self._finished(latents), output_type)
+        return SigStyleOutput(images=images, trace=trace, notices=notices, interrupted=self._stopped())
+
+    def _denoised(self, trace: ContentTrace, bar: Any) -> Tensor:
+        """Latents [images, c, h, w] denoised from the trace's start by the styled UNet."""
+        base, config = self.wanted.base, self.wanted.config
+        amount = self.blend.amount(config.strength)
+        start = trace.start.expand(self.wanted.images, -1, -1, -1)
+        cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
+        uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
+        own = latent_mask(self.mask, start) if self.mask is not None else None
+
+        def on_step(step: int, timestep: int, latents: Tensor) -> Tensor:
+            if own is not None:
+                latents = torch.lerp(trace.latents_after(step), latents, own)
+            latents = self.on_step(step, timestep, latents)
+            self._evaluated(bar)
+            return latents
+
+        with styled(base.unet, self.blend.offsets(config.strength)):
+            return denoise(
+                base.unet,
+                self.wanted.scheduler,
+                adain(start, *self.blend.start_statistics(), config.adain * amount),
+                cond.expand(len(start), -1, -1),
+                uncond.expand(len(start), -1, -1),
+                steps=config.steps,
+                guidance_scale=1 + (config.guidance_scale - 1) * amount,
+                features=self.wanted.features(trace),
+                on_step=on_step,
+                should_stop=self._stopped,
+            )
+
+    def _finished(self, latents: Tensor) -> list[Image.Image]:
+        """Images in the content's aspect; outside a mask they are the content, pixel for pixel."""
+        content, config = self.wanted.content, self.wanted.config
+        images = self.pipe._decoded(latents)
+        if self.mask is None:
+            size = content.result_size(config.size_px, self.wanted.base)
+            return [unfit(image, size) for image in images]
+        return [Image.composite(unfit(image, content.image.size), content.image, self.mask) for image in images]
+
+    def _evaluated(self, bar: Any) -> None:
+        self.done += 1
+        bar.update()
+        if self.on_evaluation is not None:
+            self.on_evaluation(self.pipe, self.done, self.total)
+
+    def _stopped(self) -> bool:
+        return self.pipe.interrupt

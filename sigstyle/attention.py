@@ -1,0 +1,147 @@
+"""Record what self-attention layers compute, and put it back in: the only code that touches attention processors."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+
+class Features(NamedTuple):
+    """What one self-attention layer projected, before it is split into heads.
+
+    Shapes: query [b, tokens, dim]; key the same, or None where only queries are wanted.
+    """
+
+    query: Tensor
+    key: Tensor | None = None
+
+
+def self_attention_layers(unet: nn.Module) -> list[str]:
+    """Name every self-attention layer of a UNet by its module path."""
+    modules = _unwrapped(unet).named_modules()
+    return [
+        path
+        for path, module in modules
+        if isinstance(module, Attention) and path.endswith(".attn1") and not module.is_cross_attention
+    ]
+
+
+def _unwrapped(unet: nn.Module) -> nn.Module:
+    """The UNet inside a compiled one."""
+    return getattr(unet, "_orig_mod", unet)
+
+
+class _SlotProcessor:
+    """Self-attention of a transformer block, equal to AttnProcessor2_0 while its slot is left alone."""
+
+    def __init__(self) -> None:
+        self.slot: Features | None = None
+
+    def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Query and key of the layer's input [b, tokens, dim]."""
+        return attn.to_q(hidden), attn.to_k(hidden)
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        batch, tokens, _ = hidden_states.shape
+        mask = None
+        if attention_mask is not None:
+            mask = attn.prepare_attention_mask(attention_mask, tokens, batch).unflatten(0, (batch, attn.heads))
+        query, key = self.project(attn, hidden_states)
+        value = attn.to_v(hidden_states)
+        query, key, value = (x.view(batch, tokens, attn.heads, -1).transpose(1, 2) for x in (query, key, value))
+        if attn.norm_q is not None:
+            query = attn.norm_q(query)
+        if attn.norm_k is not None:
+            key = attn.norm_k(key)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = mixed.transpose(1, 2).reshape(batch, tokens, -1).to(query.dtype)
+        return attn.to_out[1](attn.to_out[0](mixed)) / attn.rescale_output_factor
+
+
+class Recorder(_SlotProcessor):
+    """Leaves in its slot what the layer projected at the last evaluation."""
+
+    def __init__(self, keys: bool) -> None:
+        super().__init__()
+        self.keys = keys
+
+    def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        query, key = super().project(attn, hidden)
+        self.slot = Features(query, key if self.keys else None)
+        return query, key
+
+
+class Swapper(_SlotProcessor):
+    """Uses what lies in its slot for the last rows of the batch: under guidance, the conditional half."""
+
+    def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        if self.slot is None:
+            return super().project(attn, hidden)
+        own = hidden.shape[0] - self.slot.query.shape[0]
+        key = attn.to_k(hidden)
+        query = self.slot.query.to(key)
+        if own:
+            query = torch.cat([attn.to_q(hidden[:own]), query])
+        if self.slot.key is not None:
+            key = torch.cat([key[:own], self.slot.key.to(key)])
+        return query, key
+
+
+P = TypeVar("P", bound=_SlotProcessor)
+
+
+@contextmanager
+def _installed(unet: nn.Module, processors: dict[str, P]) -> Iterator[dict[str, P]]:
+    layers: dict[str, Any] = {path: _unwrapped(unet).get_submodule(path) for path in processors}
+    previous = {path: layer.processor for path, layer in layers.items()}
+    try:
+        for path, layer in layers.items():
+            layer.set_processor(processors[path])
+        yield processors
+    finally:
+        for path, layer in layers.items():
+            layer.set_processor(previous[path])
+
+
+@contextmanager
+def recording(unet: nn.Module, layers: Iterable[str], keys: bool = False) -> Iterator[dict[str, Recorder]]:
+    """Record the queries (and keys) of these layers; the processors that were there come back afterwards."""
+    with _installed(unet, {path: Recorder(keys) for path in layers}) as recorders:
+        yield recorders
+
+
+@contextmanager
+def swapping(unet: nn.Module, layers: Iterable[str]) -> Iterator[dict[str, Swapper]]:
+    """Let these layers take their queries from slots; the processors that were there come back afterwards."""
+    with _installed(unet, {path: Swapper() for path in layers}) as swappers:
+        yield swappers
+
+
+def recorded(recorders: Mapping[str, Recorder]) -> dict[str, Features]:
+    """Collect what the last evaluation left in the slots, and empty them."""
+    features = {path: recorder.slot for path, recorder in recorders.items() if recorder.slot is not None}
+    for recorder in recorders.values():
+        recorder.slot = None
+    return features
+
+
+def fill(swappers: Mapping[str, Swapper], features: Mapping[str, Features], rows: int) -> None:
+    """Put one step's features into the slots, for `rows` images; layers without features compute their own."""
+    for path, swapper in swappers.items():
+        found = features.get(path)
+        if found is None:
+            swapper.slot = None
+        else:
+            key = None if found.key is None else found.key.expand(rows, -1, -1)
+            swapper.slot = Features(found.query.expand(rows, -1, -1), key)

@@ -1,0 +1,137 @@
+"""The content image: brought to a size to work at, and turned into a trace or matched with one made before."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+
+from sigstyle.attention import self_attention_layers
+from sigstyle.base_model import BaseModel, default_size_px, encode, side_multiple_px
+from sigstyle.config import TransferConfig
+from sigstyle.denoise import FeaturesByTimestep
+from sigstyle.images import Source, fit, load_image, to_tensor
+from sigstyle.inversion import ContentTrace, evaluations_per_step, invert, swapped_steps
+from sigstyle.prompts import encode_prompts
+
+
+@dataclass(frozen=True)
+class Content:
+    """A content image and the copy of it, with sides the UNet can work at, that is inverted."""
+
+    image: Image.Image
+    work: Image.Image
+
+    @classmethod
+    def load(cls, source: Source, base: BaseModel, size_px: int | None) -> "Content":
+        """Load a content image. Units: size_px is the short side to work at, None the base's own.
+
+        Raises: ImageError for an image that cannot be used.
+        """
+        image = load_image(source)
+        return cls(image, fit(image, size_px or default_size_px(base), side_multiple_px(base)))
+
+    def result_size(self, size_px: int | None, base: BaseModel) -> tuple[int, int]:
+        """(width, height) of the result: the content's aspect with the short side that was asked for."""
+        scale = (size_px or default_size_px(base)) / min(self.image.size)
+        width, height = self.image.size
+        return round(width * scale), round(height * scale)
+
+    def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any) -> Tensor:
+        """Latents [copies, c, h, w] of the working copy, each with noise of its own on the pixels.
+
+        Units: sigma in steps of 0 to 255.
+        """
+        pixels = to_tensor(self.work)
+        if sigma:
+            noise = randn_tensor((copies, *pixels.shape[1:]), generator=generator, device=base.device)
+            pixels = pixels.to(noise) + noise * (sigma / 127.5)
+        return encode(base.vae, pixels).to(base.device)
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """One wanted inversion: of which content, told apart from all others by `settings`."""
+
+    base: BaseModel
+    scheduler: Any
+    content: Content
+    prompt: str
+    config: TransferConfig
+    generator: Any  # of the noise on the photo: one, or a list with one for each image
+    images: int = 1
+
+    @property
+    def copies(self) -> int:
+        """Inversions to make: images differ by the noise on the photo alone, so without noise one does for all."""
+        return self.images if self.config.noise_sigma else 1
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the trace depends on, as plain values."""
+        config = self.config
+        generators = self.generator if isinstance(self.generator, Sequence) else [self.generator]
+        return {
+            "base": self.base.fingerprint,
+            "content": hashlib.sha256(self.content.work.tobytes()).hexdigest()[:12],
+            "size": list(self.content.work.size),
+            "prompt": self.prompt,
+            "steps": config.steps,
+            "inversion_iterations": config.inversion_iterations,
+            "noise_sigma": config.noise_sigma,
+            "seeds": [generator.initial_seed() for generator in generators] if config.noise_sigma else [],
+            "images": self.copies,
+        }
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of `invert`; a setting of 1 stands for the published plain inversion, which has none."""
+        return self.config.inversion_iterations if self.config.inversion_iterations > 1 else 0
+
+    @property
+    def evaluations(self) -> int:
+        """UNet evaluations it takes."""
+        return self.config.steps * evaluations_per_step(self.iterations)
+
+    @property
+    def swapped_timesteps(self) -> list[int]:
+        """The timesteps at which the content's attention is swapped in."""
+        self.scheduler.set_timesteps(self.config.steps)
+        count = 0 if self.config.swap == "none" else swapped_steps(self.config.swap_until, self.config.steps)
+        return self.scheduler.timesteps.tolist()[:count]
+
+    def features(self, trace: ContentTrace) -> FeaturesByTimestep | None:
+        """What of `trace` is to be swapped in; None when it lacks that."""
+        return trace.swap(self.swapped_timesteps, keys=self.config.swap == "qk")
+
+    def mismatch(self, trace: ContentTrace) -> str | None:
+        """Why `trace` is not the one wanted, or None."""
+        wanted = self.settings
+        found = {key: trace.settings.get(key) for key in wanted}
+        differing = [f"{key} {found[key]} instead of {wanted[key]}" for key in wanted if found[key] != wanted[key]]
+        if self.features(trace) is None:
+            differing.append("fewer swapped steps or other features")
+        return f"the trace was made with {', '.join(differing)}" if differing else None
+
+    def run(self, on_evaluation: Callable[[], None], should_stop: Callable[[], bool]) -> ContentTrace | None:
+        """Invert the content; None when stopped."""
+        base, config = self.base, self.config
+        latents = self.content.latents(base, config.noise_sigma, self.copies, self.generator)
+        embeds = encode_prompts(base.tokenizer, base.text_encoder, [self.prompt])
+        return invert(
+            base.unet,
+            self.scheduler,
+            latents,
+            embeds.expand(len(latents), -1, -1),
+            steps=config.steps,
+            iterations=self.iterations,
+            record_layers=self_attention_layers(base.unet),
+            record_steps=len(self.swapped_timesteps),
+            record_keys=config.swap == "qk",
+            settings=self.settings,
+            on_evaluation=on_evaluation,
+            should_stop=should_stop,
+        )

@@ -1,0 +1,199 @@
+"""What this machine can do: versions, devices, measured speed, bases and styles found, and times to expect."""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sigstyle import __version__
+from sigstyle.base_model import (
+    EMBEDDED,
+    EMBEDDED_FOLDER,
+    BaseModel,
+    default_device,
+    load_base,
+    pixels_per_latent,
+    trained_size_px,
+)
+from sigstyle.cli_options import shipped_styles
+from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.denoise import predict
+from sigstyle.errors import SigStyleError, StyleFileError
+from sigstyle.inversion import evaluations_per_step
+from sigstyle.prompts import encode_prompts
+from sigstyle.style import Style
+
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "gradio")
+ESTIMATE_SIZE_PX = 512
+_MEASURE_S = 0.3
+_PASSES_PER_SAMPLE = 2  # forward, and backward through the decoder alone: measured as twice a forward
+_STATISTICS_STEPS = 20
+
+
+def examine(base: str = EMBEDDED, device: torch.device | None = None) -> dict[str, Any]:
+    """Everything found, as plain values; what cannot be had is said in words instead of raising."""
+    device = device or default_device()
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {"sigstyle": __version__, **{name: _version(name) for name in PACKAGES}},
+        "devices": _devices(),
+        "device_used": str(device),
+        "cores": {"usable": _usable_cores(), "threads_of_torch": torch.get_num_threads()},
+        "memory_gb": _memory_gb(),
+        "speed_tflops": {str(d).removeprefix("torch."): _tflops(device, d) for d in (torch.float32, torch.bfloat16)},
+        "bases": [*_embedded(), *cached_bases()],
+        "shipped_styles": [_style(path) for path in shipped_styles()],
+        "estimate": _estimate(base, device),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _devices() -> dict[str, str]:
+    """Devices by the name that --device takes."""
+    found = {"cpu": platform.processor() or platform.machine()}
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        found[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GB"
+    if torch.backends.mps.is_available():
+        found["mps"] = "Apple GPU"
+    return found
+
+
+def _usable_cores() -> int | None:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _memory_gb() -> dict[str, float]:
+    """Main memory, all and free."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return {"total": round(memory.total / 2**30, 1), "available": round(memory.available / 2**30, 1)}
+
+
+def _synchronize(device: torch.device) -> None:
+    """Waits until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _seconds(work: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of one call, the best of those that fit into a short while; the first is not counted."""
+    work()
+    _synchronize(device)
+    best, started = float("inf"), time.perf_counter()
+    while best == float("inf") or time.perf_counter() - started < _MEASURE_S:
+        before = time.perf_counter()
+        work()
+        _synchronize(device)
+        best = min(best, time.perf_counter() - before)
+    return best
+
+
+def _tflops(device: torch.device, dtype: torch.dtype) -> float | str:
+    """Measured speed of a matrix product, in 10^12 operations a second."""
+    side = 1024 if device.type == "cpu" else 4096
+    try:
+        matrix = torch.ones(side, side, device=device, dtype=dtype)
+        return round(2 * side**3 / _seconds(lambda: matrix @ matrix, device) / 1e12, 3)
+    except RuntimeError as error:
+        return f"cannot run: {str(error).splitlines()[0]}"
+
+
+def _embedded() -> list[dict[str, Any]]:
+    """The base that comes with the project, if it is there."""
+    if not EMBEDDED_FOLDER.is_dir():
+        return []
+    size = sum(file.stat().st_size for file in EMBEDDED_FOLDER.rglob("*") if file.is_file())
+    return [{"base": EMBEDDED, "where": str(EMBEDDED_FOLDER), "mb": round(size / 1e6)}]
+
+
+def cached_bases(folder: Path | None = None) -> list[dict[str, Any]]:
+    """Diffusers pipelines in the local hub cache, or in such a `folder`; nothing is asked of the network."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir(folder).repos
+    except (CacheNotFound, OSError, ValueError):
+        return []
+    pipelines = [r for r in repositories if r.repo_type == "model" and _is_pipeline(r)]
+    return [
+        {"base": r.repo_id, "where": str(r.repo_path), "mb": round(r.size_on_disk / 1e6)}
+        for r in sorted(pipelines, key=lambda r: r.repo_id)
+    ]
+
+
+def _is_pipeline(repository: Any) -> bool:
+    """Whether a cached repository holds a pipeline in diffusers layout with a UNet."""
+    return any(
+        {"model_index.json", "unet"} <= {part for file in revision.files for part in _parts(revision, file)}
+        for revision in repository.revisions
+    )
+
+
+def _parts(revision: Any, file: Any) -> tuple[str, ...]:
+    return Path(file.file_path).relative_to(revision.snapshot_path).parts
+
+
+def _style(path: Path) -> dict[str, Any]:
+    """A shipped style, or why it cannot be used."""
+    try:
+        style = Style.load(path)
+    except StyleFileError as error:
+        return {"style": path.stem, "problem": str(error)}
+    return {"style": path.stem, "base": style.base_name, "kb": round(path.stat().st_size / 1000)}
+
+
+def _estimate(base: str, device: torch.device) -> dict[str, Any]:
+    """Seconds that capture and transfer take at their default settings, from one measured UNet forward."""
+    try:
+        loaded = load_base(base, device, offline=True)
+        forward_s = _forward_seconds(loaded, ESTIMATE_SIZE_PX)
+    except (SigStyleError, RuntimeError) as error:
+        return {"base": base, "problem": " ".join(str(error).split())}
+    config = TransferConfig()
+    denoising = config.steps * (2 if config.guidance_scale > 1 else 1)
+    inversion = config.steps * evaluations_per_step(config.inversion_iterations)
+    return {
+        "base": loaded.name,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "size_px": ESTIMATE_SIZE_PX,
+        "unet_forward_s": round(forward_s, 3),
+        "transfer_s": round((inversion + denoising) * forward_s, 1),
+        "transfer_in_a_further_style_s": round(denoising * forward_s, 1),
+        "capture_s": round(_capture_seconds(loaded, forward_s), 1),
+    }
+
+
+@torch.no_grad()
+def _forward_seconds(base: BaseModel, size_px: int) -> float:
+    """Seconds of one UNet forward on one square image."""
+    side = size_px // pixels_per_latent(base.vae)
+    latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
+    embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
+    timestep = torch.tensor(500, device=base.device)
+    return _seconds(lambda: predict(base.unet, latents, timestep, embeds), base.device)
+
+
+def _capture_seconds(base: BaseModel, forward_s: float) -> float:
+    """Seconds of a default capture: training at the size the base was trained at, then one inversion of the image."""
+    config, size_px = CaptureConfig(), trained_size_px(base)
+    sample_s = forward_s if size_px == ESTIMATE_SIZE_PX else _forward_seconds(base, size_px)
+    windows = 1 - config.subcrop * 3 / 4  # half-size windows have a quarter of the pixels
+    return config.steps * config.batch_size * windows * sample_s * _PASSES_PER_SAMPLE + _STATISTICS_STEPS * forward_s

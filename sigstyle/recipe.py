@@ -1,0 +1,62 @@
+"""Recipes: everything needed to make an image again, as plain values that go into its PNG."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from PIL import Image
+
+import sigstyle
+from sigstyle.base_model import BaseModel
+from sigstyle.blend import Blend
+from sigstyle.images import Source
+
+FORMAT = 1
+
+
+def file_entry(source: Source) -> dict[str, Any]:
+    """Where an image came from, as the caller named it, and a hash of the file (of the pixels for a PIL image)."""
+    if isinstance(source, Image.Image):
+        return {"path": None, "pixels_sha256": hashlib.sha256(source.tobytes()).hexdigest()}
+    data = source if isinstance(source, bytes) else Path(source).expanduser().read_bytes()
+    return {"path": None if isinstance(source, bytes) else str(source), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, Any]]:
+    """The styles with their hashes and weights; a path is None for a style that came from memory."""
+    return [
+        {"name": style.name, "hash": style.hash, "path": path, "weight": weight}
+        for style, weight, path in zip(blend.styles, blend.weights, paths, strict=True)
+    ]
+
+
+def base_entry(base: BaseModel) -> dict[str, Any]:
+    """The base, and how it was run: other devices, dtypes and numbers of threads round otherwise."""
+    return {
+        "name": base.name,
+        "fingerprint": base.fingerprint,
+        "device": base.device.type,
+        "dtype": str(base.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def recipe(kind: str, settings: dict[str, Any], base: BaseModel, blend: Blend, paths: Sequence[str | None]) -> dict:
+    """What every recipe holds: what was made, with which settings, base, styles and versions."""
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        "settings": settings,
+        "base": base_entry(base),
+        "styles": style_entries(blend, paths),
+        "versions": {
+            "sigstyle": sigstyle.__version__,
+            "torch": torch.__version__,
+            "diffusers": diffusers.__version__,
+            "python": platform.python_version(),
+        },
+    }

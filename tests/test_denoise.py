@@ -1,0 +1,139 @@
+"""The denoising loop against diffusers' own, the swap in it, and AdaIN."""
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+
+from sigstyle.attention import self_attention_layers
+from sigstyle.base_model import BaseModel
+from sigstyle.denoise import adain, denoise
+from sigstyle.inversion import ContentTrace, invert
+from sigstyle.prompts import encode_prompts
+
+STEPS = 6
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def embeddings(base: BaseModel, rows: int = 1) -> tuple[Tensor, Tensor]:
+    both = encode_prompts(base.tokenizer, base.text_encoder, ["a tower", ""]).detach()
+    return both[:1].expand(rows, -1, -1), both[1:].expand(rows, -1, -1)
+
+
+def recorded_trace(base: BaseModel, latents: Tensor, steps: int) -> ContentTrace:
+    layers = self_attention_layers(base.unet)
+    inputs = (base.unet, base.scheduler, latents, embeddings(base)[0])
+    trace = invert(*inputs, steps=STEPS, record_layers=layers, record_steps=steps)
+    assert trace is not None
+    return trace
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.5])
+def test_it_is_diffusers_own_loop(base: BaseModel, scale: float) -> None:
+    pipe = StableDiffusionPipeline(
+        vae=base.vae,  # type: ignore[arg-type]
+        text_encoder=base.text_encoder,
+        tokenizer=base.tokenizer,
+        unet=base.unet,
+        scheduler=base.scheduler,
+        safety_checker=None,  # type: ignore[arg-type]
+        feature_extractor=None,  # type: ignore[arg-type]
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    cond, uncond = embeddings(base, 2)
+    start = noise(2, 4, 8, 8)
+    expected: Any = pipe(
+        prompt_embeds=cond,
+        negative_prompt_embeds=uncond,
+        latents=start,
+        guidance_scale=scale,
+        num_inference_steps=STEPS,
+        output_type="latent",
+    )
+    found = denoise(base.unet, base.scheduler, start, cond, uncond, steps=STEPS, guidance_scale=scale)
+    torch.testing.assert_close(found, expected.images)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, STEPS), (2.0, 2 * STEPS)])
+def test_guidance_of_one_costs_one_evaluation_a_step(base: BaseModel, scale: float, expected: int) -> None:
+    met: list[int] = []
+    base.unet.register_forward_pre_hook(lambda _module, args: met.append(len(args[0])))
+    cond, uncond = embeddings(base)
+    denoise(base.unet, base.scheduler, noise(1, 4, 8, 8), cond, uncond, steps=STEPS, guidance_scale=scale)
+    assert sum(met) == expected
+
+
+def test_features_act_in_their_steps_only(base: BaseModel) -> None:
+    cond, _ = embeddings(base)
+    start, other = noise(1, 4, 8, 8), noise(1, 4, 8, 8, seed=1)
+    trace = recorded_trace(base, other, steps=2)
+    after: dict[str, list[Tensor]] = {"plain": [], "swapped": []}
+    for name, features in (("plain", None), ("swapped", trace.features)):
+
+        def on_step(step: int, _timestep: int, latents: Tensor, name: str = name) -> Tensor:
+            after[name].append(latents)
+            return start if step == 1 else latents  # both go on from the same latents
+
+        denoise(base.unet, base.scheduler, start, cond, steps=STEPS, features=features, on_step=on_step)
+    differ = [not torch.equal(a, b) for a, b in zip(*after.values(), strict=True)]
+    assert differ == [True, True, False, False, False, False]
+
+
+def test_one_trace_serves_several_images(base: BaseModel) -> None:
+    trace = recorded_trace(base, noise(1, 4, 8, 8, seed=1), steps=2)
+    start = noise(2, 4, 8, 8)
+    together = denoise(base.unet, base.scheduler, start, embeddings(base, 2)[0], steps=STEPS, features=trace.features)
+    for row in range(2):
+        cond = embeddings(base)[0]
+        alone = denoise(base.unet, base.scheduler, start[row : row + 1], cond, steps=STEPS, features=trace.features)
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_stopping_gives_the_latents_reached(base: BaseModel) -> None:
+    reached: list[Tensor] = []
+
+    def on_step(_step: int, _timestep: int, latents: Tensor) -> Tensor:
+        reached.append(latents)
+        return latents
+
+    stopped = denoise(
+        base.unet,
+        base.scheduler,
+        noise(1, 4, 8, 8),
+        embeddings(base)[0],
+        steps=STEPS,
+        on_step=on_step,
+        should_stop=lambda: len(reached) == 3,
+    )
+    assert len(reached) == 3 and torch.equal(stopped, reached[-1])
+
+
+def test_processors_come_back_after_an_exception(base: BaseModel) -> None:
+    before = dict(base.unet.attn_processors)
+    trace = recorded_trace(base, noise(1, 4, 8, 8), steps=2)
+
+    def fail(*_: Any) -> Tensor:
+        raise MemoryError
+
+    inputs = (base.unet, base.scheduler, trace.start, embeddings(base)[0])
+    with pytest.raises(MemoryError):
+        denoise(*inputs, steps=STEPS, features=trace.features, on_step=fail)
+    assert all(base.unet.attn_processors[name] is processor for name, processor in before.items())
+
+
+def test_adain_sets_channel_statistics_by_its_amount() -> None:
+    latents, mean, std = noise(2, 4, 8, 8) * 3 + 1, torch.arange(4.0), torch.arange(1.0, 5.0)
+    assert adain(latents, mean, std, 0.0) is latents
+    full = adain(latents, mean, std, 1.0)
+    for row in full:
+        torch.testing.assert_close(row.mean((1, 2)), mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(row.std((1, 2)), std)
+    torch.testing.assert_close(adain(latents, mean, std, 0.25), 0.75 * latents + 0.25 * full)
+    flat = adain(torch.ones(1, 4, 8, 8), mean, std, 1.0)
+    assert flat.isfinite().all()
