@@ -24,8 +24,6 @@ from sigstyle.denoise import OnStep, denoise
 from sigstyle.errors import ConfigError
 from sigstyle.prompts import encode_prompts
 
-GENERATE_DEFAULTS = TransferConfig(steps=30, guidance_scale=5.0)
-
 
 class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
     """Paints a prompt in one or several captured styles; UNet weights are as they were after every call.
@@ -69,7 +67,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
     ) -> SigStyleOutput | tuple:
-        """Paint `prompt`; what is left None is as in `config` (prompts, steps, strength, guidance, size_px, seed).
+        """Paint `prompt`; what is left None is as in `config`, whose default is the preset 'generate'.
 
         At strength 0 the base itself paints the prompt without the style. Without a `generator` the config's seed
         counts.
@@ -81,7 +79,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength}
         changes |= {"guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
         given = {key: value for key, value in changes.items() if value is not None}
-        settings = dataclasses.replace(config or GENERATE_DEFAULTS, **given)
+        settings = dataclasses.replace(config or TransferConfig.preset("generate"), **given)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from pipelines.pipeline_sigstyle_text2img import GENERATE_DEFAULTS
 from pipelines.style_mixin import SigStyleOutput, StyleMixin
 from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
 from sigstyle.capture import OnProgress, capture_style
@@ -140,7 +139,7 @@ def transfer(
     output = cast(SigStyleOutput, made)
     if output.interrupted:
         raise Cancelled("The transfer was stopped.")
-    entries = recipe("transfer", chosen.to_dict(), pipe.base, pipe.blend, paths)
+    entries = recipe("transfer", chosen.to_dict(), pipe.base, _path(base), pipe.blend, paths)
     entries |= {"content": file_entry(content), "mask": None if mask is None else file_entry(mask)}
     return TransferResult(output.images, {**entries, "images": num_images}, output.trace, output.notices)
 
@@ -165,7 +164,7 @@ def generate(
     `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = TransferConfig.from_dict({**GENERATE_DEFAULTS.to_dict(), **settings, "prompt": prompt})
+    chosen = TransferConfig.preset("generate", **settings, prompt=prompt)
     opened, paths = _opened(styles)
     pipe = SigStyleText2ImgPipeline.from_base(load_base(base or opened[0].base_name, device, dtype))
     _load(pipe, opened, weights)
@@ -180,7 +179,7 @@ def generate(
     output = cast(SigStyleOutput, made)
     if output.interrupted:
         raise Cancelled("The generation was stopped.")
-    entries = recipe("generate", chosen.to_dict(), pipe.base, pipe.blend, paths)
+    entries = recipe("generate", chosen.to_dict(), pipe.base, _path(base), pipe.blend, paths)
     return TransferResult(output.images, {**entries, "height": height, "width": width, "images": num_images})
 
 
@@ -209,6 +208,11 @@ def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[
     if not wanted:
         raise ConfigError("There is no style; give a style file or the name of a shipped style.")
     return [open_style(style) for style in wanted], [None if isinstance(s, Style) else str(s) for s in wanted]
+
+
+def _path(base: BaseLike | None) -> str | None:
+    """What a base was asked for by, where that is not an object in memory."""
+    return str(base) if isinstance(base, str | Path) else None
 
 
 def _load(pipe: StyleMixin, styles: Sequence[Style], weights: Sequence[float] | None) -> None:

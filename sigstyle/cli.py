@@ -51,7 +51,7 @@ def overview(
         raise typer.Exit(2)
 
 
-@command(app, CaptureConfig)
+@command(app, CaptureConfig())
 def capture(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="one image, or several by one hand")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="STYLE.safetensors", help="where the style goes")],
@@ -142,7 +142,7 @@ def _show_style(report: Report, style: "Style", path: Path, previews: list[Path]
     report.result([*(str(p) for p in previews), line], data)
 
 
-@command(app, TransferConfig)
+@command(app, TransferConfig())
 def transfer(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="the photo to repaint")],
     styles: Styles,
@@ -178,7 +178,7 @@ def transfer(
     _paint(make, styles, output, Report(quiet, as_json), "transfer")
 
 
-@command(app, TransferConfig, without=UNUSED_IN_GENERATE, defaults=False)
+@command(app, TransferConfig.preset("generate"), without=UNUSED_IN_GENERATE)
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="what the picture shows")],
     styles: Styles,

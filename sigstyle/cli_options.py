@@ -33,17 +33,15 @@ _Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an
 
 
 def command(
-    app: typer.Typer,
-    config: type[CaptureConfig] | type[TransferConfig] | None = None,
-    without: Sequence[str] = (),
-    defaults: bool = True,
+    app: typer.Typer, defaults: CaptureConfig | TransferConfig | None = None, without: Sequence[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a command that reports its failures in one line.
 
-    With a `config`, the command gets one flag for each of its fields but those in `without`; the ones that were given
-    arrive in the command's `**settings`. `defaults` says whether the config's defaults are the command's.
+    With `defaults`, the command gets one flag for each field of that config but those in `without`; the ones that
+    were given arrive in the command's `**settings`.
     """
-    entries = [entry for entry in dataclasses.fields(config) if entry.name not in without] if config else []
+    fields = dataclasses.fields(defaults) if defaults is not None else ()
+    entries = [entry for entry in fields if entry.name not in without]
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
@@ -53,7 +51,7 @@ def command(
                 function(**values, **{name: value for name, value in settings.items() if value is not None})
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        flags = [_flag(entry, defaults) for entry in entries]
+        flags = [_flag(entry, getattr(defaults, entry.name)) for entry in entries]
         debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, annotation=_Debug, default=False)
         vars(reported)["__signature__"] = inspect.Signature([*own, *flags, debug])
         app.command()(reported)
@@ -62,13 +60,12 @@ def command(
     return register
 
 
-def _flag(entry: dataclasses.Field, with_default: bool) -> inspect.Parameter:
+def _flag(entry: dataclasses.Field, default: Any) -> inspect.Parameter:
     """The flag of a config field; its value is checked by the config alone."""
     choices = entry.metadata.get("choices")
-    shown = with_default and entry.default not in (None, "")
-    default = f" (default {_short(entry.default)})" if shown else ""
+    shown = "" if default in (None, "") else f" (default {_short(default)})"
     option = typer.Option(
-        help=entry.metadata["help"] + default,
+        help=entry.metadata["help"] + shown,
         metavar="|".join(choices) if choices else None,
         rich_help_panel="Settings",
     )

@@ -87,14 +87,9 @@ class Inversion:
         }
 
     @property
-    def iterations(self) -> int:
-        """Iterations of `invert`; a setting of 1 stands for the published plain inversion, which has none."""
-        return self.config.inversion_iterations if self.config.inversion_iterations > 1 else 0
-
-    @property
     def evaluations(self) -> int:
         """UNet evaluations it takes."""
-        return self.config.steps * evaluations_per_step(self.iterations)
+        return self.config.steps * evaluations_per_step(self.config.inversion_iterations)
 
     @property
     def swapped_timesteps(self) -> list[int]:
@@ -127,7 +122,7 @@ class Inversion:
             latents,
             embeds.expand(len(latents), -1, -1),
             steps=config.steps,
-            iterations=self.iterations,
+            iterations=config.inversion_iterations,
             record_layers=self_attention_layers(base.unet),
             record_steps=len(self.swapped_timesteps),
             record_keys=config.swap == "qk",

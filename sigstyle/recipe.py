@@ -34,10 +34,14 @@ def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, A
     ]
 
 
-def base_entry(base: BaseModel) -> dict[str, Any]:
-    """The base, and how it was run: other devices, dtypes and numbers of threads round otherwise."""
+def base_entry(base: BaseModel, path: str | None) -> dict[str, Any]:
+    """The base, and how it was run: other devices, dtypes and numbers of threads round otherwise.
+
+    The path is what the caller asked for, None where it was the styles' own base or came from memory.
+    """
     return {
         "name": base.name,
+        "path": path,
         "fingerprint": base.fingerprint,
         "device": base.device.type,
         "dtype": str(base.dtype).removeprefix("torch."),
@@ -45,14 +49,21 @@ def base_entry(base: BaseModel) -> dict[str, Any]:
     }
 
 
-def recipe(kind: str, settings: dict[str, Any], base: BaseModel, blend: Blend, paths: Sequence[str | None]) -> dict:
+def recipe(
+    kind: str,
+    settings: dict[str, Any],
+    base: BaseModel,
+    base_path: str | None,
+    blend: Blend,
+    style_paths: Sequence[str | None],
+) -> dict[str, Any]:
     """What every recipe holds: what was made, with which settings, base, styles and versions."""
     return {
         "format": FORMAT,
         "kind": kind,
         "settings": settings,
-        "base": base_entry(base),
-        "styles": style_entries(blend, paths),
+        "base": base_entry(base, base_path),
+        "styles": style_entries(blend, style_paths),
         "versions": {
             "sigstyle": sigstyle.__version__,
             "torch": torch.__version__,

@@ -201,10 +201,10 @@ def entry(start: int, end: int) -> dict[str, Any]:
 )
 def test_hostile_headers_are_refused_fast(tmp_path: Path, header: Any, message: str) -> None:
     path = with_header(tmp_path / "hostile.safetensors", header, bytes(12))
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(StyleFileError, match=message):
         Style.load(path)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_huge_header_length_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from PIL import Image
 
-from weights.training import archives, autoencoder, captions, checkpoint, dataset, text, unet
+from weights.training import archives, autoencoder, captions, checkpoint, dataset, text, trained, unet
 from weights.training.crops import load_images
 from weights.training.export import export
 from weights.training.report import report
@@ -128,14 +128,18 @@ def test_the_chain_ends_with_a_loadable_base(tiles: tuple[Path, list[dataset.Til
     trainer = unet.train(SMALL, work / "data", work, work / "autoencoder" / "joint")
     again = unet.train(SMALL, work / "data", work, work / "autoencoder" / "joint")
     assert again.step == trainer.step > 0, "a finished run is not run again"
-    trained = unet.load_trained(work)
+    made = trained.load_trained(work)
     decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / "decoder")
-    export(decoder, trained.unet, trained.text_encoder, trained.tokenizer, trained.scale, tmp_path / "mini")
+    export(decoder, made.unet, made.text_encoder, made.tokenizer, made.scale, tmp_path / "mini")
     scores = report(tmp_path / "mini", found, [work / "examples"], tmp_path / "mini", photos=1)
     assert scores["autoencoder_512px"]["all"]["psnr"] > 15
     assert json.loads((tmp_path / "mini" / "scores.json").read_text()) == scores
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "mini", safety_checker=None)
     assert len(pipe.tokenizer("a photo of hills").input_ids) == 6
+    further = unet.Trainer(SMALL, pipe.tokenizer, again.batches)
+    further.start_from(tmp_path / "mini")
+    kept = again.ema["unet"].conv_in.weight
+    assert torch.allclose(further.model["unet"].conv_in.weight, kept, atol=1e-3), "an exported base can be trained on"
     buffer = io.BytesIO()
     pipe("a photo of hills", num_inference_steps=2, height=64, width=64).images[0].save(buffer, "PNG")
     assert buffer.tell() > 0

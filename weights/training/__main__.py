@@ -9,7 +9,7 @@ import torch
 import typer
 from diffusers import AutoencoderTiny
 
-from . import autoencoder, dataset, fetch, unet
+from . import autoencoder, dataset, fetch, trained, unet
 from .autoencoder_eval import load_samples
 from .crops import load_images
 from .export import check, export
@@ -19,6 +19,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 Work = Annotated[Path, typer.Option(help="folder for packages, tiles, checkpoints and logs")]
 Device = Annotated[str, typer.Option(help="cpu or cuda")]
 Threads = Annotated[int, typer.Option(help="CPU threads")]
+Start = Annotated[Path | None, typer.Option("--from", help="an exported base to begin from, such as weights/mini")]
 Examples = Annotated[list[Path], typer.Option(help="folders of images to measure on and never to train on")]
 EXAMPLES = [Path("examples/content"), Path("examples/style")]
 
@@ -35,32 +36,34 @@ def data(work: Work, examples: Examples = EXAMPLES, workers: int = 2) -> None:
 @app.command()
 def vae(
     work: Work, joint_minutes: float = 40, decoder_minutes: float = 30, examples: Examples = EXAMPLES,
-    device: Device = "cpu", threads: Threads = 2, seed: int = 0,
+    device: Device = "cpu", threads: Threads = 2, seed: int = 0, start: Start = None,
 ) -> None:  # fmt: skip
-    """Train the autoencoder: all of it, then its decoder with an adversarial term."""
+    """Train the autoencoder: all of it, then its decoder alone."""
     torch.set_num_threads(threads)
     tiles = [tile for tile in dataset.load_index(work / "data") if tile.split == "train"]
     images, weights = load_images(tiles), autoencoder.tile_weights(tiles)
     samples = load_samples(examples)
     for phase, minutes in (("joint", joint_minutes), ("decoder", decoder_minutes)):
         config = autoencoder.config_of(phase, minutes, device, seed)
-        autoencoder.train(config, images, weights, work / "autoencoder", samples)
+        autoencoder.train(config, images, weights, work / "autoencoder", samples, start and start / "vae")
 
 
 @app.command(name="unet")
-def unet_command(work: Work, minutes: float = 120, device: Device = "cpu", threads: Threads = 2, seed: int = 0) -> None:
+def unet_command(
+    work: Work, minutes: float = 120, device: Device = "cpu", threads: Threads = 2, seed: int = 0, start: Start = None
+) -> None:
     """Train the UNet with its text encoder on the autoencoder's latents."""
     torch.set_num_threads(threads)
     config = replace(unet.UNetConfig(), minutes=minutes, device=device, seed=seed)
-    unet.train(config, work / "data", work, work / "autoencoder" / "joint")
+    unet.train(config, work / "data", work, work / "autoencoder" / "joint", start)
 
 
 @app.command(name="export")
 def export_command(work: Work, out: Path = Path("weights/mini")) -> None:
     """Write the averaged weights as a diffusers folder in float16."""
     decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / "decoder")
-    trained = unet.load_trained(work)
-    export(decoder, trained.unet, trained.text_encoder, trained.tokenizer, trained.scale, out)
+    made = trained.load_trained(work)
+    export(decoder, made.unet, made.text_encoder, made.tokenizer, made.scale, out)
     typer.echo(json.dumps(check(out)))
 
 

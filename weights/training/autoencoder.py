@@ -116,6 +116,10 @@ class Trainer:
         tensors, _ = checkpoint.load(path)
         self._adopt(checkpoint.under("ema", tensors))
 
+    def start_from(self, folder: Path) -> None:
+        """Begin from an exported autoencoder."""
+        self._adopt(AutoencoderTiny.from_pretrained(folder).state_dict())
+
     def save(self, path: Path) -> None:
         """Write everything `resume` needs."""
         tensors = {"noise": self.noise.get_state()}
@@ -249,14 +253,20 @@ def train(
     weights: np.ndarray,
     folder: Path,
     samples: Sequence[Sample] = (),
+    start: Path | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Run or resume a phase, export the averaged weights and return their quality."""
+    """Run or resume a phase, export the averaged weights and return their quality.
+
+    A new joint phase begins from the autoencoder in the folder ``start``, if given.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, images, weights)
     if (folder / f"{config.phase}.safetensors").exists():
         trainer.resume(folder / f"{config.phase}.safetensors")
     elif config.phase == "decoder":
         trainer.start_after(folder / "joint.safetensors")
+    elif start:
+        trainer.start_from(start)
     trainer.run(folder, samples)
     trainer.ema.save_pretrained(folder / config.phase)
     found = evaluate(trainer.ema, samples, config.device, bf16=False) if samples else {}

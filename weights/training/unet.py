@@ -131,6 +131,16 @@ class Trainer:
         self.optimizers = [adam, Muon(matrices, lr=config.muon_lr)]
         self.base_lrs = [config.lr, config.muon_lr]
 
+    def start_from(self, base: Path) -> None:
+        """Take over the weights of an exported base, and the factor its latents are multiplied by."""
+        unet: Any = UNet2DConditionModel.from_pretrained(base / "unet")
+        encoder = CLIPTextModel.from_pretrained(base / "text_encoder")
+        for network in (self.model, self.ema):
+            network["unet"].load_state_dict(unet.state_dict())
+            network["text"].load_state_dict(encoder.state_dict())
+        config: Any = AutoencoderTiny.load_config(base / "vae")
+        self.batches.scale = config["scaling_factor"]
+
     def save(self, path: Path) -> None:
         """Write everything `resume` needs."""
         tensors = {"noise": self.noise.get_state()}
@@ -151,6 +161,7 @@ class Trainer:
         self.noise.set_state(tensors["noise"])
         checkpoint.restore_rng(self.batches.rng, meta["rng"])
         self.step, self.elapsed_s = meta["step"], meta["elapsed_s"]
+        self.batches.scale = meta["scale"]
 
     @property
     def progress(self) -> float:
@@ -260,40 +271,27 @@ def squared_errors(
     return (predicted.float() - target).square().flatten(1).mean(1)
 
 
-def train(config: UNetConfig, data_dir: Path, work_dir: Path, vae_dir: Path) -> Trainer:
-    """Encode the tiles, run or resume the training, return the trainer with the averaged weights."""
+def train(config: UNetConfig, data_dir: Path, work_dir: Path, vae_dir: Path, start: Path | None = None) -> Trainer:
+    """Encode the tiles, run or resume the training, return the trainer with the averaged weights.
+
+    A new run begins from the exported base in ``start``, if given: same autoencoder, tokenizer and widths.
+    """
     tiles = dataset.load_index(data_dir)
     vae = AutoencoderTiny.from_pretrained(vae_dir).to(config.device).eval()  # type: ignore[attr-defined]
     seen = [tile for tile in tiles if tile.split == "train"]
     held = [tile for tile in tiles if tile.split == "held"]
     folder = work_dir / "unet"
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = text.learn_tokenizer([tile.caption for tile in seen])
+    words = [tile.caption for tile in seen]
+    tokenizer = CLIPTokenizer.from_pretrained(start / "tokenizer") if start else text.learn_tokenizer(words)
+    tokenizer.save_pretrained(folder / "tokenizer")
     batches = Batches(encode_tiles(vae, seen, folder / "latents.safetensors", config.device), seen, config,
                       np.random.default_rng(config.seed))  # fmt: skip
     trainer = Trainer(config, tokenizer, batches)
     if (folder / "unet.safetensors").exists():
         trainer.resume(folder / "unet.safetensors")
+    elif start:
+        trainer.start_from(start)
     held_latents = encode_tiles(vae, held, folder / "held.safetensors", config.device)
     trainer.run(folder, held_latents, [tile.caption for tile in held])
     return trainer
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The averaged weights of a finished run, and what latents are multiplied by."""
-
-    unet: UNet2DConditionModel
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
-    scale: float
-
-
-def load_trained(work_dir: Path) -> Trained:
-    """Read the averaged weights of the run in ``work_dir``."""
-    captions = [tile.caption for tile in dataset.load_index(work_dir / "data") if tile.split == "train"]
-    tensors, meta = checkpoint.load(work_dir / "unet" / "unet.safetensors")
-    tokenizer, config = text.learn_tokenizer(captions), UNetConfig(**meta["config"])
-    networks = build_networks(tokenizer, config)
-    networks.load_state_dict(checkpoint.under("ema", tensors))
-    return Trained(networks["unet"], networks["text"], tokenizer, meta["scale"])  # type: ignore[arg-type]

@@ -1,0 +1,204 @@
+"""The front door: what it takes, what it gives, and that a recipe is enough to make an image again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from random_style import random_style
+
+from sigstyle import api
+from sigstyle.api import TransferResult, capture, generate, transfer
+from sigstyle.base_model import BaseModel
+from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.errors import BaseMismatchError, Cancelled, ConfigError, ImageError, StyleFileError
+from sigstyle.images import read_recipe
+from sigstyle.style import Style
+
+FEW: dict[str, Any] = {"steps": 3, "size_px": 64}
+
+
+@pytest.fixture
+def style_path(base: BaseModel, tmp_path: Path) -> Path:
+    path = tmp_path / "wave.safetensors"
+    random_style(base).save(path)
+    return path
+
+
+@pytest.fixture
+def photo(painting: Image.Image, tmp_path: Path) -> Path:
+    path = tmp_path / "tower.png"
+    painting.save(path)
+    return path
+
+
+def same(a: Image.Image, b: Image.Image) -> bool:
+    return np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_a_recipe_makes_the_image_again_bit_for_bit(
+    base: BaseModel, photo: Path, style_path: Path, painting: Image.Image, tmp_path: Path
+) -> None:
+    mask = tmp_path / "mask.png"
+    Image.linear_gradient("L").resize(painting.size).save(mask)
+    second = tmp_path / "two.safetensors"
+    random_style(base, "two", seed=1).save(second)
+    made = transfer(
+        photo, [style_path, second], weights=[0.7, 0.4], mask=mask, base=base, prompt="a tower", seed=5, **FEW
+    )
+    (path,) = made.save(tmp_path / "out.png")
+    recipe = read_recipe(path)
+    assert recipe == {**made.recipe, "index": 0}
+
+    assert recipe["base"]["fingerprint"] == base.fingerprint
+    assert recipe["content"]["sha256"] == api.file_entry(Path(recipe["content"]["path"]))["sha256"]
+    styles = [Style.load(entry["path"]) for entry in recipe["styles"]]
+    assert [style.hash for style in styles] == [entry["hash"] for entry in recipe["styles"]]
+    again = transfer(
+        recipe["content"]["path"],
+        styles,
+        weights=[entry["weight"] for entry in recipe["styles"]],
+        mask=recipe["mask"]["path"],
+        base=base,
+        config=TransferConfig.from_dict(recipe["settings"]),
+        num_images=recipe["images"],
+    )
+    assert same(again.images[0], Image.open(path))
+
+
+def test_a_recipe_says_what_was_used(base: BaseModel, painting: Image.Image, photo: Path) -> None:
+    style = random_style(base)
+    recipe = transfer(painting, style, base=base, **FEW).recipe
+    assert recipe["content"]["path"] is None and len(recipe["content"]["pixels_sha256"]) == 64
+    assert recipe["styles"] == [{"name": "wave", "hash": style.hash, "path": None, "weight": 1.0}]
+    assert recipe["base"] | {"threads": 0} == {
+        "name": "tiny",
+        "path": None,
+        "fingerprint": base.fingerprint,
+        "device": "cpu",
+        "dtype": "float32",
+        "threads": 0,
+    }
+    assert set(recipe["versions"]) == {"sigstyle", "torch", "diffusers", "python"}
+    from_bytes = transfer(photo.read_bytes(), style, base=base, **FEW).recipe["content"]
+    assert from_bytes == {**api.file_entry(photo), "path": None}
+
+
+def test_the_trace_of_a_result_serves_the_next_style(base: BaseModel, photo: Path) -> None:
+    first = transfer(photo, random_style(base), base=base, **FEW)
+    counted: list[tuple[int, int]] = []
+
+    def on_progress(done: int, total: int) -> None:
+        counted.append((done, total))
+
+    other = random_style(base, "other", seed=1)
+    second = transfer(photo, other, base=base, trace=first.trace, on_progress=on_progress, **FEW)
+    assert counted == [(1, 3), (2, 3), (3, 3)]
+    assert second.trace is first.trace
+    assert same(second.images[0], transfer(photo, other, base=base, **FEW).images[0])
+
+
+def test_stopping_raises_and_leaves_the_base_free(base: BaseModel, photo: Path) -> None:
+    done: list[int] = []
+
+    def stop_at(moment: int) -> TransferResult:
+        done.clear()
+        return transfer(
+            photo,
+            random_style(base),
+            base=base,
+            on_progress=lambda count, _total: done.append(count),
+            should_stop=lambda: len(done) == moment,
+            **FEW,
+        )
+
+    for moment in (1, 5):
+        with pytest.raises(Cancelled):
+            stop_at(moment)
+        assert len(done) == moment
+    with pytest.raises(Cancelled):
+        generate("a tower", random_style(base), base=base, should_stop=lambda: True, height=64, width=64, steps=3)
+    assert stop_at(99).images
+
+
+def test_styles_are_found_by_path_and_shipped_name(
+    base: BaseModel, style_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "STYLES_FOLDER", style_path.parent)
+    assert api.open_style("wave").hash == api.open_style(style_path).hash == api.open_style(str(style_path)).hash
+    assert transfer(photo, "wave", base=base, **FEW).recipe["styles"][0]["path"] == "wave"
+    for missing in ("unknown", "../wave", style_path.parent / "unknown.safetensors"):
+        with pytest.raises(StyleFileError):
+            api.open_style(missing)
+
+
+def test_styles_and_weights_must_fit_together(base: BaseModel, photo: Path) -> None:
+    one, two = random_style(base, "one"), random_style(base, "two", seed=1)
+    for styles, weights, told in (
+        ([], None, "no style"),
+        ([one, two], [1.0], "2 styles and 1 weights"),
+        ([one, one], None, "different ones"),
+        (one, [0.0], "above 0"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            transfer(photo, styles, weights=weights, base=base, **FEW)
+    shares = transfer(photo, [one, two], base=base, **FEW).recipe["styles"]
+    assert [entry["weight"] for entry in shares] == [0.5, 0.5]
+
+
+def test_bad_input_is_told_apart(make_base: Any, base: BaseModel, photo: Path, tmp_path: Path) -> None:
+    style = random_style(base)
+    with pytest.raises(ConfigError, match="steps"):
+        transfer(photo, style, base=base, steps=0)
+    with pytest.raises(ConfigError, match="Unknown setting stepz"):
+        transfer(photo, style, base=base, stepz=3)
+    with pytest.raises(ConfigError, match="preset"):
+        transfer(photo, style, base=base, preset="unknown")
+    with pytest.raises(ImageError):
+        transfer(tmp_path / "missing.png", style, base=base, **FEW)
+    with pytest.raises(BaseMismatchError):
+        transfer(photo, style, base=make_base(seed=1), **FEW)
+
+
+def test_results_are_written_as_png_with_their_recipe(tmp_path: Path) -> None:
+    result = TransferResult([Image.new("RGB", (8, 8), color) for color in ("red", "blue")], {"kind": "transfer"})
+    paths = result.save(tmp_path / "out.png")
+    assert [path.name for path in paths] == ["out-1.png", "out-2.png"]
+    assert [read_recipe(path)["index"] for path in paths] == [0, 1]
+    with pytest.raises(ConfigError, match=r"ends in \.png"):
+        result.save(tmp_path / "out.jpg")
+    with pytest.raises(ImageError):
+        result.save(tmp_path / "missing" / "out.png")
+
+
+def test_a_prompt_is_painted_and_can_be_painted_again(base: BaseModel, style_path: Path) -> None:
+    more: dict[str, Any] = {"height": 64, "width": 96, "steps": 3}
+    result = generate("a tower", style_path, base=base, seed=4, num_images=2, **more)
+    assert [image.size for image in result.images] == [(96, 64)] * 2 and result.trace is None
+    recipe = result.recipe
+    assert (recipe["kind"], recipe["settings"]["prompt"], recipe["settings"]["seed"]) == ("generate", "a tower", 4)
+    settings = {key: value for key, value in recipe["settings"].items() if key != "prompt"}
+    again = generate(
+        recipe["settings"]["prompt"],
+        recipe["styles"][0]["path"],
+        base=base,
+        height=recipe["height"],
+        width=recipe["width"],
+        num_images=recipe["images"],
+        **settings,
+    )
+    assert all(same(a, b) for a, b in zip(result.images, again.images, strict=True))
+
+
+def test_capture_to_image(base: BaseModel, photo: Path, painting: Image.Image) -> None:
+    config = CaptureConfig(steps=3, batch_size=2, crops=2, size_px=64, autocast="off")
+    style = capture(photo, base=base, config=config, seed=1)
+    assert style.name == "tower" and style.metadata["seed" if "seed" in style.metadata else "settings"]
+    named = capture([painting, photo], base=base, config=config, name="great wave", domain="print")
+    assert (named.name, named.token.token, named.domain) == ("great wave", "<great-wave>", "print")
+    assert torch.isfinite(named.start_mean).all()
+    assert transfer(photo, [style, named], base=base, **FEW).images[0].size == (77, 64)
+    with pytest.raises(ImageError):
+        capture("missing.png", base=base, config=config)
