@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from pipelines.style_mixin import SigStyleOutput, StyleMixin
+from pipelines.style_mixin import SigStyleOutput
 from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
 from sigstyle.capture import OnProgress, capture_style
 from sigstyle.config import CaptureConfig, TransferConfig
@@ -119,6 +119,7 @@ def transfer(
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = _config(TransferConfig, preset, config, settings)
+    used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
     pipe = SigStylePipeline.from_base(load_base(base or opened[0].base_name, device, dtype))
     _load(pipe, opened, weights)
@@ -140,8 +141,7 @@ def transfer(
     if output.interrupted:
         raise Cancelled("The transfer was stopped.")
     entries = recipe("transfer", chosen.to_dict(), pipe.base, _path(base), pipe.blend, paths)
-    entries |= {"content": file_entry(content), "mask": None if mask is None else file_entry(mask)}
-    return TransferResult(output.images, {**entries, "images": num_images}, output.trace, output.notices)
+    return TransferResult(output.images, entries | used, output.trace, output.notices)
 
 
 def generate(
@@ -180,7 +180,7 @@ def generate(
     if output.interrupted:
         raise Cancelled("The generation was stopped.")
     entries = recipe("generate", chosen.to_dict(), pipe.base, _path(base), pipe.blend, paths)
-    return TransferResult(output.images, {**entries, "height": height, "width": width, "images": num_images})
+    return TransferResult(output.images, entries | {"height": height, "width": width, "images": num_images})
 
 
 def open_style(style: StyleLike) -> Style:
@@ -215,8 +215,12 @@ def _path(base: BaseLike | None) -> str | None:
     return str(base) if isinstance(base, str | Path) else None
 
 
-def _load(pipe: StyleMixin, styles: Sequence[Style], weights: Sequence[float] | None) -> None:
-    """Load `styles` with their weights. Raises: ConfigError for another number of weights or equal names."""
+def _load(pipe: Any, styles: Sequence[Style], weights: Sequence[float] | None) -> None:
+    """Load `styles` with their weights into a pipeline, whose own progress bar is turned off.
+
+    Raises: ConfigError for another number of weights or equal names, BaseMismatchError for a style of another base.
+    """
+    pipe.set_progress_bar_config(disable=True)
     if weights is not None and len(weights) != len(styles):
         raise ConfigError(f"There are {len(styles)} styles and {len(weights)} weights; expected one weight each.")
     for style, weight in zip(styles, weights or [None] * len(styles), strict=True):

@@ -13,17 +13,28 @@ from PIL import Image
 import sigstyle
 from sigstyle.base_model import BaseModel
 from sigstyle.blend import Blend
+from sigstyle.errors import ImageError
+from sigstyle.files import read_regular, reason
 from sigstyle.images import Source
 
 FORMAT = 1
+_MAX_FILE_BYTES = 256 * 2**20
 
 
 def file_entry(source: Source) -> dict[str, Any]:
-    """Where an image came from, as the caller named it, and a hash of the file (of the pixels for a PIL image)."""
+    """Where an image came from, as the caller named it, and a hash of the file (of the pixels for a PIL image).
+
+    Raises: ImageError for a file that cannot be read.
+    """
     if isinstance(source, Image.Image):
         return {"path": None, "pixels_sha256": hashlib.sha256(source.tobytes()).hexdigest()}
-    data = source if isinstance(source, bytes) else Path(source).expanduser().read_bytes()
-    return {"path": None if isinstance(source, bytes) else str(source), "sha256": hashlib.sha256(data).hexdigest()}
+    if isinstance(source, bytes):
+        return {"path": None, "sha256": hashlib.sha256(source).hexdigest()}
+    try:
+        data = read_regular(Path(source).expanduser(), _MAX_FILE_BYTES)
+    except OSError as error:
+        raise ImageError(f"{source} cannot be read as an image: {reason(error)}.") from error
+    return {"path": str(source), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, Any]]:

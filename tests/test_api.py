@@ -195,7 +195,7 @@ def test_a_prompt_is_painted_and_can_be_painted_again(base: BaseModel, style_pat
 def test_capture_to_image(base: BaseModel, photo: Path, painting: Image.Image) -> None:
     config = CaptureConfig(steps=3, batch_size=2, crops=2, size_px=64, autocast="off")
     style = capture(photo, base=base, config=config, seed=1)
-    assert style.name == "tower" and style.metadata["seed" if "seed" in style.metadata else "settings"]
+    assert style.name == "tower" and style.metadata["config"]["seed"] == 1
     named = capture([painting, photo], base=base, config=config, name="great wave", domain="print")
     assert (named.name, named.token.token, named.domain) == ("great wave", "<great-wave>", "print")
     assert torch.isfinite(named.start_mean).all()
