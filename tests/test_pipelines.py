@@ -462,6 +462,22 @@ def test_two_users_at_once_get_what_each_gets_alone(base: BaseModel, painting: I
     assert all(difference(together[seed], alone[seed]) == 0 for seed in (0, 1))
 
 
+def test_a_half_precision_base_works_on_float32_latents(make_base: MakeBase, painting: Image.Image) -> None:
+    latents = []
+    for dtype in (torch.float32, torch.bfloat16):
+        base = make_base(prediction_type="v_prediction")
+        style = random_style(base, scale=0.1)
+        for module in (base.unet, base.vae, base.text_encoder):
+            module.to(dtype)
+        pipe = quiet(SigStylePipeline.from_base(base))
+        pipe.load_style(style)
+        result = pipe(painting, noise_sigma=0, guidance_scale=2.0, output_type="latent", **FEW)
+        assert result.images.dtype == torch.float32
+        assert {each.query.dtype for layers in result.trace.features.values() for each in layers.values()} == {dtype}
+        latents.append(result.images)
+    assert (latents[0] - latents[1]).abs().mean() < 0.1 * latents[0].std()
+
+
 # --- as diffusers pipelines
 
 

@@ -103,7 +103,7 @@ def round_trips(
 
 
 def report(
-    base_dir: Path, tiles: Sequence[dataset.Tile], examples: Sequence[Path], out_dir: Path, photos: int = 4
+    base_dir: Path, tiles: Sequence[dataset.Tile], examples: Sequence[Path], out_dir: Path, photos: int = 2
 ) -> dict[str, Any]:
     """Measure ``base_dir`` and write scores.json, reconstructions.jpg and samples.jpg to ``out_dir``."""
     pipe = StableDiffusionPipeline.from_pretrained(base_dir, safety_checker=None)

@@ -63,7 +63,7 @@ def build(config: UNetConfig) -> UNet2DConditionModel:
     up = ("UpBlock2D", *("CrossAttnUpBlock2D",) * (depth - 1))
     heads: Any = config.heads
     unet: Any = UNet2DConditionModel(
-        sample_size=64, in_channels=16, out_channels=16, block_out_channels=config.widths, layers_per_block=1,
+        sample_size=32, in_channels=16, out_channels=16, block_out_channels=config.widths, layers_per_block=1,
         attention_head_dim=heads, down_block_types=down, up_block_types=up, norm_num_groups=config.groups,
         cross_attention_dim=config.text_width,
     )  # fmt: skip
