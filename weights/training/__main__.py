@@ -12,7 +12,7 @@ from diffusers import AutoencoderTiny
 from . import autoencoder, dataset, fetch, trained, unet
 from .autoencoder_eval import load_samples
 from .crops import load_images
-from .export import check, export
+from .export import export
 from .report import report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -63,8 +63,8 @@ def export_command(work: Work, out: Path = Path("weights/mini")) -> None:
     """Write the averaged weights as a diffusers folder in float16."""
     decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / "decoder")
     made = trained.load_trained(work)
-    export(decoder, made.unet, made.text_encoder, made.tokenizer, made.scale, out)
-    typer.echo(json.dumps(check(out)))
+    found = export(decoder, made.unet, made.text_encoder, made.tokenizer, made.scale, out)
+    typer.echo(json.dumps(found))
 
 
 @app.command(name="report")

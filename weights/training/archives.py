@@ -1,4 +1,4 @@
-"""Read picture files out of an unpacked package: plain files, zip files, Qt resource files."""
+"""Find picture files in an unpacked package: plain files, and those in zip and Qt resource files."""
 
 import io
 import re
@@ -12,13 +12,10 @@ QT_DIRECTORY, QT_ZLIB, QT_ZSTD = 2, 1, 4
 
 
 def files(root: Path, archive: str) -> Iterator[tuple[str, bytes]]:
-    """Yield (path, content) of every file below ``root``, or inside the archives that match ``archive``."""
-    paths = sorted(p for p in root.rglob("*") if p.is_file() and not p.is_symlink())
-    for path in paths:
-        name = path.relative_to(root).as_posix()
-        if not archive:
-            yield name, path.read_bytes()
-        elif re.search(archive, name):
+    """Yield (path, content) of every file inside the archives below ``root`` that match ``archive``."""
+    for name in names(root):
+        if re.search(archive, name):
+            path = root / name
             yield from qt_resource(path.read_bytes()) if name.endswith(".rcc") else zipped(path)
 
 

@@ -17,8 +17,8 @@ SHARD = "15MB"
 def export(
     vae: AutoencoderTiny, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer,
     scale: float, out_dir: Path,
-) -> StableDiffusionPipeline:  # fmt: skip
-    """Write float16 safetensors in shards below 16 MB; ``scale`` brings latents to unit variance."""
+) -> dict[str, float]:  # fmt: skip
+    """Write float16 safetensors in shards below 16 MB and measure them; ``scale`` brings latents to unit variance."""
     vae.register_to_config(scaling_factor=scale)
     parts: dict[str, Any] = {"vae": vae, "unet": unet, "text_encoder": text_encoder, "tokenizer": tokenizer}
     parts |= {"scheduler": DDIMScheduler(**SCHEDULE), "safety_checker": None, "feature_extractor": None}
@@ -28,8 +28,7 @@ def export(
     _edit(out_dir / "vae" / "config.json", lambda config: config.pop("block_out_channels", None))
     # transformers loads in the dtype it finds here, diffusers in float32: let both load alike
     _edit(out_dir / "text_encoder" / "config.json", lambda config: config.update(dtype="float32"))
-    check(out_dir)
-    return pipe
+    return check(out_dir)
 
 
 def _edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
