@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import SigStyleOutput
-from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
+from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, is_hub_id, load_base
 from sigstyle.capture import OnProgress, capture_style
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import Cancelled, ConfigError
@@ -121,7 +121,7 @@ def transfer(
     chosen = _config(TransferConfig, preset, config, settings)
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
-    pipe = SigStylePipeline.from_base(load_base(base or opened[0].base_name, device, dtype))
+    pipe = SigStylePipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
     _load(pipe, opened, weights)
 
     def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
@@ -166,7 +166,7 @@ def generate(
     """
     chosen = TransferConfig.preset("generate", **settings, prompt=prompt)
     opened, paths = _opened(styles)
-    pipe = SigStyleText2ImgPipeline.from_base(load_base(base or opened[0].base_name, device, dtype))
+    pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
     _load(pipe, opened, weights)
 
     def watch(pipe: SigStyleText2ImgPipeline, step: int, timestep: int, tensors: dict) -> dict:
@@ -193,6 +193,20 @@ def open_style(style: StyleLike) -> Style:
     shipped = STYLES_FOLDER / f"{style}.safetensors"
     is_name = isinstance(style, str) and Path(style).name == style and not Path(style).exists()
     return Style.load(shipped if is_name and shipped.is_file() else style)
+
+
+def own_base(style: Style) -> str:
+    """What to load the style's own base by: the embedded base, a path that is here, or a hub id 'owner/name'.
+
+    Raises: ConfigError, without asking the hub, for a base that was a folder or a file elsewhere.
+    """
+    name = style.base_name
+    if name == EMBEDDED or is_hub_id(name) or Path(name).exists():
+        return name
+    raise ConfigError(
+        f"The style {style.name} was captured on the base {name} ({style.base_fingerprint}), which is neither embedded "
+        "nor a path here; give that base with --base (in Python base=)."
+    )
 
 
 def _config(kind: type, preset: str, config: Any, settings: dict[str, Any]) -> Any:

@@ -148,6 +148,11 @@ def load_base(
     return BaseModel.from_pipeline(parts, name=_base_name(str(base)))
 
 
+def is_hub_id(base: str) -> bool:
+    """Whether `base` has the form 'owner/name', by which the hub can be asked for it."""
+    return "/" in base and _HUB_ID.fullmatch(base) is not None
+
+
 def _base_name(base: str) -> str:
     """What a base is called in style files: the embedded one's name, a file's or folder's, or the hub id."""
     return Path(base).resolve().stem if Path(base).exists() else base

@@ -1,5 +1,6 @@
 """The front door: what it takes, what it gives, and that a recipe is enough to make an image again."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,28 @@ def test_bad_input_is_told_apart(make_base: Any, base: BaseModel, photo: Path, t
         transfer(tmp_path / "missing.png", style, base=base, **FEW)
     with pytest.raises(BaseMismatchError):
         transfer(photo, style, base=make_base(seed=1), **FEW)
+
+
+def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(
+    base: BaseModel, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    style = random_style(base)
+    asked: list[str] = []
+
+    def noted(name: str, *_: Any) -> BaseModel:
+        asked.append(name)
+        return base
+
+    monkeypatch.setattr(api, "load_base", noted)
+    for paint in (lambda: transfer(photo, style, **FEW), lambda: generate("a tower", style, steps=2)):
+        with pytest.raises(ConfigError, match=rf"captured on the base tiny \({base.fingerprint}\).*give .* --base"):
+            paint()
+    assert asked == []
+    (tmp_path / "tiny").mkdir()
+    for name in ("tiny", "mini", "owner/some-base"):
+        transfer(photo, dataclasses.replace(style, base_name=name), **FEW)
+    assert asked == ["tiny", "mini", "owner/some-base"]
 
 
 def test_results_are_written_as_png_with_their_recipe(tmp_path: Path) -> None:
