@@ -44,7 +44,7 @@ class StyleMixin:
 
     @classmethod
     def from_base(cls, base: BaseModel) -> Self:
-        """The pipeline around a base, sharing its modules and its lock."""
+        """The pipeline around a base, sharing its modules."""
         pipe = cls(base.vae, base.text_encoder, base.tokenizer, base.unet, base.scheduler)  # type: ignore[call-arg]
         pipe._base = base
         return pipe

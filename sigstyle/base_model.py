@@ -3,10 +3,9 @@
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sigstyle.errors import ConfigError
+from sigstyle.locks import lock_of
 
 EMBEDDED = "mini"
 EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "weights" / EMBEDDED
@@ -32,7 +32,8 @@ class BaseModel:
     """The parts of a Stable Diffusion pipeline, ready for capture and transfer.
 
     `scheduler` is always DDIM. `fingerprint` tells bases apart whatever dtype they are loaded in: its part before the
-    hyphen is the architecture, the part after it the weights. Hold `lock` while weights or processors are changed.
+    hyphen is the architecture, the part after it the weights. Hold `lock` while weights or processors are changed:
+    it is the UNet's, so bases and pipelines that share the UNet wait for each other.
     """
 
     unet: Any
@@ -42,7 +43,11 @@ class BaseModel:
     scheduler: Any
     name: str
     fingerprint: str
-    lock: Any = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def lock(self) -> Any:
+        """The re-entrant lock of the UNet."""
+        return lock_of(self.unet)
 
     @property
     def device(self) -> torch.device:
@@ -64,6 +69,8 @@ class BaseModel:
         _check_kind(pipe, name)
         for module in (pipe.unet, pipe.vae, pipe.text_encoder):
             module.eval()
+        with lock_of(pipe.unet):  # another pipeline may have its styles on these weights
+            identity = fingerprint(pipe.unet)
         return cls(
             unet=pipe.unet,
             vae=pipe.vae,
@@ -71,7 +78,7 @@ class BaseModel:
             tokenizer=pipe.tokenizer,
             scheduler=ddim(pipe.scheduler),
             name=name,
-            fingerprint=fingerprint(pipe.unet),
+            fingerprint=identity,
         )
 
 

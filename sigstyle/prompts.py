@@ -13,6 +13,7 @@ from tokenizers import AddedToken
 from torch import Tensor, nn
 
 from sigstyle.errors import ConfigError
+from sigstyle.locks import lock_of
 
 _TOKEN = re.compile(r"<[\w-]{1,64}>")
 
@@ -139,10 +140,11 @@ def embed_prompts(text_encoder: nn.Module, prompts: PromptIds, tokens: Sequence[
                 f"{table.shape[1]}. Use the base the style was captured on."
             )
     ids, slots = prompts.ids.to(table.device), prompts.slots.to(table.device)
-    if not tokens:
-        return text_encoder(ids)[0]
-    with _vectors_in_place(text_encoder, slots, torch.cat([token.embedding for token in tokens])):
-        return text_encoder(ids)[0]
+    with lock_of(text_encoder):  # else the vectors would reach other prompts too
+        if not tokens:
+            return text_encoder(ids)[0]
+        with _vectors_in_place(text_encoder, slots, torch.cat([token.embedding for token in tokens])):
+            return text_encoder(ids)[0]
 
 
 def encode_prompts(

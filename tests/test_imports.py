@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = (
-    {"errors", "files"},
+    {"errors", "files", "locks"},
     {"config"},
     {"images", "base_model", "prompts", "targets", "offsets"},
     {"style", "hypernet", "split_unet", "masks"},

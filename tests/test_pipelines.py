@@ -1,6 +1,8 @@
 """The pipelines: the published method by hand, laws, costs, sizes, and that everything is as before afterwards."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from random_style import random_style
 from torch import Tensor
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from sigstyle.base_model import BaseModel, decode, encode
+from sigstyle.attach import styled
+from sigstyle.base_model import BaseModel, decode, encode, fingerprint
 from sigstyle.config import TransferConfig
 from sigstyle.errors import BaseMismatchError, ConfigError, ImageError, StyleFileError
 from sigstyle.images import fit, to_tensor
+from sigstyle.locks import lock_of
 from sigstyle.prompts import encode_prompts
 from sigstyle.style import Style
 
@@ -440,9 +444,16 @@ def test_callback_on_step_end_sees_and_changes_latents(pipe: SigStylePipeline, p
         pipe(painting, callback_on_step_end=on_step_end, callback_on_step_end_tensor_inputs=["prompt_embeds"], **FEW)
 
 
-def test_two_users_at_once_get_what_each_gets_alone(base: BaseModel, painting: Image.Image) -> None:
+@pytest.mark.parametrize("shared", ["base", "unet", "pipe"])
+def test_two_users_at_once_get_what_each_gets_alone(base: BaseModel, painting: Image.Image, shared: str) -> None:
+    first = SigStylePipeline.from_base(base)
+
     def user(seed: int) -> SigStylePipeline:
-        pipe = quiet(SigStylePipeline.from_base(base))
+        if shared == "pipe":
+            pipe = quiet(SigStylePipeline.from_pipe(first))
+        else:
+            pipe = quiet(SigStylePipeline.from_base(base if shared == "base" else BaseModel.from_pipeline(base)))
+        assert pipe.unet is base.unet
         pipe.load_style(random_style(base, seed=seed))
         return pipe
 
@@ -460,6 +471,29 @@ def test_two_users_at_once_get_what_each_gets_alone(base: BaseModel, painting: I
     for thread in threads:
         thread.join()
     assert all(difference(together[seed], alone[seed]) == 0 for seed in (0, 1))
+
+
+def test_a_unet_has_one_lock_as_long_as_it_lives() -> None:
+    first, second = make_parts(), make_parts(seed=1)
+    bases = [BaseModel.from_pipeline(parts) for parts in (first, first, second)]
+    assert bases[0].lock is bases[1].lock is not bases[2].lock
+    assert lock_of(torch.compile(first.unet, backend="eager")) is bases[0].lock
+    gone = weakref.ref(bases[0].lock)
+    del first, bases
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_base_is_told_by_its_own_weights_while_another_pipeline_paints(base: BaseModel) -> None:
+    found: list[str] = []
+    other = threading.Thread(target=lambda: found.append(BaseModel.from_pipeline(base).fingerprint))
+    with base.lock, styled(base.unet, [(random_style(base, scale=3.0).offsets, 1.0)]):
+        other.start()
+        other.join(timeout=0.2)
+        assert other.is_alive()
+        assert fingerprint(base.unet) != base.fingerprint
+    other.join()
+    assert found == [base.fingerprint]
 
 
 def test_a_half_precision_base_works_on_float32_latents(make_base: MakeBase, painting: Image.Image) -> None:
