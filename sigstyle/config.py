@@ -107,7 +107,12 @@ class CaptureConfig(_Config):
     steps: int = _number(240, 1, 100_000, "training steps")
     batch_size: int = _number(8, 1, 256, "samples in one step")
     rank: int = _number(3, 1, 64, "rank of the weight offsets; 3 is all the published generator can express")
-    targets: str = _choice("attention", TARGET_GROUPS, "decoder layers that carry the style")
+    targets: str = _choice(
+        "attention",
+        TARGET_GROUPS,
+        "decoder layers that carry the style; with the convolutions of 'decoder', a style of Stable Diffusion 1.5 has "
+        "0.9 MB at rank 1 and 2.5 MB at rank 3, the others stay under 0.7 MB",
+    )
     hypernet_lr: float = _number(3e-3, 0, 1, "learning rate of the hypernetwork")
     token_lr: float = _number(3e-3, 0, 1, "learning rate of the style token")
     warmup: int = _number(20, 0, 10_000, "steps until the learning rates reach their full value")

@@ -1,8 +1,14 @@
+from pathlib import Path
+
 import pytest
+import torch
 from conftest import make_unet
 from diffusers import UNet2DConditionModel
 
 from sigstyle.errors import ConfigError
+from sigstyle.offsets import Offset
+from sigstyle.prompts import StyleToken
+from sigstyle.style import Style
 from sigstyle.targets import target_layers
 
 
@@ -16,14 +22,28 @@ def test_attention_is_q_k_v_of_both_attentions_in_the_decoder_only() -> None:
 
 
 def test_stable_diffusion_1_5_has_54_layers() -> None:
-    import torch
-
     with torch.device("meta"):
         unet = UNet2DConditionModel(cross_attention_dim=768)
     layers = target_layers(unet)
     assert len(layers) == 54
     numbers = sum(3 * (fan_out + fan_in) for fan_out, fan_in in layers.values())
     assert 2 * numbers < 0.5 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("group", "rank", "megabytes"), [("attention", 3, 0.7), ("attention+out", 3, 0.7), ("decoder", 1, 0.9)]
+)
+def test_a_style_of_stable_diffusion_1_5_stays_under_a_megabyte(
+    group: str, rank: int, megabytes: float, tmp_path: Path
+) -> None:
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(cross_attention_dim=768)
+    layers = target_layers(unet, group).items()
+    offsets = {path: Offset(torch.rand(fan_out, rank), torch.rand(rank, fan_in)) for path, (fan_out, fan_in) in layers}
+    token, statistics = StyleToken("<wave>", torch.rand(1, 768)), torch.rand(4, 4).unbind()
+    style = Style("wave", token, offsets, "painting", "0-0", "sd", *(row.clone() for row in statistics))
+    style.save(tmp_path / "style.safetensors")
+    assert (tmp_path / "style.safetensors").stat().st_size < megabytes * 1e6
 
 
 def test_shapes_are_those_of_the_flattened_weights() -> None:
