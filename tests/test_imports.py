@@ -11,7 +11,7 @@ ROOMS = (
     {"errors", "files"},
     {"config"},
     {"images", "base_model", "prompts", "targets", "offsets"},
-    {"style", "hypernet", "split_unet", "masks"},
+    {"style", "hypernet", "split_unet", "masks", "scores"},
     {"attention"},
     {"denoise"},
     {"inversion"},
