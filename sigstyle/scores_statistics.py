@@ -7,7 +7,7 @@ from torch import Tensor
 from sigstyle.images import to_tensor
 from sigstyle.scores_network import FeatureNetwork
 
-BLOCKS = (0, 2, 4, 7, 10)
+BLOCKS = (2, 4, 7, 10)  # earlier ones see little but contrast and noise
 CROPS = 10
 CROP_PX = 160
 CROP_SHARES = (0.25, 0.6)  # of the short side
