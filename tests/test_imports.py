@@ -16,7 +16,7 @@ ROOMS = (
     {"denoise"},
     {"inversion"},
     {"content", "blend", "attach"},
-    {"capture", "pipelines", "recipe"},
+    {"capture", "pipelines", "recipe", "injection"},
     {"api"},
     {"cli", "demo", "doctor", "app"},
 )
