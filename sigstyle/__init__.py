@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigstyle.api import capture, generate, transfer
+    from sigstyle.api_training_free import transfer_training_free
     from sigstyle.style import Style
 
 __version__ = "0.1.0"
-__all__ = ["Style", "__version__", "capture", "generate", "transfer"]
+__all__ = ["Style", "__version__", "capture", "generate", "transfer", "transfer_training_free"]
 
 _HOMES = {"Style": "sigstyle.style", "capture": "sigstyle.api", "generate": "sigstyle.api", "transfer": "sigstyle.api"}
+_HOMES["transfer_training_free"] = "sigstyle.api_training_free"
 
 
 def __getattr__(name: str) -> Any:

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 class Features(NamedTuple):
     """What one self-attention layer projected, before it is split into heads.
 
-    Shapes: query [b, tokens, dim]; key the same, or None where only queries are wanted.
+    Shapes: query [b, tokens, dim]; key and value the same, or None where they are not wanted.
     """
 
     query: Tensor
     key: Tensor | None = None
+    value: Tensor | None = None
 
 
 def self_attention_layers(unet: nn.Module) -> list[str]:
@@ -35,8 +36,10 @@ def _unwrapped(unet: nn.Module) -> nn.Module:
     return getattr(unet, "_orig_mod", unet)
 
 
-class _SlotProcessor:
+class SlotProcessor:
     """Self-attention of a transformer block, equal to AttnProcessor2_0 while its slot is left alone."""
+
+    scale: float | None = None  # of the attention scores; None is one over the root of a head's width
 
     def __init__(self) -> None:
         self.slot: Features | None = None
@@ -44,6 +47,10 @@ class _SlotProcessor:
     def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Query and key of the layer's input [b, tokens, dim]."""
         return attn.to_q(hidden), attn.to_k(hidden)
+
+    def value(self, attn: Any, hidden: Tensor) -> Tensor:
+        """Value of the layer's input; asked for after `project`."""
+        return attn.to_v(hidden)
 
     def __call__(
         self,
@@ -58,31 +65,37 @@ class _SlotProcessor:
         if attention_mask is not None:
             mask = attn.prepare_attention_mask(attention_mask, tokens, batch).unflatten(0, (batch, attn.heads))
         query, key = self.project(attn, hidden_states)
-        value = attn.to_v(hidden_states)
-        query, key, value = (x.view(batch, tokens, attn.heads, -1).transpose(1, 2) for x in (query, key, value))
+        value = self.value(attn, hidden_states)
+        query, key, value = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (query, key, value))
         if attn.norm_q is not None:
             query = attn.norm_q(query)
         if attn.norm_k is not None:
             key = attn.norm_k(key)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale)
         mixed = mixed.transpose(1, 2).reshape(batch, tokens, -1).to(query.dtype)
         return attn.to_out[1](attn.to_out[0](mixed)) / attn.rescale_output_factor
 
 
-class Recorder(_SlotProcessor):
+class Recorder(SlotProcessor):
     """Leaves in its slot what the layer projected at the last evaluation."""
 
-    def __init__(self, keys: bool) -> None:
+    def __init__(self, keys: bool, values: bool = False) -> None:
         super().__init__()
-        self.keys = keys
+        self.keys, self.values = keys, values
 
     def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
         query, key = super().project(attn, hidden)
         self.slot = Features(query, key if self.keys else None)
         return query, key
 
+    def value(self, attn: Any, hidden: Tensor) -> Tensor:
+        value = super().value(attn, hidden)
+        if self.values and self.slot is not None:
+            self.slot = self.slot._replace(value=value)
+        return value
 
-class Swapper(_SlotProcessor):
+
+class Swapper(SlotProcessor):
     """Uses what lies in its slot for the last rows of the batch: under guidance, the conditional half."""
 
     def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,11 +111,12 @@ class Swapper(_SlotProcessor):
         return query, key
 
 
-P = TypeVar("P", bound=_SlotProcessor)
+P = TypeVar("P", bound=SlotProcessor)
 
 
 @contextmanager
-def _installed(unet: nn.Module, processors: dict[str, P]) -> Iterator[dict[str, P]]:
+def installed(unet: nn.Module, processors: dict[str, P]) -> Iterator[dict[str, P]]:
+    """Within the context these layers have these processors; those that were there come back afterwards."""
     layers: dict[str, Any] = {path: _unwrapped(unet).get_submodule(path) for path in processors}
     previous = {path: layer.processor for path, layer in layers.items()}
     try:
@@ -115,16 +129,18 @@ def _installed(unet: nn.Module, processors: dict[str, P]) -> Iterator[dict[str, 
 
 
 @contextmanager
-def recording(unet: nn.Module, layers: Iterable[str], keys: bool = False) -> Iterator[dict[str, Recorder]]:
-    """Record the queries (and keys) of these layers; the processors that were there come back afterwards."""
-    with _installed(unet, {path: Recorder(keys) for path in layers}) as recorders:
+def recording(
+    unet: nn.Module, layers: Iterable[str], keys: bool = False, values: bool = False
+) -> Iterator[dict[str, Recorder]]:
+    """Record queries (keys, values) of these layers; the processors that were there come back afterwards."""
+    with installed(unet, {path: Recorder(keys, values) for path in layers}) as recorders:
         yield recorders
 
 
 @contextmanager
 def swapping(unet: nn.Module, layers: Iterable[str]) -> Iterator[dict[str, Swapper]]:
     """Let these layers take their queries from slots; the processors that were there come back afterwards."""
-    with _installed(unet, {path: Swapper() for path in layers}) as swappers:
+    with installed(unet, {path: Swapper() for path in layers}) as swappers:
         yield swappers
 
 
@@ -136,12 +152,11 @@ def recorded(recorders: Mapping[str, Recorder]) -> dict[str, Features]:
     return features
 
 
-def fill(swappers: Mapping[str, Swapper], features: Mapping[str, Features], rows: int) -> None:
+def fill(swappers: Mapping[str, SlotProcessor], features: Mapping[str, Features], rows: int) -> None:
     """Put one step's features into the slots, for `rows` images; layers without features compute their own."""
     for path, swapper in swappers.items():
         found = features.get(path)
         if found is None:
             swapper.slot = None
         else:
-            key = None if found.key is None else found.key.expand(rows, -1, -1)
-            swapper.slot = Features(found.query.expand(rows, -1, -1), key)
+            swapper.slot = Features(*(None if x is None else x.expand(rows, -1, -1) for x in found))  # type: ignore[arg-type]

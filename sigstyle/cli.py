@@ -23,7 +23,8 @@ from sigstyle.cli_options import (
     output_path,
     split_weights,
 )
-from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.cli_training_free import TrainingFree, injection
+from sigstyle.config import CaptureConfig, InjectionConfig, TransferConfig
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
@@ -148,6 +149,7 @@ def transfer(
     styles: Styles,
     output: Picture,
     mask: Annotated[Path | None, typer.Option(help="greyscale picture of the photo's aspect; white is painted")] = None,
+    training_free: TrainingFree = False,
     base: OwnBase = None,
     preset: Preset = "default",
     device: Device = None,
@@ -157,8 +159,12 @@ def transfer(
     **settings: Any,
 ) -> None:
     """Repaint a photo in one style or a blend of several."""
-    config = TransferConfig.preset(preset, **settings)
     place, kind = device_and_dtype(device, dtype)
+    report = Report(quiet, as_json)
+    if training_free:
+        injected = injection(content, mask, base, InjectionConfig.preset(preset, **settings), place, kind)
+        return _paint(injected, styles, output, report, "transfer")
+    config = TransferConfig.preset(preset, **settings)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
         from sigstyle import api
@@ -175,7 +181,7 @@ def transfer(
             on_progress=update,
         )
 
-    _paint(make, styles, output, Report(quiet, as_json), "transfer")
+    _paint(make, styles, output, report, "transfer")
 
 
 @command(app, TransferConfig.preset("generate"), without=UNUSED_IN_GENERATE)

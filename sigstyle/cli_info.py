@@ -8,10 +8,11 @@ from typing import Any
 
 from sigstyle.api import open_style
 from sigstyle.cli_options import UNUSED_IN_GENERATE, existing_style
-from sigstyle.config import TransferConfig
+from sigstyle.config import InjectionConfig, TransferConfig
 from sigstyle.images import read_recipe
 from sigstyle.style import Style
 
+_COMMANDS = {"transfer": ["transfer"], "generate": ["generate"], "training-free": ["transfer", "--training-free"]}
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
@@ -42,12 +43,12 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
     """The command line that makes the picture of `recipe` again; None when only Python can."""
     try:
         kind, settings, base = recipe["kind"], recipe["settings"], recipe["base"]
-        if kind not in ("transfer", "generate") or recipe["images"] != 1:
+        if kind not in _COMMANDS or recipe["images"] != 1 or not _has_flags(kind, settings):
             return None
         subject = settings["prompt"] if kind == "generate" else recipe["content"]["path"] or "CONTENT"
-        words = ["python", "-m", "sigstyle", kind, subject]
+        words = ["python", "-m", "sigstyle", *_COMMANDS[kind], subject]
         for style in recipe["styles"]:
-            words += ["-s", f"{style['path'] or style['name']}:{style['weight']}"]
+            words += ["-s", _style_word(kind, style)]
         words += ["-o", "again.png", *_flags(kind, settings)]
         extras = {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
         extras["mask"] = (extras["mask"] or {}).get("path")
@@ -58,10 +59,27 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         return None
 
 
+def _style_word(kind: str, style: Mapping[str, Any]) -> str:
+    """What -s takes: a picture where nothing was captured, else a style with its weight."""
+    if kind == "training-free":
+        return style["path"] or "STYLE"
+    return f"{style['path'] or style['name']}:{style['weight']}"
+
+
+def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the command line can say these settings; injection has some that it leaves at their defaults."""
+    if kind != "training-free":
+        return True
+    known, usual = {entry.name for entry in dataclasses.fields(TransferConfig)}, InjectionConfig().to_dict()
+    return all(name in known or value == usual[name] for name, value in settings.items())
+
+
 def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
     """The settings as flags, all of them: other versions may have other defaults."""
     left_out = UNUSED_IN_GENERATE if kind == "generate" else ()
     names = [entry.name for entry in dataclasses.fields(TransferConfig) if entry.name not in left_out]
+    if kind == "training-free":
+        names = [name for name in names if name in settings]
     given = {name: settings[name] for name in names if settings[name] not in (None, "")}
     return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 

@@ -1,14 +1,17 @@
 """The denoising loop, with guidance and attention swapping."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from sigstyle.attention import Features, fill, swapping
+from sigstyle.attention import Features, SlotProcessor, fill, swapping
 
 OnStep = Callable[[int, int, Tensor], Tensor]  # (step, timestep, latents) -> the latents to go on with
+Attend = Callable[[Any, Iterable[str]], AbstractContextManager[Mapping[str, SlotProcessor]]]
 FeaturesByTimestep = Mapping[int, Mapping[str, Features]]  # {timestep: {layer path: features}}
 
 
@@ -43,11 +46,13 @@ def denoise(
     steps: int,
     guidance_scale: float = 1.0,
     features: FeaturesByTimestep | None = None,
+    attend: Attend = swapping,
     on_step: OnStep | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Tensor:
     """Denoise `start` in `steps` DDIM steps, swapping in the content's features at the timesteps that have some.
 
+    `attend` says what the layers with features do with them.
     A guidance scale of 1 costs one evaluation a step and leaves `uncond` unused. When `should_stop` turns true the
     latents reached so far come back.
 
@@ -59,7 +64,7 @@ def denoise(
     features = features or {}
     guide = uncond if guidance_scale > 1 else None
     latents = start.float() * scheduler.init_noise_sigma
-    with swapping(unet, {path for layers in features.values() for path in layers}) as swappers:
+    with attend(unet, {path for layers in features.values() for path in layers}) as swappers:
         for step, timestep in enumerate(scheduler.timesteps.tolist()):
             if should_stop():
                 break

@@ -63,6 +63,7 @@ def invert(
     record_layers: Sequence[str] = (),
     record_steps: int = 0,
     record_keys: bool = False,
+    record_values: bool = False,
     settings: Mapping[str, Any] | None = None,
     on_evaluation: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -92,7 +93,7 @@ def invert(
             if should_stop():
                 return None
             layers = record_layers if step < record_steps and left == 0 else ()
-            with recording(unet, layers, record_keys) as recorders:
+            with recording(unet, layers, record_keys, record_values) as recorders:
                 output = predict(unet, guess, timesteps[step], prompt_embeds)
             if recorders:
                 features[timestep] = recorded(recorders)

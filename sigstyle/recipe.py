@@ -68,13 +68,20 @@ def recipe(
     blend: Blend,
     style_paths: Sequence[str | None],
 ) -> dict[str, Any]:
+    """The recipe of a picture in captured styles."""
+    return recipe_with(kind, settings, base_entry(base, base_path), style_entries(blend, style_paths))
+
+
+def recipe_with(
+    kind: str, settings: dict[str, Any], base: dict[str, Any], styles: list[dict[str, Any]]
+) -> dict[str, Any]:
     """What every recipe holds: what was made, with which settings, base, styles and versions."""
     return {
         "format": FORMAT,
         "kind": kind,
         "settings": settings,
-        "base": base_entry(base, base_path),
-        "styles": style_entries(blend, style_paths),
+        "base": base,
+        "styles": styles,
         "versions": {
             "sigstyle": sigstyle.__version__,
             "torch": torch.__version__,
