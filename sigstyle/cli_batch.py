@@ -93,7 +93,7 @@ def batch(
         dtype=kind,
         on_progress=watch,
     )
-    _follow(results, watch, report, planned)
+    _follow(results, watch, report, planned, quiet)
 
 
 def _contents(content: list[Path] | None) -> Any:
@@ -154,19 +154,18 @@ def _minutes(seconds: float) -> str:
     return f"{seconds // 3600:.0f}:{seconds // 60 % 60:02.0f}:{seconds % 60:02.0f}"
 
 
-def _follow(results: "Iterator[BatchResult]", watch: _Watch, report: Report, planned: "Plan") -> None:
+def _follow(results: "Iterator[BatchResult]", watch: _Watch, report: Report, planned: "Plan", quiet: bool) -> None:
     """Shows the batch as it goes on, then what came of it; leaves with exit code 1 when some pictures failed."""
     from sigstyle.batch import failures
     from sigstyle.batch_workers import leave
 
-    started, failed = time.monotonic(), 0
+    started, everyone = time.monotonic(), Report(quiet)
     try:
         with report.bar("batch") as update, closing(results):  # type: ignore[type-var]
             watch.update = _whole(update)
             for result in results:
                 if result.error is not None:
-                    failed += 1
-                    report.notice(f"skipped: {result.content} in {result.style}: {result.error}")
+                    everyone.notice(f"skipped: {result.content} in {result.style}: {result.error}")
     except KeyboardInterrupt:
         message = f"stopped: {watch.counts()}; the same command goes on with the rest."
         raise fail(message, INTERRUPTED) from None
@@ -174,7 +173,7 @@ def _follow(results: "Iterator[BatchResult]", watch: _Watch, report: Report, pla
         leave()
     lost = failures(planned.folder, planned.outputs)
     _show(report, watch, planned, lost, time.monotonic() - started)
-    if lost:
+    if lost and _rank() == 0:
         where = planned.folder / "manifest.jsonl"
         raise fail(f"{len(lost)} of {len(planned.outputs)} pictures could not be made; {where} says why.", FAILED)
 
