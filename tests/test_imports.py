@@ -18,6 +18,7 @@ ROOMS = (
     {"content", "blend", "attach"},
     {"capture", "pipelines", "recipe", "injection"},
     {"api"},
+    {"batch"},
     {"cli", "demo", "doctor", "app"},
 )
 NAMES = set().union(*ROOMS)
