@@ -46,7 +46,7 @@ def examine(base: str = EMBEDDED, device: torch.device | None = None) -> dict[st
         "device_used": str(device),
         "cores": {"usable": _usable_cores(), "threads_of_torch": torch.get_num_threads()},
         "memory_gb": _memory_gb(),
-        "speed_tflops": {str(d).removeprefix("torch."): _tflops(device, d) for d in (torch.float32, torch.bfloat16)},
+        "speed_tflops": {str(d).removeprefix("torch."): measured_tflops(device, d) for d in (torch.float32, torch.bfloat16)},
         "bases": [*_embedded(), *cached_bases()],
         "shipped_styles": [_style(path) for path in shipped_styles()],
         "estimate": _estimate(base, device),
@@ -105,7 +105,7 @@ def _seconds(work: Callable[[], Any], device: torch.device) -> float:
     return best
 
 
-def _tflops(device: torch.device, dtype: torch.dtype) -> float | str:
+def measured_tflops(device: torch.device, dtype: torch.dtype) -> float | str:
     """Measured speed of a matrix product, in 10^12 operations a second."""
     side = 1024 if device.type == "cpu" else 4096
     try:
@@ -164,7 +164,7 @@ def _estimate(base: str, device: torch.device) -> dict[str, Any]:
     """Seconds that capture and transfer take at their default settings, from one measured UNet forward."""
     try:
         loaded = load_base(base, device, offline=True)
-        forward_s = _forward_seconds(loaded, ESTIMATE_SIZE_PX)
+        forward_s = forward_seconds(loaded, ESTIMATE_SIZE_PX)
     except (SigStyleError, RuntimeError) as error:
         return {"base": base, "problem": " ".join(str(error).split())}
     config = TransferConfig()
@@ -182,7 +182,7 @@ def _estimate(base: str, device: torch.device) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _forward_seconds(base: BaseModel, size_px: int) -> float:
+def forward_seconds(base: BaseModel, size_px: int) -> float:
     """Seconds of one UNet forward on one square image."""
     side = size_px // pixels_per_latent(base.vae)
     latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
@@ -194,6 +194,6 @@ def _forward_seconds(base: BaseModel, size_px: int) -> float:
 def _capture_seconds(base: BaseModel, forward_s: float) -> float:
     """Seconds of a default capture: training at the size the base was trained at, then one inversion of the image."""
     config, size_px = CaptureConfig(), trained_size_px(base)
-    sample_s = forward_s if size_px == ESTIMATE_SIZE_PX else _forward_seconds(base, size_px)
+    sample_s = forward_s if size_px == ESTIMATE_SIZE_PX else forward_seconds(base, size_px)
     windows = 1 - config.subcrop * 3 / 4  # half-size windows have a quarter of the pixels
     return config.steps * config.batch_size * windows * sample_s * _PASSES_PER_SAMPLE + _STATISTICS_STEPS * forward_s
