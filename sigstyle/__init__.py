@@ -1,6 +1,6 @@
 """SigStyle: capture the style of one image, and repaint others in it (arXiv 2502.13997).
 
-Importing this package loads nothing heavy: `capture`, `transfer`, `generate` and `Style` come when first used.
+Importing this package loads nothing heavy: `capture`, `transfer`, `generate`, `batch` and `Style` come when first used.
 """
 
 import sys
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigstyle.api import capture, generate, transfer
+    from sigstyle.batch import BatchProgress, BatchResult, batch
     from sigstyle.style import Style
 
 __version__ = "0.1.0"
-__all__ = ["Style", "__version__", "capture", "generate", "transfer"]
+__all__ = ["BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "generate", "transfer"]
 
 _HOMES = {"Style": "sigstyle.style", "capture": "sigstyle.api", "generate": "sigstyle.api", "transfer": "sigstyle.api"}
+_HOMES |= dict.fromkeys(("BatchProgress", "BatchResult", "batch"), "sigstyle.batch")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sigstyle import __version__
+from sigstyle.cli_batch import batch
 from sigstyle.cli_console import INTERRUPTED, OneLineUsage, Report, Update, as_lines, fail
 from sigstyle.cli_options import (
     UNUSED_IN_GENERATE,
@@ -234,6 +235,9 @@ def _paint(
     seconds = time.monotonic() - started
     data = {"images": written, "notices": result.notices, "recipe": result.recipe, "seconds": round(seconds, 2)}
     report.result([f"{path}  {seconds:.1f} s" for path in written], data)
+
+
+command(app, TransferConfig())(batch)
 
 
 @command(app)

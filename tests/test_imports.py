@@ -18,6 +18,7 @@ ROOMS = (
     {"content", "blend", "attach", "preview"},
     {"capture", "pipelines", "recipe"},
     {"api"},
+    {"batch"},
     {"cli", "demo", "doctor", "app"},
 )
 NAMES = set().union(*ROOMS)
