@@ -17,7 +17,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", default=host, help="address to listen on (default: this computer alone)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--data", type=Path, default=Path("outputs/app"), help="the one folder that files go to")
-    parser.add_argument("--base", default="mini", help="'mini', a diffusers folder, a .safetensors checkpoint, a hub id")
+    parser.add_argument("--base", default="mini", help="'mini', a folder, a .safetensors checkpoint or a hub id")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the fastest there is)")
     parser.add_argument("--auth", type=Path, help="file with a line user:password for everyone who may come in")
     parser.add_argument("--share", action="store_true", help="a public link; only with --auth")

@@ -46,7 +46,10 @@ def examine(base: str = EMBEDDED, device: torch.device | None = None) -> dict[st
         "device_used": str(device),
         "cores": {"usable": _usable_cores(), "threads_of_torch": torch.get_num_threads()},
         "memory_gb": _memory_gb(),
-        "speed_tflops": {str(d).removeprefix("torch."): measured_tflops(device, d) for d in (torch.float32, torch.bfloat16)},
+        "speed_tflops": {
+            str(dtype).removeprefix("torch."): measured_tflops(device, dtype)
+            for dtype in (torch.float32, torch.bfloat16)
+        },
         "bases": [*_embedded(), *cached_bases()],
         "shipped_styles": [_style(path) for path in shipped_styles()],
         "estimate": _estimate(base, device),

@@ -13,7 +13,7 @@ import torch
 
 from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, default_device, load_base
 from sigstyle.config import CaptureConfig, TransferConfig
-from sigstyle.doctor import measured_tflops, cached_bases
+from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
 from sigstyle.studio_folder import DataFolder
 from sigstyle.studio_words import duration, memory
@@ -74,11 +74,11 @@ class Bases:
             return str(models / key)
         if not _HUB_ID.fullmatch(key) or Path(key).exists():
             raise ConfigError(
-                f"There is no base {key!r}. Put a diffusers folder or a .safetensors checkpoint of Stable Diffusion 1.x "
+                f"There is no base {key!r}. Put a diffusers folder or .safetensors checkpoint of Stable Diffusion 1.x "
                 f"or 2.x into {models}, start the app with --base PATH, or give a hub id such as owner/name."
             )
         if not self.may_download:
-            raise ConfigError("Downloads from the hub are off while strangers can reach this app. Choose from the list.")
+            raise ConfigError("Downloads are off while strangers can reach this app. Choose from the list.")
         return key
 
     def get(self, key: str) -> BaseModel:

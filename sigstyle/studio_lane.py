@@ -1,4 +1,4 @@
-"""One lane per device: work waits in line, one piece runs at a time, and whoever asked for it can follow and stop it."""
+"""One lane per device: work waits in line, one piece runs at a time, and can be followed and stopped."""
 
 import threading
 import time

@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache

@@ -54,7 +54,7 @@ def take_photos(workspace: Workspace, sources: Sequence[Source]) -> list[Photo]:
     if not sources:
         raise ConfigError("There is no photo yet. Drop one, or click an example.")
     if len(sources) > _MAX_PHOTOS:
-        raise ConfigError(f"These are {len(sources)} photos; at most {_MAX_PHOTOS} at once. Use the Folder tab in parts.")
+        raise ConfigError(f"These are {len(sources)} photos; at most {_MAX_PHOTOS} at once.")
     return [
         Photo(Path(source).stem if isinstance(source, str | Path) else "photo", workspace.keep_photo(source))
         for source in sources

@@ -100,7 +100,8 @@ class Endpoints:
             return paint_all(self.studio, who, photos or [], styles or [], self._base(base), config)
 
         def finished(made: Batch) -> Reply:
-            facts = {"state": "done", "pictures": [path.name for path in made.pictures], "problems": list(made.problems)}
+            names = [path.name for path in made.pictures]
+            facts = {"state": "done", "pictures": names, "problems": list(made.problems)}
             archive = served(made.archive) if made.archive else None
             return [archive, [served(sheet) for sheet in made.sheets], facts]
 

@@ -11,7 +11,7 @@ import gradio as gr
 from sigstyle.config import TransferConfig
 from sigstyle.studio_batch import Batch, paint_all
 from sigstyle.studio_lane import Update
-from sigstyle.ui.handlers import PRIVATE, Changes, empty, followed, served, status, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.parts import NO_STYLES, Dials, Page
 
 ADVANCED = ("swap_until", "adain", "steps", "seed", "size_px")
@@ -106,7 +106,7 @@ class FolderTab:
         text = f"{len(made.pictures)} pictures."
         problems = "".join(f"<p>{html.escape(problem)}</p>" for problem in made.problems)
         return {
-            self.status: status(Update("done"), "").replace("Done.", text),
+            self.status: done(text),
             self.stage: gr.HTML(visible=not made.sheets),
             self.sheet: gr.Image(served(made.sheets[0]) if made.sheets else None, visible=bool(made.sheets)),
             self.problems: gr.HTML(problems, visible=bool(problems)),

@@ -90,18 +90,19 @@ def _fresh(job: Job) -> Iterator[Update]:
         shown = update.preview
 
 
-def status(update: Update | None, doing: str) -> str:
+def status(update: Update, doing: str) -> str:
     """A line and a rail on where a job stands."""
-    if update is None:
-        return ""
-    share = 100 * update.done / update.total if update.total else 0
-    share = 100 if update.state == "done" else share
-    line = html.escape(progress(update, doing))
-    return f'<div role="status" aria-live="polite"><div class="line">{line}</div>{_rail(share)}</div>'
+    return _status(progress(update, doing), 100 * update.done / update.total if update.total else 0)
 
 
-def _rail(share: float) -> str:
-    return f'<div class="rail" aria-hidden="true"><i style="width:{share:.1f}%"></i></div>'
+def done(text: str) -> str:
+    """A line and a full rail: what has been made."""
+    return _status(text, 100)
+
+
+def _status(text: str, percent: float) -> str:
+    rail = f'<div class="rail" aria-hidden="true"><i style="width:{percent:.1f}%"></i></div>'
+    return f'<div role="status" aria-live="polite"><div class="line">{html.escape(text)}</div>{rail}</div>'
 
 
 def empty(title: str, text: str, classes: str = "empty") -> str:

@@ -10,7 +10,7 @@ from sigstyle.config import TransferConfig
 from sigstyle.studio_lane import Update
 from sigstyle.studio_paint import Picture, imagine
 from sigstyle.studio_words import duration
-from sigstyle.ui.handlers import PRIVATE, Changes, empty, followed, served, status, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.parts import Dials, Page, StylePicker
 from sigstyle.ui.restyle import download_of
 
@@ -110,7 +110,7 @@ class Imagine:
         several = len(pictures) > 1
         text = f"{len(pictures)} picture{'s' * several} in {duration(sum(p.seconds for p in pictures))}."
         return {
-            self.status: status(Update("done"), "").replace("Done.", text),
+            self.status: done(text),
             self.stage: gr.HTML(visible=False),
             self.gallery: gr.Gallery([served(p.path) for p in pictures], visible=True, columns=2 if several else 1),
             self.download: gr.DownloadButton(

@@ -12,7 +12,7 @@ from sigstyle.config import CaptureConfig
 from sigstyle.studio_lane import Update
 from sigstyle.studio_learn import discard, learn, resumable, resume
 from sigstyle.studio_library import Entry
-from sigstyle.ui.handlers import PRIVATE, Changes, empty, followed, served, status, told, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
 from sigstyle.ui.parts import Dials, Page, example_row, files_of
 
 EXAMPLES = (
@@ -124,7 +124,8 @@ class Learn:
         who = who_asks(request, key)
 
         def start() -> Any:
-            settings = {**self.dials.settings(values), "steps": steps, "preview_every": max(1, (steps or 1) // PREVIEWS)}
+            every = max(1, int(steps or 1) // PREVIEWS)
+            settings = {**self.dials.settings(values), "steps": steps, "preview_every": every}
             return learn(self.page.studio, who, files_of(paintings), name or "", base, settings)
 
         yield from followed(start, self.showing, self._finished, self._idle)
@@ -172,7 +173,7 @@ class Learn:
     def _finished(self, entry: Entry) -> Changes:
         gr.Info(f"{entry.name} is in the library now.", duration=6)
         text = "Learned. Use it in the Restyle tab."
-        return {self.status: status(Update("done"), "").replace("Done.", text), self.learned: entry.style.hash}
+        return {self.status: done(text), self.learned: entry.style.hash}
 
     def _idle(self) -> Changes:
         return {

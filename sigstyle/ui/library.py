@@ -29,10 +29,10 @@ class LibraryView:
     @classmethod
     def build(cls, page: Page) -> "LibraryView":
         """Place the controls and connect them."""
-        gr.Markdown("### Library")
+        gr.Markdown("---")
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
-                picker = StylePicker.build("Styles", columns=6)
+                picker = StylePicker.build("Library", columns=6)
             with gr.Column(scale=5, min_width=320):
                 with gr.Group(visible=False) as details:
                     about = gr.Markdown(container=True)

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from sigstyle.studio_lane import Update
-from sigstyle.ui.handlers import PRIVATE, Changes, followed, status, told, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, status, told, who_asks
 from sigstyle.ui.parts import Page
 
 MODELS = (
@@ -72,8 +72,7 @@ class ModelTab:
         def finished(words: str) -> Changes:
             base = self.page.studio.bases.check(choice or "")
             text = "In use now. The galleries show the styles that fit it."
-            done = status(Update("done"), "").replace("Done.", text)
-            return {self.status: done, self.words: words, self.page.base: base}
+            return {self.status: done(text), self.words: words, self.page.base: base}
 
         yield from followed(start, self._showing, finished, self._idle)
 

@@ -21,6 +21,11 @@ NO_STYLES = empty(
 ANY_IMAGE = ["image"]
 
 
+def heading(text: str) -> str:
+    """A small heading above a gallery."""
+    return f'<h2 class="head">{text}</h2>'
+
+
 @dataclass(frozen=True)
 class Page:
     """What every tab needs: the studio, the browser's key and the base that this page uses."""
@@ -47,9 +52,13 @@ class StylePicker:
     @classmethod
     def build(cls, label: str = "Style", columns: int = 4) -> "StylePicker":
         """Place it on the page."""
+        gr.HTML(heading(label))
         hint = gr.HTML(NO_STYLES, visible=False)
         gallery = gr.Gallery(
             label=label,
+            show_label=False,
+            container=False,
+            fit_columns=False,
             columns=columns,
             height="auto",
             object_fit="cover",
@@ -113,8 +122,11 @@ class Dials:
 
 
 def _plain(value: Any, control: Any) -> Any:
-    whole = getattr(control, "precision", None) == 0
-    return None if value in (None, "") and not isinstance(control, gr.Textbox) else int(value) if whole else value
+    if isinstance(control, gr.Textbox):
+        return value or ""
+    if value is None or value == "":
+        return None
+    return int(value) if getattr(control, "precision", None) == 0 else value
 
 
 def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, float] | None) -> Any:
@@ -136,9 +148,12 @@ def example_row(folder: str, label: str, names: Sequence[str]) -> tuple[gr.Galle
     """Small pictures of examples, to be clicked; and their files."""
     files = [EXAMPLES / folder / name for name in names if (EXAMPLES / folder / name).is_file()]
     tiles = [(_small(file), file.stem.replace("-", " ")) for file in files]
+    gr.HTML(heading(label))
     gallery = gr.Gallery(
         tiles,
         label=label,
+        show_label=False,
+        container=False,
         columns=max(1, len(tiles)),
         height="auto",
         object_fit="cover",

@@ -12,12 +12,14 @@ from sigstyle.studio_lane import Update
 from sigstyle.studio_paint import Picture
 from sigstyle.studio_restore import Restored, repeat, restore, same_pixels
 from sigstyle.studio_words import duration
-from sigstyle.ui.handlers import PRIVATE, Changes, empty, followed, served, status, told, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
 from sigstyle.ui.imagine import Imagine
 from sigstyle.ui.parts import Page
 from sigstyle.ui.restyle import Restyle
 
 EMPTY = empty("Every picture made here carries its recipe", "Drop one to see it, and to make it again.", "stage-empty")
+SAME = "The same, pixel for pixel."
+DIFFERENT = "Close, but not the same: another machine or device rounds otherwise."
 _TEXTS = {"prompt": "what it shows", "negative_prompt": "what it must not show"}
 
 
@@ -109,10 +111,10 @@ class RecipeTab:
         def finished(pictures: list[Picture]) -> Changes:
             made = pictures[0]
             same = same_pixels(made.path, Path(picture or ""))
-            verdict = "The same, pixel for pixel." if same else "Close, but not the same: another machine rounds otherwise."
+            verdict = SAME if same else DIFFERENT
             text = f"Made again in {duration(made.seconds)}. {verdict}"
             return {
-                self.status: status(Update("done"), "").replace("Done.", text),
+                self.status: done(text),
                 self.result: gr.Image(served(made.path), visible=True),
                 self.download: gr.DownloadButton(value=served(made.path), visible=True),
             }
@@ -169,7 +171,8 @@ def facts(restored: Restored) -> str:
     rows = {"made as": "a restyled photo" if restored.kind == "transfer" else "a painted prompt"}
     rows["style"] = f"{recipe['styles'][0]['name']} ({recipe['styles'][0]['hash']})"
     rows["base"] = f"{recipe['base']['name']} ({recipe['base']['fingerprint']})"
-    rows |= {_TEXTS.get(k, k.replace("_", " ")): v for k, v in restored.config.to_dict().items() if v not in (None, "")}
-    body = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(str(value))}</td></tr>" for key, value in rows.items())
+    given = {key: value for key, value in restored.config.to_dict().items() if value not in (None, "")}
+    rows |= {_TEXTS.get(key, key.replace("_", " ")): str(value) for key, value in given.items()}
+    body = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
     missing = "".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in restored.missing)
     return f"{missing}<table><tbody>{body}</tbody></table>"

@@ -12,7 +12,7 @@ from sigstyle.config import TransferConfig
 from sigstyle.studio_lane import Update
 from sigstyle.studio_paint import Picture, restyle
 from sigstyle.studio_words import duration
-from sigstyle.ui.handlers import PRIVATE, Changes, empty, followed, served, status, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.parts import Dials, Page, StylePicker, example_row, files_of
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
@@ -107,7 +107,7 @@ class Restyle:
     def _stop(self, request: gr.Request, key: str) -> None:
         self.page.studio.stop(who_asks(request, key), "restyle")
 
-    def _look(self, made: Sequence[Picture], event: gr.SelectData) -> Changes:
+    def _look(self, made: Sequence[Picture], event: gr.SelectData) -> gr.ImageSlider:
         return compared(made[event.index])
 
     def showing(self, update: Update) -> Changes:
@@ -127,12 +127,10 @@ class Restyle:
         seconds = sum(picture.seconds for picture in pictures)
         kept = " The photo was known, so half the work was skipped." if any(p.reused for p in pictures) else ""
         notices = "".join(f" {notice}" for picture in pictures for notice in picture.notices)
-        noun = "picture" if len(pictures) == 1 else "pictures"
-        line = Update("done", note="")
-        text = status(line, "").replace("Done.", f"{len(pictures)} {noun} in {duration(seconds)}.{kept}{_safe(notices)}")
         several = len(pictures) > 1
+        text = f"{len(pictures)} picture{'s' * several} in {duration(seconds)}.{kept}{notices}"
         return {
-            self.status: text,
+            self.status: done(text),
             self.stage: gr.HTML(visible=False),
             self.slider: compared(pictures[0]),
             self.strip: gr.Gallery([(served(p.path), p.name) for p in pictures], visible=several),
@@ -149,10 +147,6 @@ class Restyle:
             self.stop: gr.Button(visible=False),
             self.preview: gr.Image(None, visible=False),
         }
-
-
-def _safe(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def compared(picture: Picture) -> gr.ImageSlider:
