@@ -9,18 +9,20 @@ import torch
 from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from pipelines.style_mixin import SigStyleOutput
+from pipelines.style_mixin import OnStepEnd, SigStyleOutput
 from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, is_hub_id, load_base
 from sigstyle.capture import OnProgress, capture_style
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.images import Source, load_image, save_png
 from sigstyle.inversion import ContentTrace
+from sigstyle.preview import Preview
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style import Style
 
 STYLES_FOLDER = EMBEDDED_FOLDER.parent / "styles"
 
+OnPreview = Callable[[Image.Image], None]
 StyleLike = Style | str | Path
 BaseLike = BaseModel | str | Path
 
@@ -71,11 +73,13 @@ def capture(
     resume: bool = False,
     on_progress: OnProgress | None = None,
     should_stop: Callable[[], bool] = never,
+    should_finish: Callable[[], bool] = never,
     **settings: Any,
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
     Without a `name` the style is called as the first file. With a `state_path` an interrupted capture can `resume`.
+    When `should_finish` turns true, the style is what was learned so far.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
@@ -91,6 +95,7 @@ def capture(
         resume=resume,
         on_progress=on_progress,
         should_stop=should_stop,
+        should_finish=should_finish,
     )
 
 
@@ -108,6 +113,7 @@ def transfer(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
     **settings: Any,
 ) -> TransferResult:
@@ -115,7 +121,8 @@ def transfer(
 
     Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
-    counts UNet evaluations. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
+    counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
+    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = _config(TransferConfig, preset, config, settings)
@@ -136,6 +143,7 @@ def transfer(
         trace=trace,
         num_images_per_prompt=num_images,
         callback_on_evaluation=watch,
+        callback_on_step_end=_previewing(pipe.base, chosen.steps, on_preview),
     )
     output = cast(SigStyleOutput, made)
     if output.interrupted:
@@ -156,12 +164,14 @@ def generate(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
     **settings: Any,
 ) -> TransferResult:
     """Paint `prompt` in one style or a blend; `settings` are steps, strength, guidance_scale, negative_prompt, seed.
 
-    `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps.
+    `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps;
+    `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = TransferConfig.preset("generate", **settings, prompt=prompt)
@@ -169,9 +179,13 @@ def generate(
     pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
     _load(pipe, opened, weights)
 
+    preview = _previewing(pipe.base, chosen.steps, on_preview)
+
     def watch(pipe: SigStyleText2ImgPipeline, step: int, timestep: int, tensors: dict) -> dict:
         if on_progress is not None:
             on_progress(step + 1, chosen.steps)
+        if preview is not None:
+            preview(pipe, step, timestep, tensors)
         pipe._interrupt = pipe.interrupt or should_stop()
         return tensors
 
@@ -181,6 +195,20 @@ def generate(
         raise Cancelled("The generation was stopped.")
     entries = recipe("generate", chosen.to_dict(), pipe.base, _path(base), pipe.blend, paths)
     return TransferResult(output.images, entries | {"height": height, "width": width, "images": num_images})
+
+
+def _previewing(base: BaseModel, steps: int, on_preview: OnPreview | None) -> OnStepEnd | None:
+    """A step callback that hands previews to `on_preview`."""
+    if on_preview is None:
+        return None
+    preview = Preview(base, steps)
+
+    def shown(pipe: Any, step: int, timestep: int, tensors: dict[str, Any]) -> None:
+        picture = preview(timestep, tensors["latents"])
+        if picture is not None:
+            on_preview(picture)
+
+    return shown
 
 
 def open_style(style: StyleLike) -> Style:

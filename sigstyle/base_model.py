@@ -22,7 +22,13 @@ _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
-_HUB_FILES = ("*/*.json", "tokenizer/*.txt", f"unet/{_WEIGHTS}", f"vae/{_WEIGHTS}", "text_encoder/model.safetensors")
+_HUB_FILES: tuple[str, ...] = (
+    "*/*.json",
+    "tokenizer/*.txt",
+    f"unet/{_WEIGHTS}",
+    f"vae/{_WEIGHTS}",
+    "text_encoder/model.safetensors",
+)
 _SAMPLES = 64
 _LEAST_SIZE_PX = 512
 
@@ -139,17 +145,19 @@ def load_base(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     offline: bool = False,
+    cache: str | Path | None = None,
 ) -> BaseModel:
     """Load a base: 'mini' (embedded), a diffusers folder, a `.safetensors` checkpoint or a hub id.
 
     Units: dtype None is float16 on CUDA and float32 elsewhere. `offline` keeps a hub id to what is cached.
+    `cache` is the folder for what the hub sends, None the hub's own.
     Raises: ConfigError when the base cannot be found, read or used, with what to do instead.
     """
     if isinstance(base, BaseModel):
         return base
     device = torch.device(device) if device is not None else default_device()
     dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
-    parts = _load_parts(str(base), dtype, offline)
+    parts = _load_parts(str(base), dtype, offline, cache)
     for module in (parts.unet, parts.vae, parts.text_encoder):
         module.to(device)
     return BaseModel.from_pipeline(parts, name=_base_name(str(base)))
@@ -165,7 +173,7 @@ def _base_name(base: str) -> str:
     return Path(base).resolve().stem if Path(base).exists() else base
 
 
-def _load_parts(base: str, dtype: torch.dtype, offline: bool) -> Any:
+def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:
     """Something with the parts of the pipeline behind `base` as attributes. Raises: ConfigError."""
     path = EMBEDDED_FOLDER if base == EMBEDDED else Path(base).expanduser()
     if path.suffix.lower() in _PICKLES:
@@ -176,8 +184,8 @@ def _load_parts(base: str, dtype: torch.dtype, offline: bool) -> Any:
     try:
         with _quiet():
             if path.is_file():
-                return _from_single_file(path, dtype, offline)
-            return _from_folder(path if path.is_dir() else _downloaded(base, offline), dtype)
+                return _from_single_file(path, dtype, offline, cache)
+            return _from_folder(path if path.is_dir() else _downloaded(base, offline, cache), dtype)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
@@ -222,14 +230,15 @@ def _quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _downloaded(repository: str, offline: bool) -> Path:
+def _downloaded(repository: str, offline: bool, cache: str | Path | None) -> Path:
     """The folder with a hub repository's pipeline: safetensors only, one copy of each part, fetched when not cached.
 
     Raises: OSError, at once, when it is neither cached nor to be had.
     """
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(repository, allow_patterns=list(_HUB_FILES), local_files_only=offline))
+    wanted = list(_HUB_FILES)
+    return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=wanted, local_files_only=offline))
 
 
 def _from_folder(folder: Path, dtype: torch.dtype) -> Any:
@@ -248,10 +257,11 @@ def _from_folder(folder: Path, dtype: torch.dtype) -> Any:
     )
 
 
-def _from_single_file(path: Path, dtype: torch.dtype, offline: bool) -> Any:
+def _from_single_file(path: Path, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:
     from diffusers import StableDiffusionPipeline
 
-    return StableDiffusionPipeline.from_single_file(str(path), torch_dtype=dtype, local_files_only=offline)
+    kept = {} if cache is None else {"cache_dir": str(cache)}
+    return StableDiffusionPipeline.from_single_file(str(path), torch_dtype=dtype, local_files_only=offline, **kept)
 
 
 def pixels_per_latent(vae: Any) -> int:

@@ -53,12 +53,14 @@ def capture_style(
     resume: bool = False,
     on_progress: OnProgress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    should_finish: Callable[[], bool] = lambda: False,
 ) -> Style:
     """Learn the style of `images` (as `load_image` gives them) on `base`; the base comes back as it was.
 
     With a `state_path` the whole state is written there every 20 steps, when stopped and when interrupted, and
     `resume` continues from it bit for bit; with no file there yet it starts anew. The file stays when the capture is
-    done: delete it once the style is saved.
+    done: delete it once the style is saved. When `should_finish` turns true the style is what was learned so far, one
+    step at least.
 
     Raises: ConfigError for unusable settings, or a state of another capture; Cancelled when `should_stop` turned
     true; CaptureError when the loss is not finite twice or memory is short; StyleFileError when the state cannot be
@@ -76,7 +78,7 @@ def capture_style(
         else:
             side = run.window or run.latents.shape[-1]
             run.state.progression.autocast = run.learner.wants_autocast(run.latents[:1, :, :side, :side])
-        run.train(on_progress or (lambda _: None), should_stop)
+        run.train(on_progress or (lambda _: None), should_stop, should_finish)
         return _finished(run, images, should_stop)
 
 
@@ -93,8 +95,10 @@ class _Run:
         self.window = _half_side(self.latents, 2**base.unet.num_upsamplers)
         self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
 
-    def train(self, on_progress: OnProgress, should_stop: Callable[[], bool]) -> None:
-        """Step until done, keeping a snapshot of the last whole step and one of the last safe state."""
+    def train(
+        self, on_progress: OnProgress, should_stop: Callable[[], bool], should_finish: Callable[[], bool]
+    ) -> None:
+        """Step until done or told to finish, with a snapshot of the last whole step and one of the last safe state."""
         state, steps = self.state, self.config.steps
         latest = safe = state.snapshot()
         started, first = time.monotonic(), state.progression.step
@@ -102,6 +106,9 @@ class _Run:
             while state.progression.step < steps:
                 if should_stop():
                     raise Cancelled(self.stopped())
+                if state.progression.step and should_finish():
+                    self._save(latest)
+                    break
                 loss = self._step(refresh)
                 if loss is None:
                     latest = safe = self._rolled_back(safe)
@@ -223,7 +230,9 @@ def _metadata(run: _Run) -> dict[str, Any]:
     """How the style was made, as plain values."""
     losses, progression = run.state.losses, run.state.progression
     some = max(1, len(losses) // 10)
+    early = {} if progression.step == run.config.steps else {"finished_at": progression.step}
     return {
+        **early,
         "config": run.config.to_dict(),
         "images": run.job["images"],
         "autocast": progression.autocast,

@@ -46,7 +46,10 @@ def examine(base: str = EMBEDDED, device: torch.device | None = None) -> dict[st
         "device_used": str(device),
         "cores": {"usable": _usable_cores(), "threads_of_torch": torch.get_num_threads()},
         "memory_gb": _memory_gb(),
-        "speed_tflops": {str(d).removeprefix("torch."): _tflops(device, d) for d in (torch.float32, torch.bfloat16)},
+        "speed_tflops": {
+            str(dtype).removeprefix("torch."): measured_tflops(device, dtype)
+            for dtype in (torch.float32, torch.bfloat16)
+        },
         "bases": [*_embedded(), *cached_bases()],
         "shipped_styles": [_style(path) for path in shipped_styles()],
         "estimate": _estimate(base, device),
@@ -105,7 +108,7 @@ def _seconds(work: Callable[[], Any], device: torch.device) -> float:
     return best
 
 
-def _tflops(device: torch.device, dtype: torch.dtype) -> float | str:
+def measured_tflops(device: torch.device, dtype: torch.dtype) -> float | str:
     """Measured speed of a matrix product, in 10^12 operations a second."""
     side = 1024 if device.type == "cpu" else 4096
     try:

@@ -27,3 +27,7 @@ class CaptureError(SigStyleError):
 
 class Cancelled(SigStyleError):
     """Work stopped because the caller asked for it."""
+
+
+class BusyError(SigStyleError):
+    """More work than may wait."""

@@ -380,3 +380,24 @@ def test_a_batch_splits_into_its_samples() -> None:
     assert [len(part.noisy) for part in parts] == [2, 1]
     assert torch.equal(torch.cat([part.target for part in parts]), batch.target)
     assert len(batch.split(8)) == 3
+
+
+def test_a_capture_can_finish_early_and_keep_what_it_learned(
+    base: BaseModel, painting: Image.Image, whole: Style, tmp_path: Path
+) -> None:
+    on_progress, should_finish = stop_after(3)
+    state = tmp_path / "state.safetensors"
+    before = digest(base.unet)
+    style = capture_style(
+        base, [painting], "wave", QUICK, state_path=state, on_progress=on_progress, should_finish=should_finish
+    )
+    assert style.metadata["finished_at"] == 3 and "finished_at" not in whole.metadata
+    assert all(o.delta().any() for o in style.offsets.values())
+    assert digest(base.unet) == before
+    resumed = capture_style(base, [painting], "wave", QUICK, state_path=state, resume=True)
+    assert same(resumed, whole), "the state it leaves goes on to the whole capture"
+
+
+def test_finishing_before_the_first_step_still_learns_one(base: BaseModel, painting: Image.Image) -> None:
+    style = capture_style(base, [painting], "wave", QUICK, should_finish=lambda: True)
+    assert style.metadata["finished_at"] == 1

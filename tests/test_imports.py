@@ -15,11 +15,14 @@ ROOMS = (
     {"attention"},
     {"denoise"},
     {"inversion"},
-    {"content", "blend", "attach"},
+    {"content", "blend", "attach", "preview"},
     {"capture", "pipelines", "recipe", "injection"},
     {"api"},
     {"batch"},
-    {"cli", "demo", "doctor", "app"},
+    {"cli", "demo", "doctor"},
+    {"studio"},
+    {"ui"},
+    {"app"},
 )
 NAMES = set().union(*ROOMS)
 
@@ -31,6 +34,8 @@ def sources() -> Iterator[tuple[str, Path]]:
             yield path.stem, path
     for path in sorted((ROOT / "pipelines").glob("*.py")):
         yield "pipelines", path
+    for path in sorted((ROOT / "sigstyle" / "ui").glob("*.py")):
+        yield "ui", path
     if (ROOT / "app.py").exists():
         yield "app", ROOT / "app.py"
 
@@ -90,9 +95,14 @@ def test_capture_and_pipelines_do_not_know_each_other() -> None:
             assert met <= {room_of(module)}, path.name
 
 
-def test_gradio_appears_in_the_app_only() -> None:
+def test_gradio_appears_in_the_app_and_its_page_only() -> None:
     for room, path in sources():
-        assert room == "app" or not any(name.split(".")[0] == "gradio" for name in imported(path)), path.name
+        assert room in ("app", "ui") or not any(name.split(".")[0] == "gradio" for name in imported(path)), path.name
+
+
+def test_the_page_is_imported_by_the_app_only() -> None:
+    for room, path in sources():
+        assert room in ("app", "ui") or not any(name.startswith("sigstyle.ui") for name in imported(path)), path.name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("pipeline_*.py")), ids=lambda path: path.name)

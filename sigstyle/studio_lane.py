@@ -1,0 +1,191 @@
+"""One lane per device: work waits in line, one piece runs at a time, and can be followed and stopped."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar
+
+from PIL import Image
+
+from sigstyle.errors import BusyError, Cancelled
+
+T = TypeVar("T")
+State = Literal["waiting", "running", "done", "stopped", "failed"]
+ENDED = ("done", "stopped", "failed")
+_HEARTBEAT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Update:
+    """Where a job stands. Units: before counts jobs ahead in the line; eta_s is seconds, None while unknown."""
+
+    state: State = "waiting"
+    before: int = 0
+    done: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    note: str = ""
+    preview: Image.Image | None = None
+    detail: Any = None
+
+
+@dataclass(eq=False)
+class Job(Generic[T]):
+    """A piece of work in a lane."""
+
+    lane: "Lane"
+    work: Callable[["Job[T]"], T]
+    latest: Update = field(default_factory=Update)
+    version: int = 0
+    outcome: T | None = None
+    error: BaseException | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _finish: threading.Event = field(default_factory=threading.Event)
+    _started: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.latest.state in ENDED
+
+    def should_stop(self) -> bool:
+        """Whether the work is to end without a result."""
+        return self._stop.is_set()
+
+    def should_finish(self) -> bool:
+        """Whether the work is to end with what it has."""
+        return self._finish.is_set()
+
+    def stop(self) -> None:
+        """Ask the work to end without a result; while it still waits it ends at once."""
+        self._stop.set()
+        self.lane.drop(self)
+
+    def finish(self) -> None:
+        """Ask the work to end with what it has."""
+        self._finish.set()
+
+    def report(self, **changes: Any) -> None:
+        """Called by the work: what changed. From done and total follows the time left, unless eta_s is given."""
+        with self.lane.changed:
+            latest = replace(self.latest, **changes)
+            if "eta_s" not in changes and 0 < latest.done <= latest.total:
+                elapsed = time.monotonic() - self._started
+                latest = replace(latest, eta_s=elapsed / latest.done * (latest.total - latest.done))
+            self._set(latest)
+
+    def restart_clock(self) -> None:
+        """Called by the work when what went before says nothing about the time left."""
+        self._started = time.monotonic()
+
+    def follow(self, every_s: float = 0.2) -> Iterator[Update]:
+        """Where the job stands, again and again until it has ended; giving up on this iterator stops the job."""
+        seen = -1
+        try:
+            while True:
+                with self.lane.changed:
+                    self.lane.changed.wait_for(lambda seen=seen: self.version != seen, timeout=_HEARTBEAT_S)
+                    seen, update = self.version, replace(self.latest, before=self.lane.before(self))
+                yield update
+                if update.state in ENDED:
+                    return
+                time.sleep(every_s)
+        finally:
+            if not self.ended:
+                self.stop()
+
+    def result(self) -> T:
+        """What the ended work gave. Raises: what the work raised; Cancelled when it was stopped."""
+        if self.error is not None:
+            raise self.error
+        return self.outcome  # type: ignore[return-value]
+
+    def wait(self) -> T:
+        """Wait for the end; the result. Raises: as `result`."""
+        with self.lane.changed:
+            self.lane.changed.wait_for(lambda: self.ended)
+        return self.result()
+
+    def run(self) -> None:
+        """Called by the lane: do the work."""
+        self._started = time.monotonic()
+        self.report(state="running")
+        try:
+            self.outcome = self.work(self)
+            self.end("done")
+        except Cancelled as error:
+            self.end("stopped", error)
+        except BaseException as error:
+            self.end("failed", error)
+
+    def end(self, state: State, error: BaseException | None = None) -> None:
+        """Called by the lane: nothing more will happen."""
+        with self.lane.changed:
+            self.error = error
+            self._set(replace(self.latest, state=state, eta_s=None))
+
+    def _set(self, latest: Update) -> None:
+        self.latest = latest
+        self.version += 1
+        self.lane.changed.notify_all()
+
+
+class Lane:
+    """Work for one device, done one after the other in the order it came. Units: room counts waiting jobs."""
+
+    def __init__(self, name: str, room: int = 20) -> None:
+        self.name, self.room = name, room
+        self.changed = threading.Condition(threading.RLock())
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._thread: threading.Thread | None = None
+
+    def submit(self, work: Callable[[Job[T]], T]) -> Job[T]:
+        """Put work in the line. Raises: BusyError when the line is full."""
+        with self.changed:
+            if len(self._waiting) >= self.room:
+                raise BusyError(
+                    f"{len(self._waiting)} jobs are waiting for {self.name} already, which is as many as may. Try "
+                    "again in a few minutes."
+                )
+            job: Job[T] = Job(self, work)
+            self._waiting.append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=f"lane {self.name}", daemon=True)
+                self._thread.start()
+            self._moved()
+            return job
+
+    def before(self, job: Job) -> int:
+        """How many jobs come before this one, the running one included."""
+        with self.changed:
+            if job not in self._waiting:
+                return 0
+            return self._waiting.index(job) + (self._running is not None)
+
+    def drop(self, job: Job) -> None:
+        """Take a job that still waits out of the line; one that runs ends by itself."""
+        with self.changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                job.end("stopped", Cancelled("Stopped before it began."))
+                self._moved()
+
+    def _moved(self) -> None:
+        """Everyone who waits has another place now."""
+        for job in self._waiting:
+            job.version += 1
+        self.changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self._waiting)
+                self._running = self._waiting.popleft()
+                self._moved()
+            self._running.run()
+            with self.changed:
+                self._running = None
+                self._moved()

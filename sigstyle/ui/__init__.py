@@ -1,0 +1,1 @@
+"""The page: Gradio components and what they call. Imported by app.py alone."""

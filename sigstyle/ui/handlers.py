@@ -1,0 +1,115 @@
+"""Between the page and the studio: who asks, jobs shown as they go, failures as sentences."""
+
+import html
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+
+from sigstyle.errors import BusyError, Cancelled, SigStyleError
+from sigstyle.studio import Who
+from sigstyle.studio_lane import Job, Update
+from sigstyle.studio_words import progress
+
+T = TypeVar("T")
+Changes = dict[Any, Any]
+log = logging.getLogger("sigstyle.app")
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def who_asks(request: gr.Request, key: str) -> Who:
+    """Who asks: the one who is logged in, else whoever holds the browser's key, else this connection."""
+    page = str(request.session_hash)
+    user = getattr(request, "username", None)
+    return Who(f"user:{user}" if user else f"key:{key}" if key else f"page:{page}", page)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns what goes wrong in the block into a message on the page."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except BusyError as error:
+        raise gr.Error(str(error), title="Busy", duration=15) from error
+    except SigStyleError as error:
+        raise gr.Error(str(error), title="That does not work", duration=20) from error
+    except Exception as error:
+        log.exception("A handler failed")
+        raise gr.Error(
+            f"Something unexpected happened ({type(error).__name__}: {error}). Try again; the log has the details.",
+            title="A fault in the app",
+            duration=20,
+        ) from error
+
+
+def followed(
+    start: Callable[[], Job[T]],
+    show: Callable[[Update], Changes],
+    finished: Callable[[T], Changes],
+    idle: Callable[[], Changes],
+) -> Iterator[Changes]:
+    """Starts a job and yields what the page shows of it; closing the page ends it. `idle` is how it looks after."""
+    with told():
+        job = start()
+    for update in _fresh(job):
+        yield show(update)
+    try:
+        changes = finished(job.result())
+    except Cancelled:
+        yield idle()
+        gr.Info("Stopped.", duration=4)
+        return
+    except BaseException:
+        yield idle()
+        with told():
+            raise
+    yield {**idle(), **changes}
+
+
+def _fresh(job: Job) -> Iterator[Update]:
+    """The job's updates, without previews that were shown already and with details at most once a second."""
+    shown, detailed = None, 0.0
+    for update in job.follow():
+        due = time.monotonic() - detailed > 1 or update.state == "done"
+        detailed = time.monotonic() if due else detailed
+        yield replace(
+            update,
+            preview=update.preview if update.preview is not shown else None,
+            detail=update.detail if due else None,
+        )
+        shown = update.preview
+
+
+def status(update: Update, doing: str) -> str:
+    """A line and a rail on where a job stands."""
+    return _status(progress(update, doing), 100 * update.done / update.total if update.total else 0)
+
+
+def done(text: str) -> str:
+    """A line and a full rail: what has been made."""
+    return _status(text, 100)
+
+
+def _status(text: str, percent: float) -> str:
+    rail = f'<div class="rail" aria-hidden="true"><i style="width:{percent:.1f}%"></i></div>'
+    return f'<div role="status" aria-live="polite"><div class="line">{html.escape(text)}</div>{rail}</div>'
+
+
+def empty(title: str, text: str, classes: str = "empty") -> str:
+    """What is shown where there is nothing yet."""
+    return f'<div class="{classes}"><strong>{html.escape(title)}</strong>{html.escape(text)}</div>'
+
+
+def served(path: Path) -> str:
+    """A copy of a file where the page may read it: Gradio serves its own cache alone."""
+    return save_file_to_cache(path, get_upload_folder())

@@ -1,0 +1,191 @@
+"""Learn a style: a painting, a name, one button; previews, the loss, and what was left unfinished."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from sigstyle.config import CaptureConfig
+from sigstyle.studio_lane import Update
+from sigstyle.studio_learn import discard, learn, resumable, resume
+from sigstyle.studio_library import Entry
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
+from sigstyle.ui.parts import Dials, Page, example_row, files_of
+
+EXAMPLES = (
+    "hokusai-great-wave.jpg", "van-gogh-harvest.jpg", "kandinsky-composition-viii.jpg", "cassatt-summertime.jpg",
+    "bruegel-harvesters.jpg", "hokusai-poppies.jpg",
+)  # fmt: skip
+CARE = {"Quick look": 80, "Good": 240, "Thorough": 480}
+ADVANCED = ("domain", "size_px", "batch_size", "rank", "crops", "timestep_bias", "seed", "hypernet_lr", "token_lr")
+RANGES = {"batch_size": (1, 16, 1), "rank": (1, 8, 1), "timestep_bias": (-2, 2, 0.25)}
+PREVIEWS = 8
+SMOOTHED = 12
+EMPTY = empty("Previews appear here", "Drop a painting, give it a name, press Learn.", "stage-empty")
+
+
+@dataclass(frozen=True)
+class Learn:
+    """The tab's controls; `learned` changes whenever a style has been added."""
+
+    page: Page
+    paintings: gr.Gallery
+    name: gr.Textbox
+    care: gr.Radio
+    steps: gr.Number
+    dials: Dials
+    go: gr.Button
+    enough: gr.Button
+    stop: gr.Button
+    leftovers: gr.Group
+    left: gr.Radio
+    status: gr.HTML
+    stage: gr.HTML
+    preview: gr.Image
+    curve: gr.LinePlot
+    learned: gr.State
+
+    @classmethod
+    def build(cls, page: Page) -> "Learn":
+        """Place the tab's controls and connect them."""
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                with gr.Group(visible=False) as leftovers:
+                    left = gr.Radio([], label="Not finished yet", elem_id="unfinished")
+                    with gr.Row():
+                        again = gr.Button("Resume", variant="primary", elem_id="resume")
+                        forget = gr.Button("Discard")
+                paintings = gr.Gallery(
+                    label="Painting, or several by one hand", type="filepath", interactive=True, columns=3, height=230,
+                    object_fit="cover", sources=["upload", "clipboard"], buttons=[], elem_id="paintings",
+                )  # fmt: skip
+                examples, files = example_row("style", "Or try one of these", EXAMPLES)
+                name = gr.Textbox(label="Name", placeholder="Great Wave", max_lines=1, elem_id="style-name")
+                care = gr.Radio(list(CARE), value="Good", label="How thoroughly", info="More steps take longer.")
+                with gr.Row():
+                    go = gr.Button("Learn", variant="primary", size="lg", elem_classes=["go"], elem_id="learn")
+                    enough = gr.Button("Good enough", variant="primary", size="lg", visible=False, elem_id="enough")
+                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-learn")
+                with gr.Accordion("Advanced", open=False):
+                    steps = gr.Number(
+                        CARE["Good"], label="Steps", info="Training steps; set by the choice above.", precision=0,
+                        elem_id="learn-steps",
+                    )  # fmt: skip
+                    dials = Dials.build(CaptureConfig(), ADVANCED, RANGES)
+            with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
+                line = gr.HTML("", elem_classes=["status"], elem_id="learn-status")
+                stage = gr.HTML(EMPTY)
+                preview = gr.Image(
+                    label="What it has learned so far", visible=False, interactive=False, buttons=[], format="jpeg",
+                    height=420, elem_id="learn-preview",
+                )  # fmt: skip
+                curve = gr.LinePlot(
+                    x="step", y="loss", label="Loss, smoothed: lower is closer", height=200, visible=False, buttons=[]
+                )
+        parts = (paintings, name, care, steps, dials, go, enough, stop, leftovers, left, line, stage, preview, curve)
+        tab = cls(page, *parts, gr.State(0))
+        tab._connect(examples, files, again, forget)
+        return tab
+
+    def _connect(self, examples: gr.Gallery, files: list[Path], again: gr.Button, forget: gr.Button) -> None:
+        def pick(event: gr.SelectData) -> list[Any]:
+            file = files[event.index]
+            return [[(served(file), None)], file.stem.replace("-", " ").title()]
+
+        key, base = self.page.key, self.page.base
+        examples.select(pick, None, [self.paintings, self.name], queue=False, **PRIVATE)
+        self.care.change(CARE.__getitem__, self.care, self.steps, queue=False, **PRIVATE)
+        inputs = [key, base, self.paintings, self.name, self.steps, *self.dials.controls]
+        once: dict[str, Any] = {"trigger_mode": "once", **PRIVATE}
+        outputs = [*self.changing, self.learned]
+        self.go.click(self._run, inputs, outputs, **once).then(self.leftover, key, self.leftover_outputs, **PRIVATE)
+        going_on = again.click(self._resume, [key, self.left], outputs, **once)
+        going_on.then(self.leftover, key, self.leftover_outputs, **PRIVATE)
+        forget.click(self._discard, [key, self.left], self.leftover_outputs, queue=False, **PRIVATE)
+        self.enough.click(self._enough, key, self.enough, queue=False, **PRIVATE)
+        self.stop.click(self._stop, key, None, queue=False, **PRIVATE)
+
+    @property
+    def changing(self) -> list[Any]:
+        """What changes while a style is being learned."""
+        return [self.status, self.go, self.enough, self.stop, self.leftovers, self.stage, self.preview, self.curve]
+
+    @property
+    def leftover_outputs(self) -> list[Any]:
+        """What `leftover` changes."""
+        return [self.leftovers, self.left]
+
+    def _run(
+        self, request: gr.Request, key: str, base: str, paintings: Any, name: str, steps: int, *values: Any
+    ) -> Iterator[Changes]:
+        who = who_asks(request, key)
+
+        def start() -> Any:
+            every = max(1, int(steps or 1) // PREVIEWS)
+            settings = {**self.dials.settings(values), "steps": steps, "preview_every": every}
+            return learn(self.page.studio, who, files_of(paintings), name or "", base, settings)
+
+        yield from followed(start, self.showing, self._finished, self._idle)
+
+    def _resume(self, request: gr.Request, key: str, left: str) -> Iterator[Changes]:
+        who = who_asks(request, key)
+        yield from followed(
+            lambda: resume(self.page.studio, who, left or ""), self.showing, self._finished, self._idle
+        )
+
+    def _discard(self, request: gr.Request, key: str, left: str) -> Changes:
+        with told():
+            discard(self.page.studio, who_asks(request, key), left or "")
+        return self.leftover(request, key)
+
+    def _enough(self, request: gr.Request, key: str) -> gr.Button:
+        self.page.studio.finish(who_asks(request, key), "learn")
+        return gr.Button("Finishing …", interactive=False)
+
+    def _stop(self, request: gr.Request, key: str) -> None:
+        self.page.studio.stop(who_asks(request, key), "learn")
+
+    def leftover(self, request: gr.Request, key: str) -> Changes:
+        """The list of what can be resumed."""
+        found = resumable(self.page.studio, who_asks(request, key))
+        choices = [(capture.label, capture.id) for capture in found]
+        first = choices[0][1] if choices else None
+        return {self.leftovers: gr.Group(visible=bool(choices)), self.left: gr.Radio(choices, value=first)}
+
+    def showing(self, update: Update) -> Changes:
+        """The page while a style is being learned."""
+        changes: Changes = {
+            self.status: status(update, "Learning"),
+            self.go: gr.Button(visible=False),
+            self.enough: gr.Button(visible=update.done > 0),
+            self.stop: gr.Button(visible=True),
+            self.leftovers: gr.Group(visible=False),
+        }
+        if update.preview is not None:
+            changes |= {self.stage: gr.HTML(visible=False), self.preview: gr.Image(update.preview, visible=True)}
+        if update.detail and len(update.detail) > 1:
+            changes[self.curve] = gr.LinePlot(_smoothed(update.detail), visible=True)
+        return changes
+
+    def _finished(self, entry: Entry) -> Changes:
+        gr.Info(f"{entry.name} is in the library now.", duration=6)
+        text = "Learned. Use it in the Restyle tab."
+        return {self.status: done(text), self.learned: entry.style.hash}
+
+    def _idle(self) -> Changes:
+        return {
+            self.status: "",
+            self.go: gr.Button(visible=True),
+            self.enough: gr.Button("Good enough", interactive=True, visible=False),
+            self.stop: gr.Button(visible=False),
+        }
+
+
+def _smoothed(losses: list[tuple[int, float]]) -> pd.DataFrame:
+    """Running means of the losses by step, at most a hundred points."""
+    table = pd.DataFrame(losses, columns=["step", "loss"])
+    table["loss"] = table["loss"].rolling(SMOOTHED, min_periods=1).mean()
+    return table.iloc[:: max(1, len(table) // 100)]

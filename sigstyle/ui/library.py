@@ -1,0 +1,100 @@
+"""The library of styles: renamed, downloaded, removed, and others' files dropped in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from sigstyle.ui.handlers import PRIVATE, Changes, served, told, who_asks
+from sigstyle.ui.parts import Page, StylePicker
+
+
+@dataclass(frozen=True)
+class LibraryView:
+    """The controls; `changed` counts every change, so that other tabs can follow."""
+
+    page: Page
+    picker: StylePicker
+    details: gr.Group
+    about: gr.Markdown
+    new_name: gr.Textbox
+    download: gr.DownloadButton
+    rename: gr.Button
+    remove: gr.Button
+    drop: gr.File
+    changed: gr.State
+
+    @classmethod
+    def build(cls, page: Page) -> "LibraryView":
+        """Place the controls and connect them."""
+        gr.Markdown("---")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=7, min_width=320):
+                picker = StylePicker.build("Library", columns=6)
+            with gr.Column(scale=5, min_width=320):
+                with gr.Group(visible=False) as details:
+                    about = gr.Markdown(container=True)
+                    download = gr.DownloadButton("Download style file", elem_id="download-style")
+                    new_name = gr.Textbox(label="New name", max_lines=1, elem_id="new-name")
+                    with gr.Row():
+                        rename = gr.Button("Rename", elem_id="rename")
+                        remove = gr.Button("Remove", variant="stop", elem_id="remove")
+                drop = gr.File(
+                    label="Drop style files here (.safetensors)", file_count="multiple", height=140,
+                    elem_id="drop-styles",
+                )  # fmt: skip
+        view = cls(page, picker, details, about, new_name, download, rename, remove, drop, gr.State(0))
+        view._connect()
+        return view
+
+    def _connect(self) -> None:
+        key, chosen, changed = self.page.key, self.picker.chosen, self.changed
+        detail_outputs = [self.details, self.about, self.new_name, self.download, self.rename, self.remove]
+        chosen.change(self._describe, [key, chosen], detail_outputs, queue=False, **PRIVATE)
+        self.rename.click(self._rename, [key, chosen, self.new_name, changed], [chosen, changed], **PRIVATE)
+        self.remove.click(self._remove, [key, chosen, changed], [chosen, changed], **PRIVATE)
+        self.drop.upload(self._add, [key, self.drop, changed], [self.drop, chosen, changed], **PRIVATE)
+
+    def _describe(self, request: gr.Request, key: str, name: str) -> Changes:
+        if not name:
+            return {self.details: gr.Group(visible=False)}
+        with told():
+            entry = self.page.studio.library(who_asks(request, key)).get(name)
+        style = entry.style
+        size = f"{entry.path.stat().st_size / 1000:.0f} kB"
+        origin = "your own" if entry.own else "comes with the app"
+        about = f"**{_plain(style.name)}** · {origin}  \n{_plain(style.base_name)} · {size} · `{style.hash}`"
+        return {
+            self.details: gr.Group(visible=True),
+            self.about: about,
+            self.new_name: gr.Textbox(style.name, interactive=entry.own),
+            self.download: gr.DownloadButton(value=served(entry.path)),
+            self.rename: gr.Button(interactive=entry.own),
+            self.remove: gr.Button(interactive=entry.own),
+        }
+
+    def _rename(self, request: gr.Request, key: str, name: str, new_name: str, changed: int) -> list[Any]:
+        with told():
+            entry = self.page.studio.library(who_asks(request, key)).rename(name, new_name or "")
+        return [entry.name, changed + 1]
+
+    def _remove(self, request: gr.Request, key: str, name: str, changed: int) -> list[Any]:
+        with told():
+            self.page.studio.library(who_asks(request, key)).remove(name)
+        gr.Info(f"{name} is gone.", duration=4)
+        return ["", changed + 1]
+
+    def _add(self, request: gr.Request, key: str, files: Sequence[str] | None, changed: int) -> list[Any]:
+        library, name = self.page.studio.library(who_asks(request, key)), ""
+        with told():
+            for file in files or []:
+                name = library.add_file(Path(file)).name
+        gr.Info(f"{name} is in the library now.", duration=6)
+        return [None, name, changed + 1]
+
+
+def _plain(text: str) -> str:
+    """Text without anything that Markdown or HTML would take for its own."""
+    return "".join(f"&#{ord(letter)};" if letter in "<>&*_`[]()#|\\!~" else letter for letter in text)

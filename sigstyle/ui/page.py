@@ -1,0 +1,122 @@
+"""The whole page: the tabs, and what passes between them."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from sigstyle.errors import SigStyleError
+from sigstyle.studio import Studio
+from sigstyle.ui import endpoints
+from sigstyle.ui.folder import FolderTab
+from sigstyle.ui.handlers import PRIVATE, Changes, who_asks
+from sigstyle.ui.imagine import Imagine
+from sigstyle.ui.learn import Learn
+from sigstyle.ui.library import LibraryView
+from sigstyle.ui.model import ModelTab
+from sigstyle.ui.parts import EXAMPLES, Page
+from sigstyle.ui.recipe import RecipeTab
+from sigstyle.ui.restyle import Restyle
+from sigstyle.ui.theme import CSS, theme
+
+HEADER = '<header id="top"><h1>SigStyle</h1><p>Your photos in the signature style of one painting.</p></header>'
+_AT_ONCE = 40
+_WAITING = 64
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Tabs:
+    """The tabs, as far as they know of each other."""
+
+    page: Page
+    restyle: Restyle
+    learn: Learn
+    library: LibraryView
+    imagine: Imagine
+    folder: FolderTab
+    model: ModelTab
+
+    @property
+    def refreshed(self) -> list[Any]:
+        """What `refresh` changes."""
+        pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
+        return [*(part for picker in pickers for part in picker.outputs), *self.folder.outputs]
+
+    @property
+    def refresh_inputs(self) -> list[Any]:
+        """What `refresh` reads."""
+        pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
+        return [self.page.key, self.page.base, *(picker.chosen for picker in pickers), self.folder.styles]
+
+    def refresh(
+        self, request: gr.Request, key: str, base: str, restyle: str, imagine: str, library: str, ticked: list[str]
+    ) -> Changes:
+        """All galleries with the styles there are now."""
+        tiles = self.page.tiles(who_asks(request, key), base)
+        changes = self.restyle.picker.filled(tiles, restyle) | self.imagine.picker.filled(tiles, imagine)
+        return changes | self.library.picker.filled(tiles, library) | self.folder.filled([n for _, n in tiles], ticked)
+
+    def opened(self, request: gr.Request, key: str) -> Changes:
+        """The page when it is opened: the browser's key, the base, what can be resumed."""
+        key = key or secrets.token_urlsafe(24)
+        studio = self.page.studio
+        try:
+            if studio.bases.loaded(studio.bases.first) is None:
+                studio.load(who_asks(request, key), studio.bases.first).wait()
+        except SigStyleError as error:
+            gr.Warning(str(error), title="The base", duration=30)
+        first = studio.bases.first
+        changes: Changes = {self.page.key: key, self.page.base: first, self.model.own_key: key}
+        return changes | {self.model.choice: self.model.listed(first)} | self.learn.leftover(request, key)
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """The page over a studio."""
+    with gr.Blocks(title="SigStyle", analytics_enabled=False, delete_cache=(_DAY_S, _DAY_S)) as demo:
+        gr.HTML(HEADER)
+        key = gr.BrowserState("", storage_key="sigstyle-key", secret=studio.folder.secret())
+        page = Page(studio, key, gr.State(studio.bases.first))
+        with gr.Tabs() as tabs:
+            with gr.Tab("Restyle", id="restyle"):
+                restyle = Restyle.build(page)
+            with gr.Tab("Learn", id="learn"):
+                learn = Learn.build(page)
+                library = LibraryView.build(page)
+            with gr.Tab("Imagine", id="imagine"):
+                imagine = Imagine.build(page)
+            with gr.Tab("Folder", id="folder"):
+                folder = FolderTab.build(page)
+            with gr.Tab("Recipe", id="recipe"):
+                RecipeTab.build(page, tabs, restyle, imagine)
+            with gr.Tab("Model", id="model"):
+                model = ModelTab.build(page)
+        endpoints.build(studio)
+        _connect(demo, Tabs(page, restyle, learn, library, imagine, folder, model))
+    demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)
+    return demo
+
+
+def _connect(demo: gr.Blocks, all_: Tabs) -> None:
+    page, quick = all_.page, {"queue": False, **PRIVATE}
+    opened = [page.key, page.base, all_.model.own_key, all_.model.choice, *all_.learn.leftover_outputs]
+    demo.load(all_.opened, page.key, opened, **PRIVATE).then(
+        all_.refresh, all_.refresh_inputs, all_.refreshed, **quick
+    )
+    changes = [all_.learn.learned.change, all_.library.changed.change, page.base.change, page.key.change]
+    gr.on(changes, all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
+
+
+def launch(demo: gr.Blocks, **options: Any) -> tuple[Any, str, str]:
+    """Start serving the page; `options` are those of Blocks.launch."""
+    return demo.launch(
+        theme=theme(),
+        css=CSS,
+        allowed_paths=[str(EXAMPLES)],
+        max_file_size="256mb",
+        ssr_mode=False,
+        footer_links=["api", "settings"],
+        show_error=True,
+        **options,
+    )

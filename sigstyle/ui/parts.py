@@ -1,0 +1,180 @@
+"""Parts that several tabs have: the style gallery, dials made from the configs, pictures as they become."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from sigstyle.config import CaptureConfig, TransferConfig, field_type
+from sigstyle.studio import Studio, Who
+from sigstyle.ui.handlers import PRIVATE, empty
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NO_STYLES = empty(
+    "No style yet",
+    "Open the Learn tab, drop a painting and press learn: it takes a few minutes, and the style appears here.",
+)
+ANY_IMAGE = ["image"]
+
+
+def heading(text: str) -> str:
+    """A small heading above a gallery."""
+    return f'<h2 class="head">{text}</h2>'
+
+
+@dataclass(frozen=True)
+class Page:
+    """What every tab needs: the studio, the browser's key and the base that this page uses."""
+
+    studio: Studio
+    key: gr.BrowserState
+    base: gr.State
+
+    def tiles(self, who: Who, base: str) -> list[tuple[Image.Image, str]]:
+        """The styles that fit the base, as pictures with names."""
+        loaded = self.studio.bases.loaded(base)
+        entries = self.studio.library(who).entries(loaded.fingerprint if loaded else None)
+        return [(entry.thumbnail(), entry.name) for entry in entries]
+
+
+@dataclass(frozen=True)
+class StylePicker:
+    """A gallery of styles; the chosen one's name is in `chosen`."""
+
+    gallery: gr.Gallery
+    hint: gr.HTML
+    chosen: gr.State
+
+    @classmethod
+    def build(cls, label: str = "Style", columns: int = 4) -> "StylePicker":
+        """Place it on the page."""
+        gr.HTML(heading(label))
+        hint = gr.HTML(NO_STYLES, visible=False)
+        gallery = gr.Gallery(
+            label=label,
+            show_label=False,
+            container=False,
+            fit_columns=False,
+            columns=columns,
+            height="auto",
+            object_fit="cover",
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+            elem_classes=["tiles"],
+        )
+        chosen = gr.State("")
+        gallery.select(_caption, None, chosen, queue=False, **PRIVATE)
+        return cls(gallery, hint, chosen)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `filled` changes."""
+        return [self.gallery, self.hint, self.chosen]
+
+    def filled(self, tiles: Sequence[tuple[Image.Image, str]], chosen: str) -> dict[Any, Any]:
+        """The gallery with these styles; the chosen one stays, or the first one is."""
+        names = [name for _, name in tiles]
+        name = chosen if chosen in names else next(iter(names), "")
+        index = names.index(name) if name else None
+        return {
+            self.gallery: gr.Gallery(value=list(tiles), selected_index=index, visible=bool(tiles)),
+            self.hint: gr.HTML(visible=not tiles),
+            self.chosen: name,
+        }
+
+
+def _caption(event: gr.SelectData) -> str:
+    return str(event.value["caption"])
+
+
+@dataclass(frozen=True)
+class Dials:
+    """Controls for fields of a config, each with a sentence."""
+
+    names: tuple[str, ...]
+    controls: list[Any]
+
+    @classmethod
+    def build(
+        cls,
+        defaults: TransferConfig | CaptureConfig,
+        names: Sequence[str],
+        ranges: dict[str, tuple[float, float, float]] | None = None,
+    ) -> "Dials":
+        """Place them; `ranges` gives (lowest, highest, step) of those that are sliders."""
+        fields = {entry.name: entry for entry in dataclasses.fields(defaults)}
+        controls = [_dial(fields[name], getattr(defaults, name), (ranges or {}).get(name)) for name in names]
+        return cls(tuple(names), controls)
+
+    def settings(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The settings that these values of the controls mean."""
+        given = zip(self.names, values, self.controls, strict=True)
+        return {name: _plain(value, control) for name, value, control in given}
+
+    def showing(self, config: TransferConfig | CaptureConfig) -> dict[Any, Any]:
+        """The controls at this config's values."""
+        return {control: getattr(config, name) for name, control in zip(self.names, self.controls, strict=True)}
+
+
+def _plain(value: Any, control: Any) -> Any:
+    if isinstance(control, gr.Textbox):
+        return value or ""
+    if value is None or value == "":
+        return None
+    return int(value) if getattr(control, "precision", None) == 0 else value
+
+
+def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, float] | None) -> Any:
+    label = entry.name.replace("_px", " (pixels)").replace("_", " ").capitalize()
+    text = entry.metadata["help"]
+    info = text[0].upper() + text[1:] + "."
+    if "choices" in entry.metadata:
+        return gr.Dropdown(list(entry.metadata["choices"]), value=value, label=label, info=info)
+    if field_type(entry) is str:
+        return gr.Textbox(value, label=label, info=info, lines=1)
+    whole = 0 if field_type(entry) is int else None
+    if limits is None:
+        return gr.Number(value, label=label, info=info, precision=whole)
+    low, high, step = limits
+    return gr.Slider(low, high, value=value, step=step, precision=whole, label=label, info=info, buttons=["reset"])
+
+
+def example_row(folder: str, label: str, names: Sequence[str]) -> tuple[gr.Gallery, list[Path]]:
+    """Small pictures of examples, to be clicked; and their files."""
+    files = [EXAMPLES / folder / name for name in names if (EXAMPLES / folder / name).is_file()]
+    tiles = [(_small(file), file.stem.replace("-", " ")) for file in files]
+    gr.HTML(heading(label))
+    gallery = gr.Gallery(
+        tiles,
+        label=label,
+        show_label=False,
+        container=False,
+        columns=max(1, len(tiles)),
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        visible=bool(tiles),
+        elem_classes=["tiles", "examples"],
+    )
+    return gallery, files
+
+
+def _small(file: Path) -> Image.Image:
+    with Image.open(file) as image:
+        image.draft("RGB", (240, 240))
+        small = image.convert("RGB")
+    side = min(small.size)
+    left, top = ((length - side) // 2 for length in small.size)
+    return small.crop((left, top, left + side, top + side)).resize((160, 160), Image.Resampling.LANCZOS)
+
+
+def files_of(gallery: Sequence[tuple[str, str | None]] | None) -> list[Path]:
+    """The files in an upload gallery's value."""
+    return [Path(file) for file, _ in gallery or []]

@@ -1,0 +1,178 @@
+"""Recipe: a picture made here is dropped, its settings come back, and it is made again."""
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from sigstyle.studio_lane import Update
+from sigstyle.studio_paint import Picture
+from sigstyle.studio_restore import Restored, repeat, restore, same_pixels
+from sigstyle.studio_words import duration
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
+from sigstyle.ui.imagine import Imagine
+from sigstyle.ui.parts import Page
+from sigstyle.ui.restyle import Restyle
+
+EMPTY = empty("Every picture made here carries its recipe", "Drop one to see it, and to make it again.", "stage-empty")
+SAME = "The same, pixel for pixel."
+DIFFERENT = "Close, but not the same: another machine or device rounds otherwise."
+_TEXTS = {"prompt": "what it shows", "negative_prompt": "what it must not show"}
+
+
+@dataclass(frozen=True)
+class RecipeTab:
+    """The tab's controls."""
+
+    page: Page
+    tabs: gr.Tabs
+    picture: gr.File
+    photo: gr.File
+    facts: gr.HTML
+    repeat: gr.Button
+    open: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    preview: gr.Image
+    result: gr.Image
+    download: gr.DownloadButton
+
+    @classmethod
+    def build(cls, page: Page, tabs: gr.Tabs, restyle: Restyle, imagine: Imagine) -> "RecipeTab":
+        """Place the tab's controls and connect them."""
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                picture = gr.File(label="A picture made here (PNG)", height=150, elem_id="recipe-picture")
+                photo = gr.File(label="Its photo, where that is not kept here", height=130, visible=False)
+                with gr.Row():
+                    again = gr.Button("Make it again", variant="primary", size="lg", interactive=False, elem_id="again")
+                    open_ = gr.Button("Open its settings", size="lg", interactive=False, elem_id="open-settings")
+                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+                line = gr.HTML("", elem_classes=["status"], elem_id="recipe-status")
+                preview = gr.Image(label="Painting", visible=False, interactive=False, buttons=[], format="jpeg")
+                result = gr.Image(
+                    label="Made again", visible=False, interactive=False, buttons=["fullscreen"], type="filepath"
+                )
+                download = gr.DownloadButton("Download", visible=False)
+            with gr.Column(scale=7, min_width=320):
+                facts = gr.HTML(EMPTY, elem_classes=["facts"], elem_id="recipe-facts")
+        tab = cls(page, tabs, picture, photo, facts, again, open_, stop, line, preview, result, download)
+        tab._connect(restyle, imagine)
+        return tab
+
+    def _connect(self, restyle: Restyle, imagine: Imagine) -> None:
+        inputs = [self.page.key, self.page.base, self.picture, self.photo]
+        shown = [self.facts, self.photo, self.repeat, self.open]
+        gr.on([self.picture.change, self.photo.change], self._read, inputs, shown, queue=False, **PRIVATE)
+        outputs = [self.status, self.repeat, self.stop, self.preview, self.result, self.download]
+        self.repeat.click(self._repeat, inputs, outputs, trigger_mode="once", **PRIVATE)
+        self.stop.click(self._stop, self.page.key, None, queue=False, **PRIVATE)
+        targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, restyle.strength]
+        targets += [*restyle.dials.controls, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
+        targets += [imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
+
+        def open_settings(request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Changes:
+            with told():
+                restored = self._restored(request, key, base, picture, photo)
+                return _opened(self, restored, restyle, imagine, self.page.tiles(who_asks(request, key), base))
+
+        self.open.click(open_settings, inputs, [self.tabs, *targets], queue=False, **PRIVATE)
+
+    def _restored(self, request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Restored:
+        given = Path(photo) if photo else None
+        return restore(self.page.studio, who_asks(request, key), Path(picture or ""), base, given)
+
+    def _read(self, request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Changes:
+        off = {self.repeat: gr.Button(interactive=False), self.open: gr.Button(interactive=False)}
+        if not picture:
+            return {self.facts: EMPTY, self.photo: gr.File(None, visible=False), **off}
+        with told():
+            restored = self._restored(request, key, base, picture, photo)
+        lacks_photo = restored.kind == "transfer" and (restored.photo is None or photo is not None)
+        return {
+            self.facts: facts(restored),
+            self.photo: gr.File(visible=lacks_photo),
+            self.repeat: gr.Button(interactive=not restored.missing),
+            self.open: gr.Button(interactive=True),
+        }
+
+    def _repeat(
+        self, request: gr.Request, key: str, base: str, picture: str | None, photo: str | None
+    ) -> Iterator[Changes]:
+        who = who_asks(request, key)
+
+        def start() -> Any:
+            restored = self._restored(request, key, base, picture, photo)
+            return repeat(self.page.studio, who, restored, base)
+
+        def finished(pictures: list[Picture]) -> Changes:
+            made = pictures[0]
+            same = same_pixels(made.path, Path(picture or ""))
+            verdict = SAME if same else DIFFERENT
+            text = f"Made again in {duration(made.seconds)}. {verdict}"
+            return {
+                self.status: done(text),
+                self.result: gr.Image(served(made.path), visible=True),
+                self.download: gr.DownloadButton(value=served(made.path), visible=True),
+            }
+
+        yield from followed(start, self.showing, finished, self._idle)
+
+    def _stop(self, request: gr.Request, key: str) -> None:
+        who = who_asks(request, key)
+        self.page.studio.stop(who, "restyle")
+        self.page.studio.stop(who, "imagine")
+
+    def showing(self, update: Update) -> Changes:
+        """The page while the picture is being painted."""
+        changes: Changes = {
+            self.status: status(update, "Painting"),
+            self.repeat: gr.Button(interactive=False),
+            self.stop: gr.Button(visible=True),
+        }
+        if update.preview is not None:
+            changes |= {
+                self.preview: gr.Image(update.preview, visible=True),
+                self.result: gr.Image(visible=False),
+            }
+        return changes
+
+    def _idle(self) -> Changes:
+        return {
+            self.status: "",
+            self.repeat: gr.Button(interactive=True),
+            self.stop: gr.Button(visible=False),
+            self.preview: gr.Image(None, visible=False),
+        }
+
+
+def _opened(tab: RecipeTab, restored: Restored, restyle: Restyle, imagine: Imagine, tiles: Any) -> Changes:
+    """The tab that made the picture, with its settings."""
+    config, is_photo = restored.config, restored.kind == "transfer"
+    target = restyle if is_photo else imagine
+    changes: Changes = {tab.tabs: gr.Tabs(selected="restyle" if is_photo else "imagine")}
+    changes |= {target.strength: config.strength, **target.dials.showing(config)}
+    if restored.style is not None:
+        filled = target.picker.filled(tiles, restored.style.name)
+        changes |= {part: filled[part] for part in (target.picker.gallery, target.picker.chosen)}
+    if is_photo and restored.photo is not None:
+        changes[restyle.photos] = [(served(restored.photo), None)]
+    if not is_photo:
+        changes |= {imagine.prompt: config.prompt, imagine.count: 1}
+    return changes
+
+
+def facts(restored: Restored) -> str:
+    """A recipe as a table, and what of it is not here."""
+    recipe = restored.recipe
+    rows = {"made as": "a restyled photo" if restored.kind == "transfer" else "a painted prompt"}
+    rows["style"] = f"{recipe['styles'][0]['name']} ({recipe['styles'][0]['hash']})"
+    rows["base"] = f"{recipe['base']['name']} ({recipe['base']['fingerprint']})"
+    given = {key: value for key, value in restored.config.to_dict().items() if value not in (None, "")}
+    rows |= {_TEXTS.get(key, key.replace("_", " ")): str(value) for key, value in given.items()}
+    body = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
+    missing = "".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in restored.missing)
+    return f"{missing}<table><tbody>{body}</tbody></table>"
