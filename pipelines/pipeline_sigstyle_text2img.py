@@ -31,7 +31,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
     Source: SigStyle, arXiv 2502.13997 (style-guided text-to-image generation).
     """
 
-    _callback_tensor_inputs = ["latents"]
+    _callback_tensor_inputs = ["latents", "clean"]
 
     def __init__(
         self,
@@ -113,9 +113,9 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         uncond = encode_prompts(base.tokenizer, base.text_encoder, [settings.negative_prompt])
         with self._bar(settings.steps) as bar, styled(base.unet, blend.offsets(settings.strength)):
 
-            def counted(step: int, timestep: int, latents: Tensor) -> Tensor:
+            def counted(step: int, timestep: int, latents: Tensor, clean: Tensor) -> Tensor:
                 bar.update()
-                return on_step(step, timestep, latents)
+                return on_step(step, timestep, latents, clean)
 
             return denoise(
                 base.unet,

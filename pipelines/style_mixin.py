@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sigstyle.base_model import BaseModel, decode
 from sigstyle.blend import Blend
+from sigstyle.denoise import OnStep
 from sigstyle.errors import ConfigError
 from sigstyle.images import to_pil
 from sigstyle.inversion import ContentTrace
@@ -91,13 +92,18 @@ class StyleMixin:
         """Whether the run is to stop; set `_interrupt` from a callback or another thread."""
         return self._interrupt
 
-    def _step_callback(self, callback: OnStepEnd | None, inputs: Sequence[str]) -> Callable[[int, int, Tensor], Tensor]:
-        """`callback_on_step_end` as the denoising loop calls it. Raises: ConfigError for inputs it cannot give."""
-        if set(inputs) - {"latents"}:
-            raise ConfigError(f"callback_on_step_end_tensor_inputs is {list(inputs)}; expected ['latents'].")
+    def _step_callback(self, callback: OnStepEnd | None, inputs: Sequence[str]) -> OnStep:
+        """`callback_on_step_end` as the denoising loop calls it. Raises: ConfigError for inputs it cannot give.
 
-        def on_step(step: int, timestep: int, latents: Tensor) -> Tensor:
-            given = {"latents": latents} if "latents" in inputs else {}
+        It can give the latents that a step led to, and `clean`, the clean latents that the step predicted.
+        """
+        if set(inputs) - {"latents", "clean"}:
+            raise ConfigError(
+                f"callback_on_step_end_tensor_inputs is {list(inputs)}; expected some of ['latents', 'clean']."
+            )
+
+        def on_step(step: int, timestep: int, latents: Tensor, clean: Tensor) -> Tensor:
+            given = {name: tensor for name, tensor in (("latents", latents), ("clean", clean)) if name in inputs}
             changed = callback(self, step, timestep, given) if callback is not None else None
             return (changed or {}).get("latents", latents)
 

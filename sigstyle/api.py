@@ -143,7 +143,8 @@ def transfer(
         trace=trace,
         num_images_per_prompt=num_images,
         callback_on_evaluation=watch,
-        callback_on_step_end=_previewing(pipe.base, chosen.steps, on_preview),
+        callback_on_step_end=_previewing(pipe.base, on_preview),
+        callback_on_step_end_tensor_inputs=["clean"],
     )
     output = cast(SigStyleOutput, made)
     if output.interrupted:
@@ -179,7 +180,7 @@ def generate(
     pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
     _load(pipe, opened, weights)
 
-    preview = _previewing(pipe.base, chosen.steps, on_preview)
+    preview = _previewing(pipe.base, on_preview)
 
     def watch(pipe: SigStyleText2ImgPipeline, step: int, timestep: int, tensors: dict) -> dict:
         if on_progress is not None:
@@ -189,7 +190,14 @@ def generate(
         pipe._interrupt = pipe.interrupt or should_stop()
         return tensors
 
-    made = pipe(config=chosen, height=height, width=width, num_images_per_prompt=num_images, callback_on_step_end=watch)
+    made = pipe(
+        config=chosen,
+        height=height,
+        width=width,
+        num_images_per_prompt=num_images,
+        callback_on_step_end=watch,
+        callback_on_step_end_tensor_inputs=["clean"],
+    )
     output = cast(SigStyleOutput, made)
     if output.interrupted:
         raise Cancelled("The generation was stopped.")
@@ -197,16 +205,14 @@ def generate(
     return TransferResult(output.images, entries | {"height": height, "width": width, "images": num_images})
 
 
-def _previewing(base: BaseModel, steps: int, on_preview: OnPreview | None) -> OnStepEnd | None:
+def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | None:
     """A step callback that hands previews to `on_preview`."""
     if on_preview is None:
         return None
-    preview = Preview(base, steps)
+    preview = Preview(base)
 
     def shown(pipe: Any, step: int, timestep: int, tensors: dict[str, Any]) -> None:
-        picture = preview(timestep, tensors["latents"])
-        if picture is not None:
-            on_preview(picture)
+        on_preview(preview(tensors["clean"]))
 
     return shown
 

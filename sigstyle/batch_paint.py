@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines import SigStylePipeline
-from pipelines.pipeline_sigstyle import _Run
+from pipelines.pipeline_sigstyle import Run
+from sigstyle.anchor import EdgeAnchor
 from sigstyle.base_model import BaseModel, ddim
 from sigstyle.batch_jobs import Look, Photo
 from sigstyle.config import TransferConfig
@@ -47,10 +48,15 @@ class _Together(Content):
 
     contents: tuple[Content, ...] = field(default=())
 
-    def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any) -> Tensor:
+    def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:
         """Latents [contents, c, h, w], each as if it were alone."""
         pairs = zip(self.contents, generator, strict=True)
-        return torch.cat([content.latents(base, sigma, 1, own) for content, own in pairs])
+        return torch.cat([content.latents(base, sigma, 1, own, smoothing) for content, own in pairs])
+
+    def anchor(self, base: BaseModel, strength: float) -> EdgeAnchor:
+        """What holds the edges of each content."""
+        anchors = [content.anchor(base, strength) for content in self.contents]
+        return EdgeAnchor(torch.cat([a.latents for a in anchors]), torch.cat([a.edges for a in anchors]), strength)
 
 
 class Painter:
@@ -62,24 +68,24 @@ class Painter:
         self.pipe.set_progress_bar_config(disable=True)
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
-        self._contents: dict[tuple[int, int | None], Content] = {}
+        self._contents: dict[tuple[int, int | None, int], Content] = {}
 
     def forget(self) -> None:
         """Let go of the photos painted so far."""
         self._photos, self._trace, self._contents = [], None, {}
 
-    def _content(self, loaded: Loaded, size_px: int | None) -> Content:
+    def _content(self, loaded: Loaded, config: TransferConfig) -> Content:
         """The content to work at, made once for all looks."""
-        key = (id(loaded), size_px)
+        key = (id(loaded), config.size_px, config.margin_px)
         if key not in self._contents:
-            self._contents[key] = Content.load(loaded.image, self.base, size_px)
+            self._contents[key] = Content.load(loaded.image, self.base, *key[1:])
         return self._contents[key]
 
     def alike(self, photos: Sequence[Loaded], config: TransferConfig) -> list[list[Loaded]]:
         """The photos in groups that can be painted together: those of one working size."""
         groups: dict[tuple[int, int], list[Loaded]] = {}
         for loaded in photos:
-            size = self._content(loaded, config.size_px).work.size
+            size = self._content(loaded, config).work.size
             groups.setdefault(size, []).append(loaded)
         return list(groups.values())
 
@@ -97,27 +103,28 @@ class Painter:
         """
         self.pipe.unload_style()
         self.pipe.load_style(look.style)
-        contents = tuple(self._content(loaded, config.size_px) for loaded in group)
+        contents = tuple(self._content(loaded, config) for loaded in group)
         wanted = Inversion(
             base=self.base,
             scheduler=ddim(self.pipe.scheduler),
-            content=_Together(contents[0].image, contents[0].work, contents),
+            content=_Together(contents[0].image, contents[0].work, contents[0].margin_px, contents),
             prompt=self.pipe.blend.source_prompt(config.prompt),
             config=config,
             generator=[torch.Generator().manual_seed(config.seed) for _ in contents],
             images=len(contents),
+            amount=self.pipe.blend.amount(config.strength),
         )
 
         def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
             on_evaluation(done, total)
             pipe._interrupt = pipe.interrupt or should_stop()
 
-        run = _Run(self.pipe, wanted, self.pipe.blend, None, self.pipe._step_callback(None, ()), watch)
+        run = Run(self.pipe, wanted, self.pipe.blend, None, self.pipe._step_callback(None, ()), watch)
         return self._run(run, contents, [loaded.photo.label for loaded in group], config)
 
     @torch.no_grad()
     def _run(
-        self, run: _Run, contents: Sequence[Content], photos: list[str], config: TransferConfig
+        self, run: Run, contents: Sequence[Content], photos: list[str], config: TransferConfig
     ) -> list[Image.Image]:
         """Raises: Cancelled."""
         trace = self._trace if photos == self._photos else None
@@ -129,6 +136,7 @@ class Painter:
             images = self.pipe._decoded(output.images)
         self._photos, self._trace = photos, output.trace
         sizes = [content.result_size(config.size_px, self.base) for content in contents]
+        images = [content.without_margin(image) for content, image in zip(contents, images, strict=True)]
         return [unfit(image, size) for image, size in zip(images, sizes, strict=True)]
 
     def recipe(self, loaded: Loaded, look: Look, config: TransferConfig, together: int) -> dict[str, Any]:

@@ -69,14 +69,10 @@ class Blend:
             styled += encode_prompts(tokenizer, text_encoder, [text], [style.token]) * (weight / total)
         return torch.lerp(source, styled, self.amount(strength))
 
-    def start_statistics(self) -> tuple[Tensor, Tensor]:
-        """Blended channel mean and deviation [c] of the noise that the styles' images come from."""
+    def start_mean(self) -> Tensor:
+        """Blended channel mean [c] of the noise that the styles' images come from."""
         shares = torch.tensor(self.weights) / sum(self.weights)
-        mean, std = (
-            torch.stack([getattr(style, name) for style in self.styles]).mul(shares.unsqueeze(1)).sum(0)
-            for name in ("start_mean", "start_std")
-        )
-        return mean, std
+        return torch.stack([style.start_mean for style in self.styles]).mul(shares.unsqueeze(1)).sum(0)
 
 
 def _without(prompt: str, tokens: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ from sigstyle.errors import ConfigError, StyleFileError
 if TYPE_CHECKING:
     import torch
 
-UNUSED_IN_GENERATE = ("prompt", "inversion_iterations", "swap_until", "swap", "noise_sigma", "adain")
+_REPAINTING = ("eta", "anchor", "smoothing", "adain", "noise_sigma", "margin_px")
+UNUSED_IN_GENERATE = ("prompt", "inversion_iterations", "swap_until", "swap", *_REPAINTING)
 DTYPES = ("float32", "float16", "bfloat16")
 
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]

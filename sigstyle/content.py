@@ -1,6 +1,7 @@
 """The content image: brought to a size to work at, and turned into a trace or matched with one made before."""
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,30 +10,40 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.anchor import EdgeAnchor, edge_map, half_grey
 from sigstyle.attention import self_attention_layers
 from sigstyle.base_model import BaseModel, default_size_px, encode, side_multiple_px
 from sigstyle.config import TransferConfig
 from sigstyle.denoise import FeaturesByTimestep
-from sigstyle.images import Source, fit, load_image, to_tensor
+from sigstyle.images import Source, fit, load_image, mirrored_margin, to_tensor
 from sigstyle.inversion import ContentTrace, evaluations_per_step, invert, swapped_steps
 from sigstyle.prompts import encode_prompts
+from sigstyle.smoothing import guided_filter
 
 
 @dataclass(frozen=True)
 class Content:
-    """A content image and the copy of it, with sides the UNet can work at, that is inverted."""
+    """A content image and the copy of it, with sides the UNet can work at, that is inverted.
+
+    The working copy has a mirrored margin of `margin_px` on each side, which is cut off the result: what convolutions
+    make of a picture's border is never seen.
+    """
 
     image: Image.Image
     work: Image.Image
+    margin_px: int = 0
 
     @classmethod
-    def load(cls, source: Source, base: BaseModel, size_px: int | None) -> "Content":
-        """Load a content image. Units: size_px is the short side to work at, None the base's own.
+    def load(cls, source: Source, base: BaseModel, size_px: int | None, margin_px: int = 0) -> "Content":
+        """Load a content image.
 
-        Raises: ImageError for an image that cannot be used.
+        Units: size_px is the short side to work at, None the base's own; margin_px is rounded up to what the base can
+        work at. Raises: ImageError for an image that cannot be used.
         """
-        image = load_image(source)
-        return cls(image, fit(image, size_px or default_size_px(base), side_multiple_px(base)))
+        image, multiple = load_image(source), side_multiple_px(base)
+        margin_px = math.ceil(2 * margin_px / multiple) * multiple // 2
+        fitted = fit(image, size_px or default_size_px(base), multiple)
+        return cls(image, mirrored_margin(fitted, margin_px), margin_px)
 
     def result_size(self, size_px: int | None, base: BaseModel) -> tuple[int, int]:
         """(width, height) of the result: the content's aspect with the short side that was asked for."""
@@ -40,16 +51,31 @@ class Content:
         width, height = self.image.size
         return round(width * scale), round(height * scale)
 
-    def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any) -> Tensor:
-        """Latents [copies, c, h, w] of the working copy, each with noise of its own on the pixels.
+    def pixels(self, smoothing: float = 0.0) -> Tensor:
+        """The working copy, [1, 3, h, w] in [-1, 1], with its fine texture smoothed away."""
+        return guided_filter(to_tensor(self.work), smoothing)
+
+    def without_margin(self, image: Image.Image) -> Image.Image:
+        """A painted working copy without its margin."""
+        margin = self.margin_px
+        return image.crop((margin, margin, image.width - margin, image.height - margin)) if margin else image
+
+    def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:
+        """Latents [copies, c, h, w] of the smoothed working copy, each with noise of its own on the pixels.
 
         Units: sigma in steps of 0 to 255.
         """
-        pixels = to_tensor(self.work)
+        pixels = self.pixels(smoothing)
         if sigma:
             noise = randn_tensor((copies, *pixels.shape[1:]), generator=generator, device=base.device)
             pixels = pixels.to(noise) + noise * (sigma / 127.5)
         return encode(base.vae, pixels).to(base.device)
+
+    def anchor(self, base: BaseModel, strength: float) -> EdgeAnchor:
+        """What holds this content's edges while it is painted."""
+        pixels = self.pixels()
+        latents = encode(base.vae, half_grey(pixels)).to(base.device)
+        return EdgeAnchor(latents, edge_map(pixels, (latents.shape[-2], latents.shape[-1])).to(latents), strength)
 
 
 @dataclass(frozen=True)
@@ -63,6 +89,7 @@ class Inversion:
     config: TransferConfig
     generator: Any  # of the noise on the photo: one, or a list with one for each image
     images: int = 1
+    amount: float = 1.0  # how far to go from the content to the style, 0 to 1
 
     @property
     def copies(self) -> int:
@@ -82,9 +109,15 @@ class Inversion:
             "steps": config.steps,
             "inversion_iterations": config.inversion_iterations,
             "noise_sigma": config.noise_sigma,
+            "smoothing": self.smoothing,
             "seeds": [generator.initial_seed() for generator in generators] if config.noise_sigma else [],
             "images": self.copies,
         }
+
+    @property
+    def smoothing(self) -> float:
+        """How much the photo is smoothed: less for less style, so that strength 0 gives the photo back."""
+        return self.config.smoothing * self.amount
 
     @property
     def evaluations(self) -> int:
@@ -114,7 +147,7 @@ class Inversion:
     def run(self, on_evaluation: Callable[[], None], should_stop: Callable[[], bool]) -> ContentTrace | None:
         """Invert the content; None when stopped."""
         base, config = self.base, self.config
-        latents = self.content.latents(base, config.noise_sigma, self.copies, self.generator)
+        latents = self.content.latents(base, config.noise_sigma, self.copies, self.generator, self.smoothing)
         embeds = encode_prompts(base.tokenizer, base.text_encoder, [self.prompt])
         return invert(
             base.unet,

@@ -1,6 +1,6 @@
 """The denoising loop, with guidance and attention swapping."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sigstyle.attention import Features, SlotProcessor, fill, swapping
 
-OnStep = Callable[[int, int, Tensor], Tensor]  # (step, timestep, latents) -> the latents to go on with
+OnStep = Callable[[int, int, Tensor, Tensor], Tensor]  # (step, timestep, latents, clean) -> the latents to go on with
+Draw = Callable[[float, Tensor], Tensor | None]  # (share of steps done, predicted clean latents) -> what to add to them
 Attend = Callable[[Any, Iterable[str]], AbstractContextManager[Mapping[str, SlotProcessor]]]
 FeaturesByTimestep = Mapping[int, Mapping[str, Features]]  # {timestep: {layer path: features}}
 
@@ -47,17 +48,24 @@ def denoise(
     guidance_scale: float = 1.0,
     features: FeaturesByTimestep | None = None,
     attend: Attend = swapping,
+    eta: float = 0.0,
+    eta_from: int = 0,
+    generators: Sequence[torch.Generator] = (),
+    draw: Draw | None = None,
     on_step: OnStep | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Tensor:
     """Denoise `start` in `steps` DDIM steps, swapping in the content's features at the timesteps that have some.
 
-    `attend` says what the layers with features do with them.
+    `attend` says what the layers with features do with them. From step `eta_from` on, fresh noise of the share `eta`
+    (1 is the most, as in DDPM) replaces some of the noise that the start holds, drawn on the CPU from one generator for
+    each image. `draw` moves the clean latents that each step predicts, its noise prediction staying as it is.
     A guidance scale of 1 costs one evaluation a step and leaves `uncond` unused. When `should_stop` turns true the
     latents reached so far come back.
 
     Shapes: start and result [b, c, h, w] float32; cond and uncond [b, tokens, dim].
-    Source: SigStyle, arXiv 2502.13997, section 3.3 (time-aware attention swapping).
+    Source: SigStyle, arXiv 2502.13997, section 3.3 (time-aware attention swapping); Song et al., "Denoising Diffusion
+    Implicit Models", eq. 12 and 16 (eta).
     """
     scheduler.set_timesteps(steps)
     timesteps = scheduler.timesteps.to(start.device)
@@ -70,14 +78,34 @@ def denoise(
                 break
             fill(swappers, features.get(timestep, {}), rows=len(latents))
             output = predict_guided(unet, latents, timesteps[step], cond, guide, guidance_scale)
-            latents = scheduler.step(output, timestep, latents, return_dict=False)[0]
+            fresh = eta if step >= eta_from else 0.0
+            noise = _noise(latents, generators) if fresh else None
+            latents, clean = scheduler.step(output, timestep, latents, fresh, variance_noise=noise, return_dict=False)
+            moved = draw(step / steps, clean) if draw is not None else None
+            if moved is not None:
+                latents = latents + _kept_after(scheduler, timestep) * moved
             if on_step is not None:
-                latents = on_step(step, timestep, latents)
+                latents = on_step(step, timestep, latents, clean)
     return latents
 
 
-def adain(latents: Tensor, mean: Tensor, std: Tensor, amount: float) -> Tensor:
+def _noise(latents: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """Standard normal noise in the shape of latents [b, c, h, w]: row i from generator i, whatever the device."""
+    rows = [torch.randn(latents.shape[1:], generator=generator) for generator in generators]
+    return torch.stack(rows).to(latents)
+
+
+def _kept_after(scheduler: DDIMScheduler, timestep: int) -> float:
+    """How much of the clean latents is in the latents after the step from `timestep`."""
+    lower = timestep - scheduler.config["num_train_timesteps"] // (scheduler.num_inference_steps or 1)
+    kept = scheduler.alphas_cumprod[lower] if lower >= 0 else scheduler.final_alpha_cumprod
+    return float(kept) ** 0.5
+
+
+def adain(latents: Tensor, mean: Tensor, std: Tensor | None, amount: float) -> Tensor:
     """Move each channel's mean and deviation towards the given ones; amount 0 changes nothing, 1 sets them.
+
+    Without `std` the deviation is 1, that of the noise which the UNet was trained to start from.
 
     Shapes: latents [b, c, h, w]; mean and std [c].
     Source: Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", eq. 8.
@@ -85,5 +113,6 @@ def adain(latents: Tensor, mean: Tensor, std: Tensor, amount: float) -> Tensor:
     if amount == 0:
         return latents
     own_std, own_mean = torch.std_mean(latents, dim=(2, 3), keepdim=True)
+    std = torch.ones_like(mean) if std is None else std
     mean, std = (x.to(latents).view(1, -1, 1, 1) for x in (mean, std))
     return torch.lerp(latents, (latents - own_mean) / own_std.clamp_min(1e-6) * std + mean, amount)

@@ -191,6 +191,14 @@ def unfit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
+def mirrored_margin(image: Image.Image, margin_px: int) -> Image.Image:
+    """`image` with a margin on each side in which it is mirrored."""
+    if margin_px == 0:
+        return image
+    sides = [(margin_px, margin_px)] * 2
+    return Image.fromarray(np.pad(np.asarray(image), sides + [(0, 0)] * (image.mode == "RGB"), "symmetric"))
+
+
 def random_crops(
     images: Sequence[Image.Image], count: int, size_px: int, crop_min: float, generator: torch.Generator
 ) -> list[Image.Image]:

@@ -77,7 +77,7 @@ class Injection:
         base, config = self.base, self.config
         std, mean = torch.std_mean(theirs.start[0], dim=(1, 2))
 
-        def on_step(step: int, timestep: int, latents: Tensor) -> Tensor:
+        def on_step(step: int, timestep: int, latents: Tensor, clean: Tensor) -> Tensor:
             self._evaluated()
             return latents
 

@@ -20,32 +20,19 @@ class Preview:
     latents to colours is fitted once, and gives one pixel for each latent.
     """
 
-    def __init__(self, base: BaseModel, steps: int) -> None:
-        self.base, self.steps = base, steps
-        self.before: Tensor | None = None
+    def __init__(self, base: BaseModel) -> None:
+        self.base = base
         self.colours = None if isinstance(base.vae, AutoencoderTiny) else _fitted_colours(base)
 
     @torch.no_grad()
-    def __call__(self, timestep: int, latents: Tensor) -> Image.Image | None:
-        """The picture after the step from `timestep` to `latents` [b, c, h, w]; None after the first step."""
-        before, self.before = self.before, latents
-        if before is None:
-            return None
-        clean = self._clean(timestep, before[:1], latents[:1])
+    def __call__(self, clean: Tensor) -> Image.Image:
+        """The picture of predicted clean latents [b, c, h, w], the first of them."""
+        clean = clean[:1]
         if self.colours is not None:
             return to_pil(torch.einsum("bchw,cd->bdhw", _with_one(clean), self.colours.to(clean)))
         scale = min(1.0, _SIDE_PX / pixels_per_latent(self.base.vae) / min(clean.shape[-2:]))
         size = [max(1, round(side * scale)) for side in clean.shape[-2:]]
         return to_pil(decode(self.base.vae, F.interpolate(clean, size=size, mode="area")))
-
-    def _clean(self, timestep: int, before: Tensor, after: Tensor) -> Tensor:
-        """The clean latents that a DDIM step was made towards: two mixtures of them and the noise, solved for them."""
-        scheduler = self.base.scheduler
-        lower = timestep - scheduler.config.num_train_timesteps // self.steps
-        kept = scheduler.alphas_cumprod[timestep].item()
-        kept_after = float(scheduler.alphas_cumprod[lower] if lower >= 0 else scheduler.final_alpha_cumprod)
-        noise, noise_after = (1 - kept) ** 0.5, (1 - kept_after) ** 0.5
-        return (noise * after - noise_after * before) / (noise * kept_after**0.5 - noise_after * kept**0.5)
 
 
 def _with_one(latents: Tensor) -> Tensor:

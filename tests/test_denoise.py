@@ -76,7 +76,7 @@ def test_features_act_in_their_steps_only(base: BaseModel) -> None:
     after: dict[str, list[Tensor]] = {"plain": [], "swapped": []}
     for name, features in (("plain", None), ("swapped", trace.features)):
 
-        def on_step(step: int, _timestep: int, latents: Tensor, name: str = name) -> Tensor:
+        def on_step(step: int, _timestep: int, latents: Tensor, _clean: Tensor, name: str = name) -> Tensor:
             after[name].append(latents)
             return start if step == 1 else latents  # both go on from the same latents
 
@@ -98,7 +98,7 @@ def test_one_trace_serves_several_images(base: BaseModel) -> None:
 def test_stopping_gives_the_latents_reached(base: BaseModel) -> None:
     reached: list[Tensor] = []
 
-    def on_step(_step: int, _timestep: int, latents: Tensor) -> Tensor:
+    def on_step(_step: int, _timestep: int, latents: Tensor, _clean: Tensor) -> Tensor:
         reached.append(latents)
         return latents
 
@@ -137,3 +137,37 @@ def test_adain_sets_channel_statistics_by_its_amount() -> None:
     torch.testing.assert_close(adain(latents, mean, std, 0.25), 0.75 * latents + 0.25 * full)
     flat = adain(torch.ones(1, 4, 8, 8), mean, std, 1.0)
     assert flat.isfinite().all()
+
+
+@pytest.mark.parametrize("eta", [0.4, 1.0])
+def test_fresh_noise_is_what_diffusers_own_loop_adds(base: BaseModel, eta: float) -> None:
+    cond, _ = embeddings(base)
+    start, scheduler = noise(1, 4, 8, 8), base.scheduler
+    generator, latents = torch.Generator().manual_seed(3), start
+    scheduler.set_timesteps(STEPS)
+    for step, timestep in enumerate(scheduler.timesteps.tolist()):
+        with torch.no_grad():
+            output = base.unet(latents, timestep, cond).sample
+        added = eta if step >= 2 else 0.0
+        latents = scheduler.step(output, timestep, latents, eta=added, generator=generator).prev_sample
+    own = torch.Generator().manual_seed(3)
+    found = denoise(base.unet, scheduler, start, cond, steps=STEPS, eta=eta, eta_from=2, generators=[own])
+    torch.testing.assert_close(found, latents, atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_drawn_moves_the_clean_latents_and_nothing_else(base: BaseModel) -> None:
+    """Moved at the last step alone, the result moves by as much as the schedule keeps of the clean latents there."""
+    cond, _ = embeddings(base)
+    start, moved = noise(1, 4, 8, 8), noise(1, 4, 8, 8, seed=5)
+    shares: list[float] = []
+
+    def draw(share: float, clean: Tensor) -> Tensor | None:
+        shares.append(share)
+        assert clean.shape == start.shape
+        return moved if len(shares) == STEPS else None
+
+    plain = denoise(base.unet, base.scheduler, start, cond, steps=STEPS)
+    found = denoise(base.unet, base.scheduler, start, cond, steps=STEPS, draw=draw)
+    kept = float(base.scheduler.final_alpha_cumprod) ** 0.5
+    torch.testing.assert_close(found - plain, kept * moved, atol=1e-4, rtol=1e-4)
+    assert shares == [step / STEPS for step in range(STEPS)]

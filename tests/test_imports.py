@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 ROOMS = (
     {"errors", "files", "locks"},
     {"config"},
-    {"images", "base_model", "prompts", "targets", "offsets"},
-    {"style", "hypernet", "split_unet", "masks", "scores"},
+    {"images", "base_model", "prompts", "targets", "offsets", "smoothing"},
+    {"style", "hypernet", "split_unet", "masks", "scores", "anchor"},
     {"attention"},
     {"denoise"},
     {"inversion"},

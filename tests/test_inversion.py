@@ -78,7 +78,7 @@ def test_the_path_leads_from_the_content_to_the_start(make_base: MakeBase) -> No
     assert torch.equal(trace.path[0], latents) and torch.equal(trace.path[-1], trace.start)
     met: list[Tensor] = []
 
-    def on_step(_step: int, _timestep: int, latents: Tensor) -> Tensor:
+    def on_step(_step: int, _timestep: int, latents: Tensor, _clean: Tensor) -> Tensor:
         met.append(latents)
         return latents
 
