@@ -12,7 +12,7 @@ from typing import Any, Self, get_args
 
 from sigstyle.errors import ConfigError
 
-TARGET_GROUPS = ("attention", "attention+out", "decoder", "paper")
+TARGET_GROUPS = ("auto", "attention", "attention+out", "decoder", "paper")
 SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 
@@ -108,10 +108,10 @@ class CaptureConfig(_Config):
     batch_size: int = _number(8, 1, 256, "samples in one step")
     rank: int = _number(3, 1, 64, "rank of the weight offsets; 3 is all the published generator can express")
     targets: str = _choice(
-        "attention",
+        "auto",
         TARGET_GROUPS,
-        "decoder layers that carry the style; with the convolutions of 'decoder', a style of Stable Diffusion 1.5 has "
-        "0.9 MB at rank 1 and 2.5 MB at rank 3, the others stay under 0.7 MB",
+        "decoder layers that carry the style; auto takes the largest group that keeps a style below 1 MB: 'decoder' on "
+        "the embedded base, 'attention+out' on Stable Diffusion 1.5, where 'decoder' has 2.5 MB",
     )
     hypernet_lr: float = _number(3e-3, 0, 1, "learning rate of the hypernetwork")
     token_lr: float = _number(3e-3, 0, 1, "learning rate of the style token")
@@ -156,7 +156,7 @@ class TransferConfig(_Config):
     strength: float = _number(1.0, 0, 4, "how strongly the style's weight offsets apply; 0 gives the content back")
     eta: float = _number(1.0, 0, 1, "fresh noise in the steps after the swapped ones, for strokes the photo has not")
     anchor: float = _number(0.5, 0, 1, "how firmly the photo's edges are held while the style paints all else")
-    smoothing: float = _number(0.001, 0, 1, "how much fine texture the photo loses first; 0.01 gives broad forms")
+    smoothing: float = _number(0.003, 0, 1, "how much fine texture the photo loses first; 0.01 gives broad forms")
     adain: float = _number(1.0, 0, 1, "how far the start latent takes the style's palette")
     noise_sigma: float = _number(0.0, 0, 64, "noise on the photo before inversion, in units of 0 to 255")
     margin_px: int = _number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")

@@ -4,6 +4,7 @@ import re
 
 from torch import nn
 
+from sigstyle.config import TARGET_GROUPS
 from sigstyle.errors import ConfigError
 
 _ATTENTION = r"up_blocks\.\d+\.attentions\..*\.attn[12]\.to_[qkv]"
@@ -16,17 +17,24 @@ _GROUPS = {
     "decoder": (_ATTENTION, _OUT, _CONVOLUTIONS),
 }
 
+_MOST_BYTES = 950_000  # leaves room for the token, the thumbnail and the header
 
-def target_layers(unet: nn.Module, group: str = "attention") -> dict[str, tuple[int, int]]:
+
+def target_layers(unet: nn.Module, group: str = "attention", rank: int = 3) -> dict[str, tuple[int, int]]:
     """Weight shapes (out, in) of the layers in `group`, by module path, in the UNet's own order.
 
     'attention' (and 'paper') is q, k, v of self- and cross-attention in the decoder, 'attention+out' adds the output
-    projections, 'decoder' also the residual blocks' convolutions. A convolution counts `in` as channels * kernel area.
+    projections, 'decoder' also the residual blocks' convolutions. 'auto' is the largest of them whose offsets of
+    `rank` stay below 1 MB in float16, or 'attention'. A convolution counts `in` as channels * kernel area.
     Source: arXiv 2502.13997, section 3.2, for 'attention'.
     Raises: ConfigError for an unknown group, or when the UNet has no such layers.
     """
-    if group not in _GROUPS:
-        raise ConfigError(f"There is no target group {group!r}; expected one of {', '.join(_GROUPS)}.")
+    if group not in TARGET_GROUPS:
+        raise ConfigError(f"There is no target group {group!r}; expected one of {', '.join(TARGET_GROUPS)}.")
+    if group == "auto":
+        found = (target_layers(unet, name) for name in ("decoder", "attention+out"))
+        small = next((layers for layers in found if _bytes(layers, rank) < _MOST_BYTES), None)
+        return small or target_layers(unet, "attention")
     pattern = re.compile("|".join(_GROUPS[group]))
     layers = {
         path: (module.weight.shape[0], module.weight[0].numel())
@@ -39,3 +47,8 @@ def target_layers(unet: nn.Module, group: str = "attention") -> dict[str, tuple[
             "unfuse its projections and unload its adapters first."
         )
     return layers
+
+
+def _bytes(layers: dict[str, tuple[int, int]], rank: int) -> int:
+    """What the offsets of these layers take in float16."""
+    return sum(2 * rank * (out + inner) for out, inner in layers.values())

@@ -55,7 +55,7 @@ def test_the_default_transfer_keeps_its_budget_of_evaluations() -> None:
         (CaptureConfig, {"steps": True}, "whole number"),
         (CaptureConfig, {"token_lr": math.nan}, "expected a number"),
         (CaptureConfig, {"token_lr": "fast"}, "expected a number"),
-        (CaptureConfig, {"targets": "all"}, "expected one of attention"),
+        (CaptureConfig, {"targets": "all"}, "expected one of auto, attention"),
         (CaptureConfig, {"domain": " "}, "a few words"),
         (CaptureConfig, {"domain": "a <token>"}, "a few words"),
         (CaptureConfig, {"domain": 3}, "expected text"),
