@@ -87,7 +87,8 @@ class Learner:
 
 def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> TrainingState:
     """The state before the first step: offsets at the identity, the token at the domain's own embedding."""
-    hypernet = StyleHypernet(target_layers(base.unet, config.targets, config.rank), config.rank, config.seed).to(base.device)
+    layers = target_layers(base.unet, config.targets, config.rank)
+    hypernet = StyleHypernet(layers, config.rank, config.seed).to(base.device)
     groups = [
         {"params": list(hypernet.parameters()), "full_lr": config.hypernet_lr},
         {"params": [token], "full_lr": config.token_lr},

@@ -55,7 +55,7 @@ def test_a_capture_gives_a_style_of_its_base(
     style = capture_style(base, [painting], "Great Wave", QUICK)
     style.check_base(base)
     assert style.token.token == "<great-wave>"
-    assert {path: o.shape for path, o in style.offsets.items()} == target_layers(base.unet)
+    assert {path: o.shape for path, o in style.offsets.items()} == target_layers(base.unet, "auto")
     assert style.rank == 3
     assert all(o.delta().any() for o in style.offsets.values())
     assert all(getattr(style, key).shape == (4,) for key in ("start_mean", "start_std", "latent_mean", "latent_std"))
@@ -327,7 +327,7 @@ def test_a_step_on_stable_diffusion_1_5_costs_at_most_1_4_teraflops() -> None:
     with FakeTensorMode(), sdpa_kernel(SDPBackend.MATH):
         unet = UNet2DConditionModel(cross_attention_dim=768).eval()
         inputs = torch.zeros(1, 4, 64, 64), torch.zeros(1, dtype=torch.long), torch.zeros(1, 77, 768)
-        with training(unet, StyleHypernet(target_layers(unet))), FlopCounterMode(display=False) as counter:
+        with training(unet, StyleHypernet(target_layers(unet, "auto"))), FlopCounterMode(display=False) as counter:
             split_unet.predict(unet, *inputs).square().mean().backward()
     assert counter.get_total_flops() < 1.4e12
 

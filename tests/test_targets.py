@@ -31,14 +31,15 @@ def test_stable_diffusion_1_5_has_54_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "rank", "megabytes"), [("attention", 3, 0.7), ("attention+out", 3, 0.7), ("decoder", 1, 0.9)]
+    ("group", "rank", "megabytes"),
+    [("attention", 3, 0.7), ("attention+out", 3, 0.7), ("decoder", 1, 0.9), ("auto", 3, 1)],
 )
 def test_a_style_of_stable_diffusion_1_5_stays_under_a_megabyte(
     group: str, rank: int, megabytes: float, tmp_path: Path
 ) -> None:
     with torch.device("meta"):
         unet = UNet2DConditionModel(cross_attention_dim=768)
-    layers = target_layers(unet, group).items()
+    layers = target_layers(unet, group, rank).items()
     offsets = {path: Offset(torch.rand(fan_out, rank), torch.rand(rank, fan_in)) for path, (fan_out, fan_in) in layers}
     token, statistics = StyleToken("<wave>", torch.rand(1, 768)), torch.rand(4, 4).unbind()
     style = Style("wave", token, offsets, "painting", "0-0", "sd", *(row.clone() for row in statistics))
@@ -59,6 +60,15 @@ def test_groups_grow() -> None:
     )
     assert paper == attention < out < decoder
     assert {path.rsplit(".", 1)[1] for path in decoder - out} == {"conv1", "conv2"}
+
+
+def test_auto_is_the_largest_group_that_stays_small() -> None:
+    tiny = make_unet()
+    with torch.device("meta"):
+        large = UNet2DConditionModel(cross_attention_dim=768)
+    assert target_layers(tiny, "auto") == target_layers(tiny, "decoder")
+    assert target_layers(large, "auto") == target_layers(large, "attention+out")
+    assert target_layers(large, "auto", rank=64) == target_layers(large, "attention")
 
 
 def test_unknown_groups_and_unets_without_targets_are_refused() -> None:
