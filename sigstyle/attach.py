@@ -61,9 +61,16 @@ def training(unet: nn.Module, make_offsets: Callable[[], Offsets]) -> Iterator[C
     with ExitStack() as undo:
         undo.enter_context(frozen(unet))
         for path, layer in layers.items():
+            undo.callback(_reorder, layer, list(layer._parameters))
             parametrize.register_parametrization(layer, "weight", _Styled(slot, path), unsafe=True)
             undo.callback(parametrize.remove_parametrizations, layer, "weight", leave_parametrized=False)
         yield lambda: slot.update(make_offsets())
+
+
+def _reorder(layer: nn.Module, names: Sequence[str]) -> None:
+    """Bring a layer's parameters back into this order, which a parametrization leaves changed."""
+    for name in names:
+        layer._parameters[name] = layer._parameters.pop(name)
 
 
 @contextmanager

@@ -110,8 +110,8 @@ class CaptureConfig(_Config):
     targets: str = _choice(
         "auto",
         TARGET_GROUPS,
-        "decoder layers that carry the style; auto takes the largest group that keeps a style below 1 MB: 'decoder' on "
-        "the embedded base, 'attention+out' on Stable Diffusion 1.5, where 'decoder' has 2.5 MB",
+        "decoder layers that carry the style; auto is 'decoder' where that keeps a style below 1 MB, as on the "
+        "embedded base, else the published 'attention', as on Stable Diffusion 1.5",
     )
     hypernet_lr: float = _number(3e-3, 0, 1, "learning rate of the hypernetwork")
     token_lr: float = _number(3e-3, 0, 1, "learning rate of the style token")

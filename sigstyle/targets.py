@@ -24,17 +24,16 @@ def target_layers(unet: nn.Module, group: str = "attention", rank: int = 3) -> d
     """Weight shapes (out, in) of the layers in `group`, by module path, in the UNet's own order.
 
     'attention' (and 'paper') is q, k, v of self- and cross-attention in the decoder, 'attention+out' adds the output
-    projections, 'decoder' also the residual blocks' convolutions. 'auto' is the largest of them whose offsets of
-    `rank` stay below 1 MB in float16, or 'attention'. A convolution counts `in` as channels * kernel area.
+    projections, 'decoder' also the residual blocks' convolutions. 'auto' is 'decoder' where its offsets of `rank` stay
+    below 1 MB in float16, else 'attention'. A convolution counts `in` as channels * kernel area.
     Source: arXiv 2502.13997, section 3.2, for 'attention'.
     Raises: ConfigError for an unknown group, or when the UNet has no such layers.
     """
     if group not in TARGET_GROUPS:
         raise ConfigError(f"There is no target group {group!r}; expected one of {', '.join(TARGET_GROUPS)}.")
     if group == "auto":
-        found = (target_layers(unet, name) for name in ("decoder", "attention+out"))
-        small = next((layers for layers in found if _bytes(layers, rank) < _MOST_BYTES), None)
-        return small or target_layers(unet, "attention")
+        decoder = target_layers(unet, "decoder")
+        return decoder if _bytes(decoder, rank) < _MOST_BYTES else target_layers(unet, "attention")
     pattern = re.compile("|".join(_GROUPS[group]))
     layers = {
         path: (module.weight.shape[0], module.weight[0].numel())

@@ -62,13 +62,13 @@ def test_groups_grow() -> None:
     assert {path.rsplit(".", 1)[1] for path in decoder - out} == {"conv1", "conv2"}
 
 
-def test_auto_is_the_largest_group_that_stays_small() -> None:
+def test_auto_is_the_whole_decoder_where_that_stays_small() -> None:
     tiny = make_unet()
     with torch.device("meta"):
         large = UNet2DConditionModel(cross_attention_dim=768)
     assert target_layers(tiny, "auto") == target_layers(tiny, "decoder")
-    assert target_layers(large, "auto") == target_layers(large, "attention+out")
-    assert target_layers(large, "auto", rank=64) == target_layers(large, "attention")
+    assert target_layers(large, "auto") == target_layers(large, "attention")
+    assert target_layers(large, "auto", rank=1) == target_layers(large, "decoder")
 
 
 def test_unknown_groups_and_unets_without_targets_are_refused() -> None:
