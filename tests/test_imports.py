@@ -15,7 +15,7 @@ ROOMS = (
     {"attention"},
     {"denoise"},
     {"inversion"},
-    {"content", "blend", "attach"},
+    {"content", "blend", "attach", "lora"},
     {"capture", "pipelines", "recipe"},
     {"api"},
     {"cli", "demo", "doctor", "app"},
