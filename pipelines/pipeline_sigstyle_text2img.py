@@ -24,6 +24,8 @@ from sigstyle.denoise import OnStep, denoise
 from sigstyle.errors import ConfigError
 from sigstyle.prompts import encode_prompts
 
+_MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
+
 
 class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
     """Paints a prompt in one or several captured styles; UNet weights are as they were after every call.
@@ -100,6 +102,9 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
                 f"num_images_per_prompt is {images}; expected at least one image, and one generator or as many as "
                 "images."
             )
+        for name, side in zip(("height", "width"), size, strict=True):
+            if side is not None and not _MIN_SIDE_PX <= side <= _MAX_SIDE_PX:
+                raise ConfigError(f"{name} is {side}; expected {_MIN_SIDE_PX} to {_MAX_SIDE_PX} pixels.")
         base, multiple = self.base, side_multiple_px(self.base)
         sides_px = [side or settings.size_px or default_size_px(base) for side in size]
         sides = [max(1, round(side / multiple)) * multiple // pixels_per_latent(base.vae) for side in sides_px]

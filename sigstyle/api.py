@@ -11,11 +11,13 @@ from PIL import Image
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput
 from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, is_hub_id, load_base
+from sigstyle.blend import Blend
 from sigstyle.capture import OnProgress, capture_style
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.images import Source, load_image, save_png
+from sigstyle.images import Source, load_image, load_mask, save_png
 from sigstyle.inversion import ContentTrace
+from sigstyle.masks import matching
 from sigstyle.preview import Preview
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style import Style
@@ -128,6 +130,10 @@ def transfer(
     chosen = _config(TransferConfig, preset, config, settings)
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
+    Blend.of(opened, weights)
+    photo = load_image(content)  # what cannot be used is told before a base is loaded
+    if mask is not None:
+        matching(load_mask(mask), photo.size)
     pipe = SigStylePipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
     _load(pipe, opened, weights)
 
@@ -177,6 +183,7 @@ def generate(
     """
     chosen = TransferConfig.preset("generate", **settings, prompt=prompt)
     opened, paths = _opened(styles)
+    Blend.of(opened, weights)
     pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
     _load(pipe, opened, weights)
 

@@ -81,7 +81,7 @@ def styled(unet: nn.Module, styles: Sequence[tuple[Offsets, float]]) -> Iterator
     bit-equal to what they were, also after an exception. Raises: ConfigError when a layer is missing or has another
     shape, with nothing changed.
     """
-    weights = {path: (_weight(unet, path), offset) for path, offset in _mixed(styles).items()}
+    weights = {path: (base_weight(unet, path), offset) for path, offset in _mixed(styles).items()}
     kept = {path: weight.detach().clone() for path, (weight, _) in weights.items()}
     try:
         with torch.no_grad():
@@ -94,7 +94,8 @@ def styled(unet: nn.Module, styles: Sequence[tuple[Offsets, float]]) -> Iterator
                 weight.copy_(kept[path])
 
 
-def _weight(unet: nn.Module, path: str) -> Tensor:
+def base_weight(unet: nn.Module, path: str) -> Tensor:
+    """The weight at `path`, as it is now. Raises: ConfigError when there is none."""
     return _layer(unet, path).weight  # type: ignore[return-value]
 
 

@@ -187,9 +187,9 @@ def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path 
                 return _from_single_file(path, dtype, offline, cache)
             return _from_folder(path if path.is_dir() else _downloaded(base, offline, cache), dtype)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ConfigError(
-            f"The base {base} cannot be loaded: {reason} Expected '{EMBEDDED}' (embedded, needs no download), a "
+            f"The base {base} cannot be loaded: {reason}. Expected '{EMBEDDED}' (embedded, needs no download), a "
             "diffusers folder, a .safetensors checkpoint (its first loading needs the hub), or a hub id while online."
         ) from error
 

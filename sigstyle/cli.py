@@ -10,6 +10,7 @@ import typer
 from sigstyle import __version__
 from sigstyle.cli_batch import batch
 from sigstyle.cli_console import INTERRUPTED, OneLineUsage, Report, Update, as_lines, fail
+from sigstyle.cli_export import export
 from sigstyle.cli_options import (
     UNUSED_IN_GENERATE,
     AsJson,
@@ -256,6 +257,9 @@ def info(
 
     data = describe(file)
     Report(as_json=as_json).result(as_lines(data), data)
+
+
+command(app)(export)
 
 
 @command(app)

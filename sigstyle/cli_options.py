@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from sigstyle.cli_console import failures_reported
 from sigstyle.config import CaptureConfig, TransferConfig, field_type
 from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.files import reason
 
 if TYPE_CHECKING:
     import torch
@@ -123,9 +125,15 @@ def output_path(path: Path, suffix: str) -> Path:
     path = path.expanduser()
     if path.suffix.lower() != suffix:
         raise ConfigError(f"The output is {path}; expected a name that ends in {suffix}.")
-    if path.is_dir() or not path.parent.is_dir():
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder; expected the name of a file.")
+    if not path.parent.is_dir():
         raise ConfigError(f"{path} cannot be written: expected a file in an existing folder. Make {path.parent} first.")
-    return path
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):  # the sure way to know, also where rights are not the reason
+            return path
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {reason(error)}. Choose a writable folder.") from error
 
 
 def device_and_dtype(device: str | None, dtype: str | None) -> "tuple[torch.device | None, torch.dtype | None]":

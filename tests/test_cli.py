@@ -1,11 +1,13 @@
 import ast
 import dataclasses
+import errno
 import inspect
 import json
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -291,6 +293,46 @@ def test_bad_input_gets_one_line_and_leaves_nothing(base: Path, wave: Path, phot
     for expected, arguments in cases.items():
         assert expected in refused(*arguments), expected
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    base: Path, wave: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(**_: Any) -> Any:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    (tmp_path / "folder.png").mkdir()
+    command = ["transfer", photo, "-s", wave, "--base", base, *SMALL, "-o"]
+    assert "it is a folder" in refused(*command, tmp_path / "folder.png")
+    done(*command, tmp_path / "out.png")
+    monkeypatch.setattr(tempfile, "TemporaryFile", closed)
+    monkeypatch.setattr(api, "load_base", None)
+    assert "Read-only file system. Choose a writable folder" in refused(*command, tmp_path / "out.png")
+    capture = ["capture", photo, "--base", base, *QUICK_FLAGS, "-o", tmp_path / "out.safetensors"]
+    assert "Read-only file system" in refused(*capture)
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "folder.png", "out.png"}
+
+
+def test_unusable_input_is_told_before_a_base_is_loaded(
+    base: Path, wave: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, wide, out = tmp_path / "text.jpg", tmp_path / "wide.png", tmp_path / "out.png"
+    text.write_text("hello")
+    Image.new("L", (300, 100)).save(wide)
+    monkeypatch.setattr(api, "load_base", None)
+    command = ["-o", out, "--base", base, *SMALL]
+    assert "not a supported image" in refused("transfer", text, "-s", wave, *command)
+    assert "same size or aspect" in refused("transfer", photo, "-s", wave, "--mask", wide, *command)
+    assert "numbers above 0" in refused("transfer", photo, "-s", f"{wave}:0", *command)
+    assert "numbers above 0" in refused("generate", "a tower", "-s", f"{wave}:0", "-o", out, "--base", base)
+
+
+@pytest.mark.parametrize("flags", [("--width", -5), ("--width", 0), ("--height", 100000)])
+def test_sides_that_cannot_be_painted_are_refused(
+    base: Path, wave: Path, tmp_path: Path, flags: tuple[str, int]
+) -> None:
+    told = refused("generate", "a tower", "-s", wave, "-o", tmp_path / "out.png", "--base", base, *flags)
+    assert f"{flags[0][2:]} is {flags[1]}; expected 8 to 4096 pixels" in told
 
 
 def test_what_nobody_foresaw_gets_exit_code_1(wave: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

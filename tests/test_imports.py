@@ -15,7 +15,7 @@ ROOMS = (
     {"attention"},
     {"denoise"},
     {"inversion"},
-    {"content", "blend", "attach", "preview"},
+    {"content", "blend", "attach", "preview", "lora"},
     {"capture", "pipelines", "recipe", "injection"},
     {"api"},
     {"batch"},

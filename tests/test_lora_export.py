@@ -1,0 +1,124 @@
+"""Exported styles, read back by diffusers: the same pictures, at any rank the error that was told."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import MakeBase, make_parts
+from diffusers import StableDiffusionPipeline
+from random_style import random_style
+from test_base_model import save_pipeline
+from test_cli import done, refused
+
+from pipelines import SigStyleText2ImgPipeline
+from sigstyle.base_model import BaseModel, load_base
+from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
+from sigstyle.lora_export import lora_of, truncated
+from sigstyle.offsets import Offset
+from sigstyle.prompts import StyleToken
+from sigstyle.style import Style
+from sigstyle.style_file import read_tensors
+from sigstyle.targets import target_layers
+
+FULL_RANK = 1000
+
+
+def style_of(base: BaseModel, group: str, vectors: int = 1) -> Style:
+    """A random style on the layers of `group`, with a token of several vectors."""
+    generator = torch.Generator().manual_seed(3)
+    offsets = {
+        path: Offset(*(0.3 * torch.randn(shape, generator=generator) for shape in ((fan_out, 3), (3, fan_in))))
+        for path, (fan_out, fan_in) in target_layers(base.unet, group).items()
+    }
+    token = StyleToken("<wave>", torch.randn(vectors, base.unet.config.cross_attention_dim, generator=generator))
+    return dataclasses.replace(random_style(base), offsets=offsets, token=token)
+
+
+def diffusers_with(lora: Path, token: Path) -> Any:
+    pipe: Any = StableDiffusionPipeline(
+        **vars(make_parts()), safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )
+    pipe.set_progress_bar_config(disable=True)
+    pipe.load_lora_weights(lora)
+    pipe.load_textual_inversion(token)
+    return pipe
+
+
+@pytest.mark.parametrize(("group", "vectors"), [("attention", 1), ("decoder", 2)])
+def test_diffusers_paints_the_same_with_the_export(base: BaseModel, tmp_path: Path, group: str, vectors: int) -> None:
+    style = style_of(base, group, vectors)
+    lora = lora_of(style, base, FULL_RANK)
+    assert lora.error < 1e-5
+    pipe = diffusers_with(tmp_path / "lora.safetensors", lora.save(tmp_path / "lora.safetensors"))
+
+    settings: dict[str, Any] = {"num_inference_steps": 4, "guidance_scale": 4.0, "output_type": "latent"}
+    settings |= {"latents": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))}
+    painter = SigStyleText2ImgPipeline.from_base(base)
+    painter.set_progress_bar_config(disable=True)
+    painter.load_style(style)
+    ours = painter("a tower", **settings).images
+    theirs = pipe("a tower in the style of <wave>", height=64, width=64, **settings).images
+    without = painter("a tower", strength=0.0, **settings).images
+    assert (ours - theirs).abs().max() < 0.02 * (ours - without).abs().max()
+
+
+def test_the_error_is_that_of_the_weights_and_falls_with_the_rank(base: BaseModel) -> None:
+    style = random_style(base)
+    errors = []
+    for rank in (1, 4, 12, FULL_RANK):
+        lora, missing, whole = lora_of(style, base, rank), 0.0, 0.0
+        for path, offset in style.offsets.items():
+            name = f"lora_unet_{path.replace('.', '_')}"
+            weight = base.unet.get_submodule(path).weight.detach()
+            change = offset.apply(weight) - weight
+            up, down = (lora.tensors[f"{name}.lora_{side}.weight"].float() for side in ("up", "down"))
+            missing += (change - up @ down).square().sum().item()
+            whole += change.square().sum().item()
+        assert lora.error == pytest.approx((missing / whole) ** 0.5, abs=2e-3)
+        assert lora.rank <= rank
+        errors.append(lora.error)
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-5 < errors[-2]
+
+
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6)])
+def test_truncation_is_that_of_the_svd(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
+    u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+    for rank in (1, 4, 6, 9):
+        up, down, lost = truncated(matrix, rank)
+        torch.testing.assert_close(up @ down, (u[:, :rank] * s[:rank]) @ v[:rank])
+        assert lost == pytest.approx(s[rank:].square().sum().item(), abs=1e-9)
+    up, down, lost = truncated(torch.zeros(shape).double(), 2)
+    assert not (up @ down).any() and lost == 0
+
+
+def test_the_base_is_only_read_and_must_be_the_styles(base: BaseModel, make_base: MakeBase) -> None:
+    before = {name: p.clone() for name, p in base.unet.named_parameters()}
+    lora_of(random_style(base), base, 2)
+    assert all(torch.equal(p, before[name]) for name, p in base.unet.named_parameters())
+    with pytest.raises(BaseMismatchError):
+        lora_of(random_style(base), make_base(seed=1), 2)
+    with pytest.raises(ConfigError, match="rank of the LoRA is 0"):
+        lora_of(random_style(base), base, 0)
+
+
+def test_export_on_the_command_line(tmp_path: Path) -> None:
+    folder = save_pipeline(tmp_path / "tiny", make_parts())
+    style, out = tmp_path / "wave.safetensors", tmp_path / "lora.safetensors"
+    random_style(load_base(folder)).save(style)
+    data = json.loads(done("export", style, "-o", out, "--base", folder, "--rank", 4, "--json").stdout)
+    token = tmp_path / "lora.embedding.safetensors"
+    assert (data["lora"], data["textual_inversion"], data["rank"]) == (str(out), str(token), 4)
+    assert data["trigger"] == "in the style of <wave>" and 0 < data["relative_error"] < 1
+    assert "of rank 4" in done("export", style, "-o", out, "--base", folder, "--rank", 4).stdout
+    assert len(read_tensors(out)[0]) == 3 * len(Style.load(style).offsets)
+    assert "expected a whole number from 1" in refused("export", style, "-o", out, "--base", folder, "--rank", 0)
+    assert "not a SigStyle style" in refused("export", out, "-o", tmp_path / "again.safetensors", "--base", folder)
+    assert "in an existing folder" in refused("export", style, "-o", tmp_path / "no" / "x.safetensors")
+    assert "ends in .safetensors" in refused("export", style, "-o", tmp_path / "x.pt")
+    with pytest.raises(StyleFileError, match="cannot be written"):
+        lora_of(random_style(load_base(folder)), load_base(folder), 1).save(tmp_path / "no" / "x.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny", style.name, out.name, token.name}
