@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sigstyle import __version__
+from sigstyle import __version__, cli_evaluate
 from sigstyle.cli_console import INTERRUPTED, OneLineUsage, Report, Update, as_lines, fail
 from sigstyle.cli_options import (
     UNUSED_IN_GENERATE,
@@ -240,6 +240,9 @@ def _paint(
     seconds = time.monotonic() - started
     data = {"images": written, "notices": result.notices, "recipe": result.recipe, "seconds": round(seconds, 2)}
     report.result([f"{path}  {seconds:.1f} s" for path in written], data)
+
+
+command(app)(cli_evaluate.evaluate)
 
 
 @command(app)
