@@ -108,9 +108,7 @@ def sdedit(job: Job) -> Image.Image:
     uncond = encode_prompts(base.tokenizer, base.text_encoder, [""]) if config.guidance_scale > 1 else None
     with base.lock, styled(base.unet, blend.offsets(config.strength)):
         for timestep in timesteps:
-            output = predict_guided(
-                base.unet, latents, timestep.to(base.device), cond, uncond, config.guidance_scale
-            )
+            output = predict_guided(base.unet, latents, timestep.to(base.device), cond, uncond, config.guidance_scale)
             latents = scheduler.step(output, int(timestep), latents, return_dict=False)[0]
     return unfit(to_pil(decode(base.vae, latents)), content.result_size(job.size_px, base))
 

@@ -67,7 +67,9 @@ def verdict(rows: Sequence[Row], titles: Mapping[str, str], ours: str = "default
     own = {(row.content, row.style): row.scores for row in rows if row.method == ours}
     lines = ["| against | less style distance | … at equal or less content distance |", "| --- | --- | --- |"]
     for name, title in titles.items():
-        met = [(own[key], row.scores) for row in rows if row.method == name and (key := (row.content, row.style)) in own]
+        met = [
+            (own[key], row.scores) for row in rows if row.method == name and (key := (row.content, row.style)) in own
+        ]
         if name == ours or not met:
             continue
         closer = [(a, b) for a, b in met if a.style < b.style]
@@ -81,7 +83,9 @@ def plot(rows: Sequence[Row], titles: Mapping[str, str], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), dpi=110, layout="constrained")
-    axes = figure.add_subplot(xlabel="content distance (lower keeps the photo)", ylabel="style distance (lower is closer)")
+    axes = figure.add_subplot(
+        xlabel="content distance (lower keeps the photo)", ylabel="style distance (lower is closer)"
+    )
     means = []
     for index, (name, title) in enumerate(titles.items()):
         own = [row.scores for row in rows if row.method == name]
