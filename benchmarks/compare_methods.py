@@ -1,9 +1,10 @@
 """The methods that are compared: each makes a picture of one photo in the style of one image, on the same base."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import sigstyle
 from sigstyle.attach import styled
 from sigstyle.base_model import BaseModel, ddim, decode
 from sigstyle.blend import Blend
-from sigstyle.config import TransferConfig
+from sigstyle.config import InjectionConfig, TransferConfig
 from sigstyle.content import Content
 from sigstyle.denoise import predict_guided
 from sigstyle.images import load_image, to_pil, unfit
@@ -33,7 +34,7 @@ class Job:
     style_image: Path
     size_px: int
     seed: int
-    steps: int | None = None  # None: each method's own
+    changes: Mapping[str, Any] = field(default_factory=dict)  # to the settings of every method
     style: Style | None = None  # captured, for the methods that need it
 
     @property
@@ -44,9 +45,8 @@ class Job:
         return self.style
 
     def settings(self, preset: str = "default") -> TransferConfig:
-        """Transfer settings of a preset, at the size and seed of the job."""
-        config = TransferConfig.preset(preset, size_px=self.size_px, seed=self.seed)
-        return config if self.steps is None else TransferConfig.from_dict(config.to_dict() | {"steps": self.steps})
+        """Transfer settings of a preset, at the size and seed of the job, with its changes."""
+        return TransferConfig.preset(preset, size_px=self.size_px, seed=self.seed, **self.changes)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,9 @@ def paper(job: Job) -> Image.Image:
 
 def injection(job: Job) -> Image.Image:
     """StyleID's injection, as `transfer --training-free` does it."""
-    steps = {} if job.steps is None else {"steps": job.steps}
-    made = sigstyle.transfer_training_free(
-        job.content, job.style_image, base=job.base, size_px=job.size_px, seed=job.seed, **steps
-    )
-    return made.images[0]
+    known = {key: value for key, value in job.changes.items() if key in InjectionConfig().to_dict()}
+    config = InjectionConfig(size_px=job.size_px, seed=job.seed, **known)
+    return sigstyle.transfer_training_free(job.content, job.style_image, base=job.base, config=config).images[0]
 
 
 @torch.no_grad()

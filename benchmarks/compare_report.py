@@ -46,7 +46,7 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
         count = sum(row.evaluations for row in own) / len(own)
         seconds = sum(row.seconds for row in own) / len(own)
         captures = {row.style: row.capture_s for row in own if row.capture_s is not None}
-        captured = f"{sum(captures.values()) / len(captures):.0f}" if captures else "–"
+        captured = f"{sum(captures.values()) / len(captures):.0f}" if captures else "none"
         free = sum(not dominated(row, rows) for row in own)
         cells = [title, *means, f"{count:g}", f"{seconds:.1f}", captured, f"{free} of {len(pairs)}"]
         lines.append(f"| {' | '.join(cells)} |")

@@ -8,10 +8,13 @@ from conftest import digest
 from PIL import Image
 from random_style import random_style
 
-from benchmarks.compare import HELD_OUT, Pairs
+from benchmarks import sweep
+from benchmarks.compare import HELD_OUT, Pairs, compared
+from benchmarks.compare_cache import Cache
 from benchmarks.compare_methods import METHODS, Job, counted
 from benchmarks.compare_report import Row, dominated, pareto, plot, sheet, table, verdict
 from sigstyle.base_model import BaseModel
+from sigstyle.errors import ConfigError
 from sigstyle.scores import Scores
 
 EVALUATIONS = {"default": 8, "paper": 4 + 8, "sdedit": 2, "injection": 12, "colour": 0, "photo": 0}
@@ -21,7 +24,7 @@ EVALUATIONS = {"default": 8, "paper": 4 + 8, "sdedit": 2, "injection": 12, "colo
 def job(base: BaseModel, painting: Image.Image, tmp_path: Path) -> Job:
     painting.rotate(180).save(tmp_path / "photo.png")
     painting.save(tmp_path / "painting.png")
-    return Job(base, tmp_path / "photo.png", tmp_path / "painting.png", 64, seed=0, steps=4, style=random_style(base))
+    return Job(base, tmp_path / "photo.png", tmp_path / "painting.png", 64, 0, {"steps": 4}, random_style(base))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -66,7 +69,7 @@ def test_the_table_has_means_and_who_is_undominated(tmp_path: Path) -> None:
     assert [dominated(row, found) for row in found] == [False, True, False, False]
     lines = table(found, {"default": "ours", "paper": "theirs", "photo": "none"}).splitlines()
     assert lines[2] == "| ours | 0.300 | 0.400 | 0.000 | 0.000 | 30 | 2.0 | 70 | 2 of 2 |"
-    assert lines[3].endswith("| – | 0 of 2 |")
+    assert lines[3].endswith("| none | 0 of 2 |")
     assert "| theirs | 1 of 1 | 1 of 1 |" in verdict(found, {"paper": "theirs"})
     assert "| none | 1 of 1 | 0 of 1 |" in verdict(found, {"photo": "none"})
 
@@ -81,3 +84,30 @@ def test_plot_and_sheet_are_pictures(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "plot.png").width > 500
     sheet(found, list(titles), {"wave": tmp_path / "picture.png"}, tmp_path / "sheet.jpg")
     assert Image.open(tmp_path / "sheet.jpg").size == (4 * 150, 16 + 2 * 150)
+
+
+def test_a_stopped_comparison_goes_on_where_it_was(job: Job, tmp_path: Path) -> None:
+    pairs, cache = Pairs([job.content], [job.style_image]), Cache(tmp_path / "cache", job.base)
+    first = list(compared(cache, pairs, ["sdedit", "photo"], job, capture_steps=2))
+    with counted(job.base) as evaluated:
+        assert list(compared(cache, pairs, ["sdedit", "photo"], job, capture_steps=2)) == first
+        assert not evaluated
+        assert [row.method for row in compared(cache, pairs, ["photo", "injection"], job, 2)] == ["photo", "injection"]
+        assert sum(evaluated) == EVALUATIONS["injection"]
+    assert first[0].evaluations == EVALUATIONS["sdedit"] and first[0].capture_s is not None
+    assert first[1].scores.content < 0.01 and first[1].capture_s is None
+
+
+def test_dials_are_read_and_checked() -> None:
+    assert sweep.dial("transfer.adain=0,0.5") == ("transfer", "adain", [0.0, 0.5])
+    assert sweep.dial("capture.steps=60,120") == ("capture", "steps", [60, 120])
+    for wrong in ("adain=1", "transfer.colour=1", "transfer.adain", "capture.steps=many"):
+        with pytest.raises(ConfigError, match="The dial is"):
+            sweep.dial(wrong)
+
+
+def test_a_sweep_marks_the_default_and_the_front() -> None:
+    scores = [Scores(0.3, 0.2, 0, 0), Scores(0.2, 0.3, 0, 0), Scores(0.4, 0.4, 0, 0)]
+    lines = sweep.table("adain", [0.0, 0.5, 1.0], scores, 0.5).splitlines()
+    assert lines[2].endswith("| on the front |") and lines[3].endswith("| the default, on the front |")
+    assert lines[4].endswith("|  |")

@@ -53,7 +53,7 @@ def test_a_captured_style_is_found_by_its_name(folder: Path) -> None:
     assert pair_of(result, folder / "photos", folder / "paintings").content == folder / "photos/cat.png"
     with pytest.raises(ConfigError, match=r"style image of a.png \(wave\) is not where its recipe says"):
         pair_of(result)
-    with pytest.raises(ConfigError, match="not in .*photos"):
+    with pytest.raises(ConfigError, match=r"not in .*photos"):
         pair_of(result, style=folder / "photos")
 
 
