@@ -1,6 +1,6 @@
 """SigStyle: capture the style of one image, and repaint others in it (arXiv 2502.13997).
 
-Importing this package loads nothing heavy: `capture`, `transfer`, `generate`, `batch` and `Style` come when first used.
+Importing this package loads nothing heavy: `capture`, `transfer` and all the others come when first used.
 """
 
 import sys
@@ -12,17 +12,26 @@ if TYPE_CHECKING:
     from sigstyle.api import capture, generate, transfer
     from sigstyle.api_training_free import transfer_training_free
     from sigstyle.batch import BatchProgress, BatchResult, batch
+    from sigstyle.scores_pairs import evaluate
     from sigstyle.style import Style
 
 __version__ = "0.1.0"
 __all__ = [
-    "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "generate", "transfer",
+    "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "evaluate", "generate", "transfer",
     "transfer_training_free",
 ]  # fmt: skip
 
-_HOMES = {"Style": "sigstyle.style", "capture": "sigstyle.api", "generate": "sigstyle.api", "transfer": "sigstyle.api"}
-_HOMES |= dict.fromkeys(("BatchProgress", "BatchResult", "batch"), "sigstyle.batch")
-_HOMES["transfer_training_free"] = "sigstyle.api_training_free"
+_HOMES = {
+    "BatchProgress": "sigstyle.batch",
+    "BatchResult": "sigstyle.batch",
+    "Style": "sigstyle.style",
+    "batch": "sigstyle.batch",
+    "capture": "sigstyle.api",
+    "evaluate": "sigstyle.scores_pairs",
+    "generate": "sigstyle.api",
+    "transfer": "sigstyle.api",
+    "transfer_training_free": "sigstyle.api_training_free",
+}
 
 
 def __getattr__(name: str) -> Any:

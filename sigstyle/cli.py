@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sigstyle import __version__
+from sigstyle import __version__, cli_evaluate
 from sigstyle.cli_batch import batch
 from sigstyle.cli_console import INTERRUPTED, OneLineUsage, Report, Update, as_lines, fail
 from sigstyle.cli_export import export
@@ -245,6 +245,7 @@ def _paint(
 
 
 command(app, TransferConfig())(batch)
+command(app)(cli_evaluate.evaluate)
 
 
 @command(app)

@@ -7,7 +7,9 @@ from torch import Tensor
 from sigstyle.images import to_tensor
 from sigstyle.scores_network import FeatureNetwork
 
-BLOCKS = (2, 4, 7, 10)  # earlier ones see little but contrast and noise
+BLOCKS = (4, 7, 10)  # earlier ones see little but contrast and noise
+CONTRAST = 0.45  # deviation of the luminance in [-1, 1] that all images are brought to
+GAINS = (0.5, 2.5)  # as far as that goes
 CROPS = 10
 CROP_PX = 160
 CROP_SHARES = (0.25, 0.6)  # of the short side
@@ -27,11 +29,21 @@ def crops(image: Image.Image, seed: int = 0) -> list[Image.Image]:
     return found
 
 
+def levelled(grey: Image.Image) -> Tensor:
+    """The crops of a grey image as pixels [crops, 3, h, w], its mean taken off and its contrast made usual.
+
+    Without that a photo with the tones of the painting would come close to it.
+    """
+    values = to_tensor(grey)
+    gain = (CONTRAST / values.std().clamp_min(1e-3)).clamp(*GAINS)
+    pixels = torch.cat([to_tensor(crop) for crop in crops(grey)])
+    return ((pixels - values.mean()) * gain).clamp(-1.5, 1.5)
+
+
 def moments(network: FeatureNetwork, image: Image.Image) -> Moments:
     """{block: mean [c] and covariance [c, c]}, float64, over all places of all crops of the image's luminance."""
     found = {}
-    pixels = torch.cat([to_tensor(crop) for crop in crops(image.convert("L"))])
-    for block, features in network(pixels, BLOCKS).items():
+    for block, features in network(levelled(image.convert("L")), BLOCKS).items():
         rows = features.movedim(1, -1).flatten(0, -2).double()
         found[block] = rows.mean(0), torch.cov(rows.T, correction=0)
     return found

@@ -1,0 +1,142 @@
+"""Compare the default preset with what people would use instead: same base, pairs and seed, in one run.
+
+    python -m benchmarks.compare --pairs held-out      the 6 x 6 pairs that nothing is tuned on
+    python -m benchmarks.compare --pairs tuning        the 6 x 8 pairs that the defaults are tuned on
+
+Styles are captured once and cached, pictures and scores too: a run that was stopped goes on where it was. Writes the
+table, the plot of style against content and the contact sheet to docs/benchmarks/.
+"""
+
+import argparse
+import platform
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks import compare_report as report
+from benchmarks.compare_cache import ROOT, Cache
+from benchmarks.compare_methods import METHODS, Job
+from sigstyle.base_model import load_base
+from sigstyle.config import CaptureConfig
+from sigstyle.files import write_atomically
+from sigstyle.scores import Scorer
+
+EXAMPLES, HELD_OUT = ROOT / "examples", ROOT / "benchmarks/pairs"
+TUNING_PHOTOS = ("eiffel-tower", "cat", "hawa-mahal", "horses", "neuschwanstein", "macaw")
+TUNING_STYLES = (
+    "hokusai-great-wave",
+    "van-gogh-auvers-street",
+    "kandinsky-composition-viii",
+    "bruegel-harvesters",
+    "cassatt-summertime",
+    "hokusai-poppies",
+    "van-gogh-cafe-terrace",
+    "van-gogh-langlois-bridge",
+)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Photos and style images, every photo with every image."""
+
+    photos: Sequence[Path]
+    styles: Sequence[Path]
+
+    @classmethod
+    def named(cls, name: str) -> "Pairs":
+        """'tuning' or 'held-out'."""
+        if name == "tuning":
+            photos = [EXAMPLES / f"content/{stem}.jpg" for stem in TUNING_PHOTOS]
+            return cls(photos, [EXAMPLES / f"style/{stem}.jpg" for stem in TUNING_STYLES])
+        return cls(sorted((HELD_OUT / "content").glob("*.jpg")), sorted((HELD_OUT / "style").glob("*.jpg")))
+
+
+def compared(
+    cache: Cache, pairs: Pairs, methods: Sequence[str], job: Job, capture_steps: int | None
+) -> Iterator[report.Row]:
+    """A row for each picture, style by style."""
+    scorer = Scorer()
+    changes = {} if capture_steps is None else {"steps": capture_steps}
+    for image in pairs.styles:
+        styles = {
+            preset: cache.style(image, CaptureConfig.preset(preset, **changes))
+            for preset in {METHODS[name].capture for name in methods}
+            if preset is not None
+        }
+        for photo in pairs.photos:
+            for name in methods:
+                style, capture_s = styles.get(METHODS[name].capture or "", (None, None))
+                own = replace(job, content=photo, style_image=image, style=style)
+                path, facts = cache.picture(name, own)
+                scores = cache.scores(scorer, path, own)
+                yield report.Row(
+                    name, photo.stem, image.stem, path, scores, facts["evaluations"], facts["seconds"], capture_s
+                )
+
+
+def write(folder: Path, name: str, rows: Sequence[report.Row], pairs: Pairs, job: Job) -> None:
+    """The table, plot and sheet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    titles = {key: method.title for key, method in METHODS.items()}
+    machine = f"{torch.get_num_threads()} thread(s) of {platform.machine()}, torch {torch.__version__}"
+    text = [
+        f"# Comparison on the {name} pairs",
+        f"{len(pairs.photos)} photos x {len(pairs.styles)} style images, short side {job.size_px} px, seed {job.seed}, "
+        f"base {job.base.name} ({job.base.fingerprint}), {machine}. Made by",
+        f"```sh\npython -m benchmarks.compare {shlex.join(sys.argv[1:])}\n```",
+        "Means over the pairs; every distance is 0 at best. Undominated: on how many pairs no other row has less style "
+        f"distance at equal content distance (within {report.CONTENT_TOLERANCE}).",
+        report.table(rows, titles),
+        "The default preset, pair by pair:",
+        report.verdict(rows, titles),
+        f"![style against content](compare-{name}.png)\n\n![contact sheet](compare-{name}.jpg)\n",
+    ]
+    write_atomically(folder / f"compare-{name}.md", "\n\n".join(text).encode())
+    report.plot(rows, titles, folder / f"compare-{name}.png")
+    images = {path.stem: path for path in pairs.styles}
+    report.sheet(rows, list(titles), images, folder / f"compare-{name}.jpg")
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", choices=("held-out", "tuning"), default="held-out")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--photos", type=int, help="take only the first so many photos")
+    parser.add_argument("--styles", type=int, help="take only the first so many style images")
+    parser.add_argument("--size-px", type=int, default=512, help="short side of the pictures")
+    parser.add_argument("--steps", type=int, help="denoising steps of every method; each one's own unless given")
+    parser.add_argument("--capture-steps", type=int, help="training steps of every capture; each preset's own")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--base", default="mini")
+    parser.add_argument("--device")
+    parser.add_argument("--cache", type=Path, default=ROOT / "outputs/compare")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Makes and scores all pictures, then writes the report."""
+    args = arguments()
+    base = load_base(args.base, args.device)
+    every = Pairs.named(args.pairs)
+    pairs = Pairs(every.photos[: args.photos], every.styles[: args.styles])
+    changes = {} if args.steps is None else {"steps": args.steps}
+    job = Job(base, pairs.photos[0], pairs.styles[0], args.size_px, args.seed, changes)
+    total = len(pairs.photos) * len(pairs.styles) * len(args.methods)
+    rows = []
+    for row in compared(Cache(args.cache, base), pairs, args.methods, job, args.capture_steps):
+        rows.append(row)
+        scores = "  ".join(f"{name} {value:.3f}" for name, value in row.scores.to_dict().items())
+        pair = f"{row.content}--{row.style}"
+        print(f"{len(rows)}/{total}  {row.method:9} {scores}  {row.seconds:6.1f} s  {pair}", flush=True)
+    write(args.output, args.pairs, rows, pairs, job)
+    print(f"written: {args.output / f'compare-{args.pairs}.md'}")
+
+
+if __name__ == "__main__":
+    main()

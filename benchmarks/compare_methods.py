@@ -1,0 +1,132 @@
+"""The methods that are compared: each makes a picture of one photo in the style of one image, on the same base."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from skimage.exposure import match_histograms
+
+import sigstyle
+from sigstyle.attach import styled
+from sigstyle.base_model import BaseModel, ddim, decode
+from sigstyle.blend import Blend
+from sigstyle.config import InjectionConfig, TransferConfig
+from sigstyle.content import Content
+from sigstyle.denoise import predict_guided
+from sigstyle.images import load_image, to_pil, unfit
+from sigstyle.prompts import encode_prompts
+from sigstyle.style import Style
+
+SDEDIT_START = 0.5  # share of the noise levels left out
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo, one style image, and what all methods share. Units: size_px is the short side of the result."""
+
+    base: BaseModel
+    content: Path
+    style_image: Path
+    size_px: int
+    seed: int
+    changes: Mapping[str, Any] = field(default_factory=dict)  # to the settings of every method
+    style: Style | None = None  # captured, for the methods that need it
+
+    @property
+    def captured(self) -> Style:
+        """The captured style. Raises: ValueError for a job made without one."""
+        if self.style is None:
+            raise ValueError(f"There is no captured style of {self.style_image.name}; expected one for this method.")
+        return self.style
+
+    def settings(self, preset: str = "default") -> TransferConfig:
+        """Transfer settings of a preset, at the size and seed of the job, with its changes."""
+        return TransferConfig.preset(preset, size_px=self.size_px, seed=self.seed, **self.changes)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make the picture; `capture` is the preset its style is captured with, None when it needs none."""
+
+    title: str
+    make: Callable[[Job], Image.Image]
+    capture: str | None = None
+
+
+def photo(job: Job) -> Image.Image:
+    """The photo itself, at the size of the results."""
+    content = Content.load(job.content, job.base, job.size_px)
+    return unfit(content.image, content.result_size(job.size_px, job.base))
+
+
+def colour_transfer(job: Job) -> Image.Image:
+    """The photo with the histogram of the style image in each channel, by scikit-image."""
+    palette = np.asarray(load_image(job.style_image))
+    return Image.fromarray(match_histograms(np.asarray(photo(job)), palette, channel_axis=-1).astype(np.uint8))
+
+
+def default(job: Job) -> Image.Image:
+    """Our default preset."""
+    return sigstyle.transfer(job.content, job.captured, base=job.base, config=job.settings()).images[0]
+
+
+def paper(job: Job) -> Image.Image:
+    """The published settings of SigStyle."""
+    return sigstyle.transfer(job.content, job.captured, base=job.base, config=job.settings("paper")).images[0]
+
+
+def injection(job: Job) -> Image.Image:
+    """StyleID's injection, as `transfer --training-free` does it."""
+    known = {key: value for key, value in job.changes.items() if key in InjectionConfig().to_dict()}
+    config = InjectionConfig(size_px=job.size_px, seed=job.seed, **known)
+    return sigstyle.transfer_training_free(job.content, job.style_image, base=job.base, config=config).images[0]
+
+
+@torch.no_grad()
+def sdedit(job: Job) -> Image.Image:
+    """SDEdit with the captured style: the photo, noised to a middle level, is denoised by the styled UNet.
+
+    Source: Meng et al., "SDEdit" (2108.01073, algorithm 1).
+    """
+    base, config, blend = job.base, job.settings(), Blend.of([job.captured])
+    generator = torch.Generator().manual_seed(job.seed)
+    content = Content.load(job.content, base, job.size_px)
+    scheduler = ddim(base.scheduler)
+    scheduler.set_timesteps(config.steps)
+    timesteps = scheduler.timesteps[round(SDEDIT_START * config.steps) :]
+    latents = content.latents(base, 0, 1, generator)
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    latents = scheduler.add_noise(latents, noise, timesteps[:1])
+    cond = blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
+    uncond = encode_prompts(base.tokenizer, base.text_encoder, [""]) if config.guidance_scale > 1 else None
+    with base.lock, styled(base.unet, blend.offsets(config.strength)):
+        for timestep in timesteps:
+            output = predict_guided(base.unet, latents, timestep.to(base.device), cond, uncond, config.guidance_scale)
+            latents = scheduler.step(output, int(timestep), latents, return_dict=False)[0]
+    return unfit(to_pil(decode(base.vae, latents)), content.result_size(job.size_px, base))
+
+
+METHODS = {
+    "default": Method("SigStyle, default preset", default, capture="default"),
+    "paper": Method("SigStyle as published (`paper`)", paper, capture="paper"),
+    "sdedit": Method("SDEdit with our style", sdedit, capture="default"),
+    "injection": Method("StyleID's injection (`--training-free`)", injection),
+    "colour": Method("colour transfer (scikit-image)", colour_transfer),
+    "photo": Method("the untouched photo", photo),
+}
+
+
+@contextmanager
+def counted(base: BaseModel) -> Iterator[list[int]]:
+    """Collects the rows of every UNet evaluation: a guided one counts as two."""
+    rows: list[int] = []
+    handle = base.unet.register_forward_pre_hook(lambda _module, args: rows.append(len(args[0])))
+    try:
+        yield rows
+    finally:
+        handle.remove()

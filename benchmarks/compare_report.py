@@ -1,0 +1,137 @@
+"""What a comparison looks like: the table, the plot of style against content, the contact sheet."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from sigstyle.files import write_atomically
+from sigstyle.images import load_image
+from sigstyle.scores import Scores
+from sigstyle.scores_pairs import mean
+
+THUMBNAIL_PX = 150
+SHEET_PHOTOS = 2
+CONTENT_TOLERANCE = 0.005  # closer than this is equal content
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one pair. Units: seconds of wall clock for the picture; capture_s those of its style."""
+
+    method: str
+    content: str
+    style: str
+    path: Path
+    scores: Scores
+    evaluations: int
+    seconds: float
+    capture_s: float | None
+
+
+def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
+    """Means over the pairs as Markdown; the last column is on how many pairs a method is nobody's lesser."""
+    lines = [
+        "| method | style ↓ | content ↓ | leak ↓ | colour ↓ | UNet evaluations | seconds | capture, s | undominated |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    pairs = {(row.content, row.style) for row in rows}
+    for name, title in titles.items():
+        own = [row for row in rows if row.method == name]
+        if not own:
+            continue
+        means = [f"{value:.3f}" for value in mean([row.scores for row in own]).to_dict().values()]
+        count = sum(row.evaluations for row in own) / len(own)
+        seconds = sum(row.seconds for row in own) / len(own)
+        captures = {row.style: row.capture_s for row in own if row.capture_s is not None}
+        captured = f"{sum(captures.values()) / len(captures):.0f}" if captures else "none"
+        free = sum(not dominated(row, rows) for row in own)
+        cells = [title, *means, f"{count:g}", f"{seconds:.1f}", captured, f"{free} of {len(pairs)}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def dominated(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether another method has less style distance on the same pair at equal or less content distance."""
+    return any(
+        other.scores.style < row.scores.style and other.scores.content <= row.scores.content + CONTENT_TOLERANCE
+        for other in rows
+        if (other.content, other.style) == (row.content, row.style) and other.method != row.method
+    )
+
+
+def verdict(rows: Sequence[Row], titles: Mapping[str, str], ours: str = "default") -> str:
+    """For each alternative, on how many pairs ours has less style distance, and at equal or less content distance."""
+    own = {(row.content, row.style): row.scores for row in rows if row.method == ours}
+    lines = ["| against | less style distance | … at equal or less content distance |", "| --- | --- | --- |"]
+    for name, title in titles.items():
+        met = [
+            (own[key], row.scores) for row in rows if row.method == name and (key := (row.content, row.style)) in own
+        ]
+        if name == ours or not met:
+            continue
+        closer = [(a, b) for a, b in met if a.style < b.style]
+        both = sum(a.content <= b.content + CONTENT_TOLERANCE for a, b in closer)
+        lines.append(f"| {title} | {len(closer)} of {len(met)} | {both} of {len(met)} |")
+    return "\n".join(lines) + "\n"
+
+
+def plot(rows: Sequence[Row], titles: Mapping[str, str], path: Path) -> None:
+    """Style against content: a dot for each pair, a large one for each method's mean, their Pareto front as a line."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), dpi=110, layout="constrained")
+    axes = figure.add_subplot(
+        xlabel="content distance (lower keeps the photo)", ylabel="style distance (lower is closer)"
+    )
+    means = []
+    for index, (name, title) in enumerate(titles.items()):
+        own = [row.scores for row in rows if row.method == name]
+        if own:
+            average, colour = mean(own), f"C{index}"
+            means.append((average.content, average.style))
+            axes.scatter([s.content for s in own], [s.style for s in own], s=9, alpha=0.35, color=colour, linewidths=0)
+            axes.scatter([average.content], [average.style], s=90, color=colour, label=title, edgecolors="black")
+    front = pareto(means)
+    axes.step([x for x, _ in front], [y for _, y in front], where="post", color="grey", linestyle="--", linewidth=1)
+    axes.legend(fontsize=8, loc="best")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other one beats in both coordinates, sorted by the first."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points):
+        if not front or y < front[-1][1]:
+            front.append((x, y))
+    return front
+
+
+def sheet(rows: Sequence[Row], methods: Sequence[str], images: Mapping[str, Path], path: Path) -> None:
+    """A JPEG: for each style and some photos, the style image and what each method made of the photo."""
+    shown = [name for name in methods if any(row.method == name for row in rows)]
+    found = {(row.content, row.style, row.method): row.path for row in rows}
+    photos = list(dict.fromkeys(row.content for row in rows))
+    styles = list(dict.fromkeys(row.style for row in rows))
+    lines = [
+        (photos[(i * SHEET_PHOTOS + k) % len(photos)], style)
+        for i, style in enumerate(styles)
+        for k in range(min(SHEET_PHOTOS, len(photos)))
+    ]
+    canvas = Image.new("RGB", ((len(shown) + 1) * THUMBNAIL_PX, 16 + len(lines) * THUMBNAIL_PX), "white")
+    draw = ImageDraw.Draw(canvas)
+    for column, title in enumerate(["style image", *shown]):
+        draw.text((column * THUMBNAIL_PX + 4, 2), title, fill="black")
+    for line, (content, style) in enumerate(lines):
+        for column, place in enumerate([images[style], *(found.get((content, style, name)) for name in shown)]):
+            if place is not None:
+                thumbnail = load_image(place)
+                thumbnail.thumbnail((THUMBNAIL_PX - 4, THUMBNAIL_PX - 4), Image.Resampling.LANCZOS)
+                canvas.paste(thumbnail, (column * THUMBNAIL_PX + 2, 16 + line * THUMBNAIL_PX + 2))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "JPEG", quality=82, optimize=True)
+    write_atomically(path, buffer.getvalue())
