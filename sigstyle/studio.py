@@ -43,7 +43,6 @@ class Studio:
         self.traces = TraceCache()
         self.learning: set[Path] = set()
         self._jobs: dict[tuple[str, str], Job] = {}
-        self._forward_s: dict[str, float] = {}
 
     def workspace(self, who: Who) -> Workspace:
         """Where a person's files are."""
@@ -90,8 +89,8 @@ class Studio:
 
         def work(job: Job[str]) -> str:
             base = self.bases.get(checked)
-            if checked not in self._forward_s:
-                self._forward_s[checked] = forward_seconds(base, ESTIMATE_SIZE_PX)
-            return self.bases.words(checked, self._forward_s[checked])
+            if checked not in self.bases.forward_s:
+                self.bases.forward_s[checked] = forward_seconds(base, ESTIMATE_SIZE_PX)
+            return self.bases.words(checked)
 
         return self.submit(who, "load", work)

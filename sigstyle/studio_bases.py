@@ -48,6 +48,7 @@ class Bases:
     ) -> None:
         self.folder, self.first, self.may_download = folder, first, may_download
         self.device = torch.device(device) if device is not None else default_device()
+        self.forward_s: dict[str, float] = {}  # measured seconds of one UNet evaluation at 512 px
         self._loaded: OrderedDict[str, BaseModel] = OrderedDict()
 
     @cached_property
@@ -66,7 +67,7 @@ class Bases:
 
     def check(self, key: str) -> str:
         """`key`, when the app may try to load it. Raises: ConfigError, which says what is possible instead."""
-        key = key.strip()
+        key = "".join(letter for letter in key if letter.isprintable()).strip()
         if any(choice.key == key for choice in self.choices()):
             return key
         models = self.folder.folder("models")
@@ -96,8 +97,8 @@ class Bases:
         """The base if it is in memory."""
         return self._loaded.get(key)
 
-    def words(self, key: str, forward_s: float | None = None) -> str:
-        """What using this base takes, in plain words. Units: forward_s is one measured UNet evaluation at 512 px."""
+    def words(self, key: str) -> str:
+        """What using this base takes, in plain words."""
         choice = next((choice for choice in self.choices() if choice.key == key), None)
         if choice is None:
             return (
@@ -107,11 +108,13 @@ class Bases:
         needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
         free = self._free_bytes()
         lines = [f"**{choice.label}**: about {memory(needed)} of memory ({memory(free)} are free now)."]
-        seconds = forward_s if forward_s is not None else self._forward_s(choice.parameters)
+        measured = self.forward_s.get(key)
+        seconds = self._forward_s(choice.parameters) if measured is None else measured
         transfer, capture = TransferConfig(), CaptureConfig()
         evaluations = transfer.steps * (1 + transfer.inversion_iterations)
-        guess = "measured here" if forward_s is not None else "a rough guess"
-        learning = capture.steps * capture.batch_size * seconds * (0.5 if key == EMBEDDED else 1.0)
+        guess = "a rough guess" if measured is None else "measured here"
+        share = 0.25 if key == EMBEDDED else 1.0  # trained at 256 px, a quarter of the pixels
+        learning = capture.steps * capture.batch_size * seconds * share
         lines.append(
             f"On {self.device} a picture takes about {duration(evaluations * seconds)}, learning a style about "
             f"{duration(learning)} ({guess})."

@@ -43,7 +43,7 @@ class FolderTab:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 photos = gr.File(label="Photos", file_count="multiple", height=200, elem_id="folder-photos")
-                hint = gr.HTML(NO_STYLES, visible=False)
+                hint = gr.HTML(NO_STYLES, visible=False, padding=False)
                 styles = gr.CheckboxGroup([], label="Styles", elem_id="folder-styles")
                 strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength")
                 with gr.Row():
@@ -52,8 +52,8 @@ class FolderTab:
                 with gr.Accordion("Advanced", open=False):
                     dials = Dials.build(TransferConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", elem_classes=["status"], elem_id="folder-status")
-                stage = gr.HTML(EMPTY)
+                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="folder-status")
+                stage = gr.HTML(EMPTY, padding=False)
                 sheet = gr.Image(
                     label="Contact sheet", visible=False, interactive=False, buttons=["fullscreen"], type="filepath",
                     elem_id="sheet",

@@ -57,8 +57,8 @@ class Imagine:
                 with gr.Accordion("Advanced", open=False):
                     dials = Dials.build(TransferConfig.preset("generate"), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", elem_classes=["status"], elem_id="paint-status")
-                stage = gr.HTML(EMPTY)
+                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="paint-status")
+                stage = gr.HTML(EMPTY, padding=False)
                 preview = gr.Image(label="Painting", visible=False, interactive=False, buttons=[], format="jpeg")
                 gallery = gr.Gallery(
                     label="Pictures", columns=2, height="auto", object_fit="contain", visible=False,

@@ -76,8 +76,8 @@ class Learn:
                     )  # fmt: skip
                     dials = Dials.build(CaptureConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", elem_classes=["status"], elem_id="learn-status")
-                stage = gr.HTML(EMPTY)
+                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="learn-status")
+                stage = gr.HTML(EMPTY, padding=False)
                 preview = gr.Image(
                     label="What it has learned so far", visible=False, interactive=False, buttons=[], format="jpeg",
                     height=420, elem_id="learn-preview",

@@ -29,13 +29,13 @@ class LibraryView:
     @classmethod
     def build(cls, page: Page) -> "LibraryView":
         """Place the controls and connect them."""
-        gr.Markdown("---")
+        gr.HTML("<hr>", padding=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
                 picker = StylePicker.build("Library", columns=6)
             with gr.Column(scale=5, min_width=320):
                 with gr.Group(visible=False) as details:
-                    about = gr.Markdown(container=True)
+                    about = gr.Markdown(elem_classes=["about"])
                     download = gr.DownloadButton("Download style file", elem_id="download-style")
                     new_name = gr.Textbox(label="New name", max_lines=1, elem_id="new-name")
                     with gr.Row():

@@ -42,7 +42,7 @@ class ModelTab:
                 )  # fmt: skip
                 words = gr.Markdown(container=True, elem_id="base-words")
                 use = gr.Button("Use this base", variant="primary", size="lg", elem_classes=["go"], elem_id="use-base")
-                line = gr.HTML("", elem_classes=["status"], elem_id="model-status")
+                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="model-status")
             with gr.Column(scale=6, min_width=320):
                 folder = page.studio.folder.folder("models")
                 gr.Markdown(f"### Other bases\n{MODELS}\n\n`{folder}`")

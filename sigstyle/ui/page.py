@@ -75,7 +75,7 @@ class Tabs:
 def build(studio: Studio) -> gr.Blocks:
     """The page over a studio."""
     with gr.Blocks(title="SigStyle", analytics_enabled=False, delete_cache=(_DAY_S, _DAY_S)) as demo:
-        gr.HTML(HEADER)
+        gr.HTML(HEADER, padding=False)
         key = gr.BrowserState("", storage_key="sigstyle-key", secret=studio.folder.secret())
         page = Page(studio, key, gr.State(studio.bases.first))
         with gr.Tabs() as tabs:

@@ -52,8 +52,8 @@ class StylePicker:
     @classmethod
     def build(cls, label: str = "Style", columns: int = 4) -> "StylePicker":
         """Place it on the page."""
-        gr.HTML(heading(label))
-        hint = gr.HTML(NO_STYLES, visible=False)
+        gr.HTML(heading(label), padding=False)
+        hint = gr.HTML(NO_STYLES, visible=False, padding=False)
         gallery = gr.Gallery(
             label=label,
             show_label=False,
@@ -148,7 +148,7 @@ def example_row(folder: str, label: str, names: Sequence[str]) -> tuple[gr.Galle
     """Small pictures of examples, to be clicked; and their files."""
     files = [EXAMPLES / folder / name for name in names if (EXAMPLES / folder / name).is_file()]
     tiles = [(_small(file), file.stem.replace("-", " ")) for file in files]
-    gr.HTML(heading(label))
+    gr.HTML(heading(label), padding=False)
     gallery = gr.Gallery(
         tiles,
         label=label,

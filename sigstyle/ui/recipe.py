@@ -51,14 +51,14 @@ class RecipeTab:
                     again = gr.Button("Make it again", variant="primary", size="lg", interactive=False, elem_id="again")
                     open_ = gr.Button("Open its settings", size="lg", interactive=False, elem_id="open-settings")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
-                line = gr.HTML("", elem_classes=["status"], elem_id="recipe-status")
+                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="recipe-status")
                 preview = gr.Image(label="Painting", visible=False, interactive=False, buttons=[], format="jpeg")
                 result = gr.Image(
                     label="Made again", visible=False, interactive=False, buttons=["fullscreen"], type="filepath"
                 )
                 download = gr.DownloadButton("Download", visible=False)
             with gr.Column(scale=7, min_width=320):
-                facts = gr.HTML(EMPTY, elem_classes=["facts"], elem_id="recipe-facts")
+                facts = gr.HTML(EMPTY, padding=False, elem_classes=["facts"], elem_id="recipe-facts")
         tab = cls(page, tabs, picture, photo, facts, again, open_, stop, line, preview, result, download)
         tab._connect(restyle, imagine)
         return tab

@@ -61,8 +61,8 @@ class Restyle:
                 with gr.Accordion("Advanced", open=False):
                     dials = Dials.build(TransferConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", elem_classes=["status"], elem_id="restyle-status")
-                stage = gr.HTML(EMPTY)
+                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
+                stage = gr.HTML(EMPTY, padding=False)
                 preview = gr.Image(label="Painting", visible=False, interactive=False, buttons=[], format="jpeg")
                 slider = gr.ImageSlider(
                     label="Before and after", visible=False, interactive=False, max_height=640,

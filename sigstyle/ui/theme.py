@@ -54,4 +54,8 @@ def theme() -> Base:
         button_secondary_shadow="none",
         button_large_text_weight="600",
         slider_color="*primary_500",
+        checkbox_label_background_fill_dark="#2a2830",
+        checkbox_label_background_fill_hover_dark="#35323b",
+        checkbox_label_shadow="none",
+        input_shadow="none",
     )
