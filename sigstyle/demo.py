@@ -18,6 +18,7 @@ from sigstyle.style import Style
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PHOTO = "content/neuschwanstein.jpg"
 PAINTING = "style/hokusai-great-wave.jpg"
+SHIPPED = "cafe-terrace"
 
 Made = TypeVar("Made")
 
@@ -52,9 +53,9 @@ class Demo:
         return [*parts, *(str(picture) for picture in self.pictures)]
 
     def _shipped_style(self, base: BaseModel) -> Style | None:
-        """The first shipped style of this base; without one, a notice."""
+        """The shipped style to show, or another one of this base; without any, a notice."""
         found = []
-        for path in shipped_styles():
+        for path in sorted(shipped_styles(), key=lambda path: path.stem != SHIPPED):
             try:
                 found.append(Style.load(path))
             except StyleFileError as error:
