@@ -129,6 +129,7 @@ def batch(
         tally = Tally(planned.folder, planned.outputs, on_progress)
         painter = Painter(loaded, _path(base))
         yield from Worker(planned.folder, claims, painter, tally, should_stop, manifest).run()
+        place.meet()  # so that every line is written before the manifest is brought in order
         if place.first:
             finish(planned, manifest, gallery)
             claims.tidy()

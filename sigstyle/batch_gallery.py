@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sigstyle.batch_manifest import Line
-from sigstyle.batch_sheet import SHEET, rows_and_columns
+from sigstyle.batch_sheet import rows_and_columns, sheet_paths
 from sigstyle.batch_thumbs import before_path, thumb_path
 from sigstyle.files import write_atomically
 
@@ -24,7 +24,7 @@ def write_gallery(folder: Path, lines: Sequence[Line]) -> Path:
     ordered = sorted(cells.items(), key=lambda item: (item[0][1], item[0][0]))
     cards = [_card(folder, look, line) for (look, _), line in ordered]
     options = [f'<option value="{_escaped(look)}">{_escaped(look)}</option>' for look in looks]
-    sheets = [f'<a href="{_url(path.name)}">{_escaped(path.stem)}</a>' for path in sorted(folder.glob(f"{SHEET}*.png"))]
+    sheets = [f'<a href="{_url(path.name)}">{_escaped(path.stem)}</a>' for path in sheet_paths(folder)]
     parts = {
         "title": _escaped(folder.resolve().name),
         "counts": f"{len(photos)} photos, {len(looks)} styles, {len(cards)} pictures",

@@ -11,6 +11,7 @@ from typing import Any
 
 from sigstyle.batch_jobs import Output, Photo, looks_of
 from sigstyle.batch_names import photo_labels
+from sigstyle.batch_sheet import SHEET_NAME
 from sigstyle.config import TransferConfig, field_type
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import read_regular, reason
@@ -69,7 +70,7 @@ def _csv_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
             given = {name.strip(): cell.strip() for name, cell in values.items() if cell and cell.strip()}
             rows.append((where, _typed(where, given)))
     except csv.Error as error:
-        raise ConfigError(f"{path.name}, row {reader.line_num} is no CSV: {error}.") from error
+        raise ConfigError(f"{path.name}, row {reader.line_num + 1} is no CSV: {error}.") from error
     return [(where, values) for where, values in rows if values]
 
 
@@ -131,7 +132,10 @@ def _output(where: str, name: Any) -> str:
     place = PurePosixPath(name) if isinstance(name, str) and name.isprintable() and "\\" not in name else None
     if place is None or place.is_absolute() or any(part.startswith(".") for part in place.parts):
         raise ConfigError(f"{where}: output is {name!r}; expected a name such as cat-wave.png, inside the folder.")
-    return str(place if place.suffix.lower() == ".png" else place.with_name(place.name + ".png"))
+    named = str(place if place.suffix.lower() == ".png" else place.with_name(place.name + ".png"))
+    if SHEET_NAME.fullmatch(named):
+        raise ConfigError(f"{where}: output is {name!r}, the name of a contact sheet; expected another name.")
+    return named
 
 
 def outputs_of(

@@ -85,7 +85,9 @@ def find_photos(contents: Source | Sequence[Source], output: Path) -> tuple[list
 
 
 def _in_folder(folder: Path, output: Path) -> tuple[list[Photo], list[str]]:
-    """The photos in `folder`, sorted; hidden files and the outputs are no photos."""
+    """The photos in `folder`, sorted; hidden files and the outputs are no photos. Raises: ConfigError."""
+    if folder.resolve() == output.resolve():
+        raise ConfigError(f"{folder} is both where the photos are and where pictures go; expected another folder.")
     notices: list[str] = []
     found, others = [], 0
     for place, folders, files in os.walk(folder, onerror=lambda error: notices.append(f"{error}; it was left out.")):

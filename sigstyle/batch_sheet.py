@@ -1,5 +1,6 @@
 """Contact sheets: photos across, styles down, as many pages as it takes."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,6 +12,7 @@ from sigstyle.batch_thumbs import before_path, thumb_path
 from sigstyle.images import save_png
 
 SHEET = "contact-sheet"
+SHEET_NAME = re.compile(rf"{SHEET}(-\d{{3,}})?\.png")
 _CELL_PX, _GAP_PX, _LABELS_PX, _TITLE_PX = 160, 8, 150, 34
 _ACROSS, _DOWN = 12, 12
 _PAPER, _INK, _FAINT = "#f7f7f5", "#222222", "#e4e4e0"
@@ -40,10 +42,15 @@ def write_sheets(folder: Path, lines: Sequence[Line]) -> list[Path]:
         path = folder / (f"{SHEET}.png" if len(pages) == 1 else f"{SHEET}-{number:03}.png")
         save_png(_page(folder, down, across, cells), path, {"kind": "contact sheet", "looks": down, "photos": across})
         written.append(path)
-    for older in folder.glob(f"{SHEET}*.png"):
+    for older in sheet_paths(folder):
         if older not in written:
             older.unlink(missing_ok=True)
     return written
+
+
+def sheet_paths(folder: Path) -> list[Path]:
+    """The contact sheets in `folder`."""
+    return sorted(path for path in folder.glob(f"{SHEET}*.png") if SHEET_NAME.fullmatch(path.name))
 
 
 def _parts(items: list[str], size: int) -> list[list[str]]:

@@ -184,6 +184,8 @@ def _whole(update: Update) -> Update:
 
 
 def _show(report: Report, watch: _Watch, planned: "Plan", lost: dict[str, str], seconds: float) -> None:
+    from sigstyle.batch_sheet import sheet_paths
+
     progress = watch.latest
     made = progress.done if progress is not None else 0
     data = {
@@ -195,7 +197,7 @@ def _show(report: Report, watch: _Watch, planned: "Plan", lost: dict[str, str], 
         "seconds": round(seconds, 2),
         "images_per_s": round(made / seconds, 4) if made else 0.0,
         "gallery": next((str(path) for path in [planned.folder / "index.html"] if path.exists()), None),
-        "contact_sheets": [str(path) for path in sorted(planned.folder.glob("contact-sheet*.png"))],
+        "contact_sheets": [str(path) for path in sheet_paths(planned.folder)],
     }
     shown = [*([data["gallery"]] if data["gallery"] else []), *data["contact_sheets"]]
     report.result([f"{watch.counts()}, {seconds:.1f} s", *shown], data)

@@ -79,7 +79,7 @@ def test_a_photo_is_inverted_once_for_all_styles(
 def test_photos_of_one_size_go_through_the_unet_together(
     base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path
 ) -> None:
-    make_painting().resize((64, 64)).save(photos / "square.png")
+    make_painting().resize((96, 40)).save(photos / "wide.png")
     rows = []
     hook = base.unet.register_forward_pre_hook(lambda module, given: rows.append(len(given[0])))
     results = run(photos, styles, tmp_path / "out", base=base, together=4)

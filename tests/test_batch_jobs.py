@@ -1,6 +1,7 @@
 """What a batch is to make: photos found, names given, job files read, jobs told apart."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from sigstyle.base_model import BaseModel
 from sigstyle.batch import Plan, plan
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style import Style
+
+ROOT = Path(__file__).parent
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_equal_names_stay_apart(tmp_path: Path, base: BaseModel, style: Style) -
     assert found[1] == "y-cat.png--wave.png" and len(set(found)) == 3
     twins = [style, random_style(base, seed=1)]
     assert len(set(names(plan(files[0], twins, tmp_path / "o")))) == 2
-    odd = random_style(base, 'a/b:"c"')
+    odd = replace(style, name='a/b:"c"')
     assert names(plan(files[0], odd, tmp_path / "o")) == ["cat--a_b__c_.png"]
 
 
@@ -79,6 +82,7 @@ def test_names_do_not_depend_on_what_else_is_there(tmp_path: Path, base: BaseMod
         ({"contents": None}, "Give either photos or a job file"),
         ({"steps": 0}, "steps is 0"),
         ({"output": __file__}, "is a file; expected a folder"),
+        ({"contents": ROOT, "output": ROOT}, "is both where the photos are and where pictures go"),
     ],
 )
 def test_unusable_arguments_are_said_at_once(
@@ -168,6 +172,7 @@ def test_a_job_file_sets_prompts_styles_strengths_and_seeds(shop: Path, kind: st
         ("j.csv", "content,style\na.png,none\n", "j.csv, row 2: .*none"),
         ("j.csv", 'content,prompt\na.png,"x\n', "j.csv, row 2 is no CSV"),
         ("j.csv", "content,output\na.png,../x.png\n", r"output is '\.\./x\.png'; expected a name such as"),
+        ("j.csv", "content,output\na.png,contact-sheet\n", "the name of a contact sheet"),
         ("j.jsonl", '{"content": "a.png"}\n{"content"', "j.jsonl, row 2 is no JSON"),
         ("j.jsonl", "[1]", "j.jsonl, row 1 is '.1.'; expected an object"),
         ("j.jsonl", '{"content": "a.png", "seed": "3"}', "j.jsonl, row 1: seed is '3'; expected a whole number"),
