@@ -7,12 +7,15 @@ import typer
 
 from sigstyle.cli_console import Report
 from sigstyle.cli_options import AsJson, Quiet, existing_style, output_path
+from sigstyle.errors import ConfigError
 
 DEFAULT_RANK = 256
 
 StyleArgument = Annotated[str, typer.Argument(metavar="STYLE", help="style file or name of a shipped style")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="LORA.safetensors", help="where the LoRA goes")]
-Rank = Annotated[int, typer.Option(help="rank of the LoRA; a higher one is nearer to the style, and larger")]
+Rank = Annotated[
+    int, typer.Option(help="rank of the LoRA; a higher one is nearer to the style, and larger: 41 MB for SD 1.5 at 256")
+]
 OwnBase = Annotated[
     str | None, typer.Option("--base", help="'mini', a folder, a .safetensors checkpoint or a hub id; the style's own")
 ]
@@ -32,6 +35,9 @@ def export(
     """
     output = output_path(output, ".safetensors")
     found = existing_style(style)
+    source = Path(found).expanduser()
+    if output.exists() and source.exists() and output.samefile(source):
+        raise ConfigError(f"{output} is the style itself; expected another name for the LoRA.")
     from sigstyle.api import open_style, own_base
     from sigstyle.base_model import load_base
     from sigstyle.lora_export import lora_of
