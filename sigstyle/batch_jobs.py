@@ -162,4 +162,5 @@ def _order(output: Output) -> tuple:
     """Sorts so that an inversion serves all that follow it: keys recorded and the longest swap come first."""
     config = output.config
     inversion = (config.prompt, config.steps, config.inversion_iterations, config.noise_sigma, config.size_px or 0)
+    inversion += (config.margin_px, config.smoothing * min(1.0, config.strength))
     return (*inversion, config.seed, config.swap != "qk", config.swap == "none", -config.swap_until)

@@ -228,6 +228,7 @@ def test_rows_of_one_photo_share_its_inversion_where_they_can(
 ) -> None:
     rows: list[dict[str, Any]] = [{"strength": 0.5, "swap_until": 0.0}, {"prompt": "a tower"}, {"swap_until": 1.0}]
     rows.append({"prompt": "a tower", "strength": 0.2})
+    rows = [{"smoothing": 0.0, **row} for row in rows]  # how much a photo is smoothed depends on the strength
     text = "\n".join(json.dumps({"content": "p0.png", "output": f"{i}.png", **row}) for i, row in enumerate(rows))
     (photos / "jobs.jsonl").write_text(text)
     calls = []
