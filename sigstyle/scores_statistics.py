@@ -7,7 +7,7 @@ from torch import Tensor
 from sigstyle.images import to_tensor
 from sigstyle.scores_network import FeatureNetwork
 
-BLOCKS = (4, 7, 10)  # earlier ones see little but contrast and noise
+BLOCKS = (2, 4, 7, 10)  # earlier ones see little but contrast and noise
 CONTRAST = 0.45  # deviation of the luminance in [-1, 1] that all images are brought to
 GAINS = (0.5, 2.5)  # as far as that goes
 CROPS = 10

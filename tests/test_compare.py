@@ -95,7 +95,7 @@ def test_a_stopped_comparison_goes_on_where_it_was(job: Job, tmp_path: Path) -> 
         assert [row.method for row in compared(cache, pairs, ["photo", "injection"], job, 2)] == ["photo", "injection"]
         assert sum(evaluated) == EVALUATIONS["injection"]
     assert first[0].evaluations == EVALUATIONS["sdedit"] and first[0].capture_s is not None
-    assert first[1].scores.content < 0.01 and first[1].capture_s is None
+    assert first[1].scores.content < 0.1 and first[1].capture_s is None
 
 
 def test_dials_are_read_and_checked() -> None:
