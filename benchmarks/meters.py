@@ -1,0 +1,97 @@
+"""Meters: floating point operations, seconds, peak memory, and which UNet evaluations a piece of work makes."""
+
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import psutil
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from sigstyle.attention import Recorder, Swapper, self_attention_layers
+
+_CPU_ATTENTION = {  # what PyTorch's counter leaves out
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda grad, q, k, v, *_, **__: (
+        sdpa_backward_flop_count(grad, q, k, v)
+    ),
+}
+
+
+class Kind(NamedTuple):
+    """One sort of UNet evaluation: how many latents at once, and 'plain', 'recorded' or 'swapped' attention."""
+
+    rows: int
+    attention: str
+
+
+Kinds = Counter[Kind]
+
+
+def evaluations(kinds: Kinds) -> int:
+    """UNet evaluations, counted by latents: guidance makes two at once."""
+    return sum(kind.rows * count for kind, count in kinds.items())
+
+
+@contextmanager
+def counted_evaluations(*unets: Any) -> Iterator[Kinds]:
+    """Counts the evaluations of these UNets within the context, by kind."""
+    kinds: Kinds = Counter()
+
+    def count(unet: Any, args: tuple[Any, ...]) -> None:
+        processor = unet.get_submodule(self_attention_layers(unet)[0]).processor
+        swapped = isinstance(processor, Swapper) and processor.slot is not None
+        recorded = isinstance(processor, Recorder)
+        kinds[Kind(len(args[0]), "swapped" if swapped else "recorded" if recorded else "plain")] += 1
+
+    handles = [unet.register_forward_pre_hook(count) for unet in unets]
+    try:
+        yield kinds
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def flops(work: Callable[[], Any]) -> int:
+    """Floating point operations of matrix products, convolutions and attention in `work`, backward passes included."""
+    with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def median_seconds(works: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:
+    """Median CPU seconds of each piece of work, by turns: other programs on the machine count for little."""
+    seconds: dict[Any, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            started = time.process_time()
+            work()
+            seconds[name].append(time.process_time() - started)
+    return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def seconds_and_memory(work: Callable[[], Any]) -> tuple[float, int]:
+    """CPU seconds of `work`, and the bytes of main memory it took at its peak above what was in use before.
+
+    Memory is sampled every 5 ms.
+    """
+    process, done = psutil.Process(), threading.Event()
+    before = peak = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.005):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher, started = threading.Thread(target=watch), time.process_time()
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return time.process_time() - started, peak - before

@@ -1,0 +1,24 @@
+"""The costs that can be counted: evaluations of a transfer, operations of a training step on Stable Diffusion 1.5."""
+
+from benchmarks.cost import SIZE_PX, capture_flops, transfer_evaluations, weightless_base
+from benchmarks.meters import Kind, flops
+from benchmarks.work import evaluation
+
+
+def test_evaluations_of_a_transfer_keep_to_their_budget() -> None:
+    found = transfer_evaluations()
+    assert found["published, rebuilt"] == 218
+    assert found["preset default"] <= 54
+    assert found["preset default, one more style"] <= 34
+    assert found["preset default, one more style"] == found["diffusers img2img, same steps"]
+
+
+def test_operations_at_the_size_of_stable_diffusion_keep_to_their_budget() -> None:
+    base = weightless_base()
+    plain, swapped = (flops(evaluation(base, Kind(1, kind), SIZE_PX)) for kind in ("plain", "swapped"))
+    assert 0.802e12 < plain < 0.805e12
+    assert swapped < plain
+    steps = capture_flops()
+    assert steps["ours, mean of the default preset"] < 0.7e12
+    assert steps["ours, a whole crop"] < 1.45e12
+    assert steps["published, rebuilt"] > 4e12
