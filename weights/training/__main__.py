@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -21,6 +21,14 @@ Device = Annotated[str, typer.Option(help="cpu or cuda")]
 Threads = Annotated[int, typer.Option(help="CPU threads")]
 Start = Annotated[Path | None, typer.Option("--from", help="an exported base to begin from, such as weights/mini")]
 Examples = Annotated[list[Path], typer.Option(help="folders of images to measure on and never to train on")]
+REFINED_UNET: dict[str, Any] = {
+    "lr": 4e-4,
+    "muon_lr": 8e-4,
+    "warmup_steps": 30,
+    "ema_decay": 0.998,
+    "stages": ((1.0, ((32, 16), (32, 16), (32, 16), (48, 8), (64, 4))),),
+}
+"""What changes for weights that are good already: slower, and all sizes from the first step."""
 EXAMPLES = [Path("examples/content"), Path("examples/style")]
 
 
@@ -38,13 +46,15 @@ def vae(
     work: Work, joint_minutes: float = 40, decoder_minutes: float = 30, examples: Examples = EXAMPLES,
     device: Device = "cpu", threads: Threads = 2, seed: int = 0, start: Start = None,
 ) -> None:  # fmt: skip
-    """Train the autoencoder: all of it, then its decoder alone."""
+    """Train the autoencoder: all of it, then its decoder alone; a phase of 0 minutes is left out."""
     torch.set_num_threads(threads)
     tiles = [tile for tile in dataset.load_index(work / "data") if tile.split == "train"]
     images, weights = load_images(tiles), autoencoder.tile_weights(tiles)
     samples = load_samples(examples)
     for phase, minutes in (("joint", joint_minutes), ("decoder", decoder_minutes)):
-        config = autoencoder.config_of(phase, minutes, device, seed)
+        if not minutes:
+            continue
+        config = autoencoder.config_of(phase, minutes, device, seed, refined=start is not None)
         autoencoder.train(config, images, weights, work / "autoencoder", samples, start and start / "vae")
 
 
@@ -55,13 +65,15 @@ def unet_command(
     """Train the UNet with its text encoder on the autoencoder's latents."""
     torch.set_num_threads(threads)
     config = replace(unet.UNetConfig(), minutes=minutes, device=device, seed=seed)
+    config = replace(config, **REFINED_UNET) if start else config
     unet.train(config, work / "data", work, work / "autoencoder" / "joint", start)
 
 
 @app.command(name="export")
 def export_command(work: Work, out: Path = Path("weights/mini")) -> None:
     """Write the averaged weights as a diffusers folder in float16."""
-    decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / "decoder")
+    phase = "decoder" if (work / "autoencoder" / "decoder").exists() else "joint"
+    decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / phase)
     made = trained.load_trained(work)
     found = export(decoder, made.unet, made.text_encoder, made.tokenizer, made.scale, out)
     typer.echo(json.dumps(found))

@@ -282,9 +282,12 @@ def tile_weights(tiles: Sequence[Any]) -> np.ndarray:
     return np.array([tile.weight for tile in tiles])
 
 
-def config_of(phase: str, minutes: float, device: str, seed: int) -> AutoencoderConfig:
-    """The recipe of a phase; the decoder phase starts from good weights, so it goes slower."""
+def config_of(phase: str, minutes: float, device: str, seed: int, refined: bool = False) -> AutoencoderConfig:
+    """The recipe of a phase; what starts from good weights, the decoder phase and a refined joint one, goes slower."""
     config = AutoencoderConfig(phase=phase, minutes=minutes, device=device, seed=seed)
+    if phase == "joint" and refined:
+        loss = replace(config.loss, mse=10.0, perceptual=0.04, ssim=0.15)
+        return replace(config, lr=4e-4, muon_lr=1.2e-3, crops=((128, 6),), noise=0.03, ema_decay=0.995, loss=loss)
     if phase == "joint":
         return config
     loss = replace(config.loss, mse=12.0, perceptual=0.03, ssim=0.2)
