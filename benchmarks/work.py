@@ -80,10 +80,10 @@ def img2img(base: BaseModel, size_px: int, steps: int, guidance_scale: float, on
         requires_safety_checker=False,
     )
     pipe.set_progress_bar_config(disable=True)
-    shape = _latent_shape(base, size_px)
+    photo = Image.new("RGB", (size_px, size_px), "gray")
     settings = {"strength": 1.0, "num_inference_steps": steps, "guidance_scale": guidance_scale}
     settings |= {"output_type": "latent", "callback_on_step_end": on_step_end}
-    return lambda: pipe("a photo", image=torch.zeros(1, *shape), **settings)  # latents as image: nothing is encoded
+    return lambda: pipe("a photo", image=photo, **settings)
 
 
 def kinds_of(base: BaseModel, works: dict[str, Work]) -> dict[str, Kinds]:
