@@ -36,9 +36,9 @@ def random_base(widths: tuple[int, ...] = WIDTHS) -> BaseModel:
         pad_token_id=tokenizer.pad_token_id,
     )
     vae = AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512) if widths == WIDTHS else NARROW,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(128, 256, 512, 512) if widths == WIDTHS else NARROW,  # type: ignore[arg-type]
+        down_block_types=("DownEncoderBlock2D",) * 4,  # type: ignore[arg-type]
+        up_block_types=("UpDecoderBlock2D",) * 4,  # type: ignore[arg-type]
         layers_per_block=2,
         sample_size=512,
     )

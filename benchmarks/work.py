@@ -25,7 +25,8 @@ Work = Callable[[], Any]
 
 def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
     """Whole transfers of a plain square photo, the published one and diffusers' img2img beside ours."""
-    pipe, photo = SigStylePipeline.from_base(base), Image.new("RGB", (size_px, size_px), "gray")
+    pipe: Any = SigStylePipeline.from_base(base)
+    photo = Image.new("RGB", (size_px, size_px), "gray")
     pipe.set_progress_bar_config(disable=True)
     style = random_style(base)
     pipe.load_style(style)
@@ -56,7 +57,8 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
 
 def swapped_transfer(base: BaseModel, size_px: int, steps: int, on_step_end: Any) -> Work:
     """The denoising of a transfer, whose every step is swapped; the photo is inverted before."""
-    pipe, photo = SigStylePipeline.from_base(base), Image.new("RGB", (size_px, size_px), "gray")
+    pipe: Any = SigStylePipeline.from_base(base)
+    photo = Image.new("RGB", (size_px, size_px), "gray")
     pipe.set_progress_bar_config(disable=True)
     pipe.load_style(random_style(base))
     settings: dict[str, Any] = {"output_type": "latent", "noise_sigma": 0.0}
@@ -78,10 +80,10 @@ def img2img(base: BaseModel, size_px: int, steps: int, guidance_scale: float, on
         requires_safety_checker=False,
     )
     pipe.set_progress_bar_config(disable=True)
-    shape = _latent_shape(base, size_px)
+    photo = Image.new("RGB", (size_px, size_px), "gray")
     settings = {"strength": 1.0, "num_inference_steps": steps, "guidance_scale": guidance_scale}
     settings |= {"output_type": "latent", "callback_on_step_end": on_step_end}
-    return lambda: pipe("a photo", image=torch.zeros(1, *shape), **settings)  # latents as image: nothing is encoded
+    return lambda: pipe("a photo", image=photo, **settings)
 
 
 def kinds_of(base: BaseModel, works: dict[str, Work]) -> dict[str, Kinds]:
