@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check fix
+.PHONY: setup app demo browser test check fix
 
 $(VENV)/.ready: requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -16,10 +16,16 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 
 setup: $(VENV)/.ready        ## what running needs
 
+app: setup                   ## the web app
+	$(BIN)/python app.py
+
 demo: setup                  ## a complete run on the embedded base
 	$(BIN)/python -m sigstyle demo
 
-test: $(VENV)/.ready-dev     ## lint, types, tests
+browser: $(VENV)/.ready-dev  ## a Chromium for the browser tests, where there is none: apt-get as root, or Playwright's
+	$(BIN)/python tests/chromium.py
+
+test: $(VENV)/.ready-dev browser  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/python -m pytest

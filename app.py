@@ -40,7 +40,7 @@ def logins(file: Path | None) -> list[tuple[str, str]] | None:
 
 
 def start(options: argparse.Namespace, **launch: Any) -> Any:
-    """Builds the page and starts serving it; what Blocks.launch gives. Raises: SigStyleError."""
+    """Builds the page and serves it; the gr.Blocks. Raises: SigStyleError."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from sigstyle.cli_options import device_and_dtype
     from sigstyle.studio import Studio

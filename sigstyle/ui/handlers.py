@@ -40,9 +40,9 @@ def told() -> Iterator[None]:
     except gr.Error:
         raise
     except BusyError as error:
-        raise gr.Error(str(error), title="Busy", duration=15) from error
+        raise gr.Error(str(error), title="Busy", duration=15, print_exception=False) from error
     except SigStyleError as error:
-        raise gr.Error(str(error), title="That does not work", duration=20) from error
+        raise gr.Error(str(error), title="That does not work", duration=20, print_exception=False) from error
     except Exception as error:
         log.exception("A handler failed")
         raise gr.Error(

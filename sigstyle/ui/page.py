@@ -108,9 +108,9 @@ def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     gr.on(changes, all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
 
 
-def launch(demo: gr.Blocks, **options: Any) -> tuple[Any, str, str]:
-    """Start serving the page; `options` are those of Blocks.launch."""
-    return demo.launch(
+def launch(demo: gr.Blocks, **options: Any) -> gr.Blocks:
+    """Serve the page; `options` are those of Blocks.launch. Comes back when serving ends, or as they say at once."""
+    demo.launch(
         theme=theme(),
         css=CSS,
         allowed_paths=[str(EXAMPLES)],
@@ -120,3 +120,4 @@ def launch(demo: gr.Blocks, **options: Any) -> tuple[Any, str, str]:
         show_error=True,
         **options,
     )
+    return demo
