@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from diffusers import StableDiffusionPipeline
 
+from sigstyle.api import open_style
+from sigstyle.base_model import fingerprint
+from sigstyle.targets import target_layers
+from weights.styles.__main__ import STYLES
 from weights.training.autoencoder_eval import load_sample, quality, reconstruct
 from weights.training.export import check
 from weights.training.report import round_trip
@@ -40,8 +44,7 @@ def test_the_autoencoder_keeps_an_unseen_image(pipe: StableDiffusionPipeline, im
     sample = load_sample(ROOT / "examples" / image)
     psnr, ssim = quality(sample.pixels, reconstruct(pipe.vae, sample.pixels, "cpu", bf16=False))
     scores = json.loads((MINI / "scores.json").read_text())["autoencoder_512px"]["all"]
-    # the aim is 28 dB and 0.84; what ships has 27.7 and 0.86 (weights/mini/README.md), and may only get better
-    assert scores["psnr"] >= 27.7 and scores["ssim"] >= 0.84
+    assert scores["psnr"] >= 28 and scores["ssim"] >= 0.84
     assert psnr > floor and ssim > 0.75
 
 
@@ -50,3 +53,11 @@ def test_inversion_and_reconstruction_lose_at_most_half_a_decibel(pipe: StableDi
     found = round_trip(pipe, sample.pixels, "a photo of a castle", steps=50, iterations=2)
     assert found["autoencoder"] - found["round_trip"] <= 0.5
     assert found["between"] > 34
+
+
+@pytest.mark.parametrize("name", sorted(STYLES))
+def test_a_shipped_style_is_small_and_of_this_base(pipe: StableDiffusionPipeline, name: str) -> None:
+    style = open_style(name)
+    assert style.name == name and style.base_fingerprint == fingerprint(pipe.unet)
+    assert style.thumbnail and len(style.offsets) == len(target_layers(pipe.unet, "decoder"))
+    assert (ROOT / "weights" / "styles" / f"{name}.safetensors").stat().st_size <= 1_000_000
