@@ -3,16 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from sigstyle.base_model_files import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.errors import ConfigError
 from sigstyle.locks import lock_of
 
@@ -21,17 +19,8 @@ EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "weights" / EMBEDDED
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-_WEIGHTS = "diffusion_pytorch_model.safetensors"
-_HUB_FILES: tuple[str, ...] = (
-    "*/*.json",
-    "tokenizer/*.txt",
-    f"unet/{_WEIGHTS}",
-    f"vae/{_WEIGHTS}",
-    "text_encoder/model.safetensors",
-)
 _SAMPLES = 64
 _LEAST_SIZE_PX = 512
-_ALIGNMENT = 64  # bytes, what torch itself allocates at
 
 
 @dataclass
@@ -160,24 +149,13 @@ def load_base(
     dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
     parts = _load_parts(str(base), dtype, offline, cache)
     for module in (parts.unet, parts.vae, parts.text_encoder):
-        _align(module.to(device))
+        align(module.to(device))
     return BaseModel.from_pipeline(parts, name=_base_name(str(base)))
 
 
 def is_hub_id(base: str) -> bool:
     """Whether `base` has the form 'owner/name', by which the hub can be asked for it."""
     return "/" in base and _HUB_ID.fullmatch(base) is not None
-
-
-def _align(module: nn.Module) -> None:
-    """Move weights on the CPU to addresses that are multiples of 64 bytes.
-
-    Loaders leave them wherever the file's bytes happen to lie, and matrix products round by the address: without this
-    two processes do not make the same image.
-    """
-    for tensor in (*module.parameters(), *module.buffers()):
-        if tensor.device.type == "cpu" and tensor.data_ptr() % _ALIGNMENT:
-            tensor.data = tensor.data.clone()
 
 
 def _base_name(base: str) -> str:
@@ -194,10 +172,10 @@ def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path 
         )
     _check_exists(base, path)
     try:
-        with _quiet():
+        with quiet():
             if path.is_file():
-                return _from_single_file(path, dtype, offline, cache)
-            return _from_folder(path if path.is_dir() else _downloaded(base, offline, cache), dtype)
+                return from_single_file(path, dtype, offline, cache)
+            return from_folder(path if path.is_dir() else downloaded(base, offline, cache), dtype)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ConfigError(
@@ -220,60 +198,6 @@ def _check_exists(base: str, path: Path) -> None:
         raise ConfigError(f"The embedded base is missing; expected it at {path}. Get the repository whole.")
     elif not path.is_file() and not _HUB_ID.fullmatch(base):
         raise ConfigError(f"There is no base {base}; expected '{EMBEDDED}', a folder, a .safetensors file or a hub id.")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and no warnings about harmless config entries while a base loads."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    libraries = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]
-    bars = transformers_logging.is_progress_bar_enabled()
-    try:
-        for library, _ in libraries:
-            library.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-        yield
-    finally:
-        for library, verbosity in libraries:
-            library.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
-
-
-def _downloaded(repository: str, offline: bool, cache: str | Path | None) -> Path:
-    """The folder with a hub repository's pipeline: safetensors only, one copy of each part, fetched when not cached.
-
-    Raises: OSError, at once, when it is neither cached nor to be had.
-    """
-    from huggingface_hub import snapshot_download
-
-    wanted = list(_HUB_FILES)
-    return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=wanted, local_files_only=offline))
-
-
-def _from_folder(folder: Path, dtype: torch.dtype) -> Any:
-    """The parts in a folder of diffusers layout, from safetensors only."""
-    from diffusers import AutoModel, DDIMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
-
-    source = str(folder)
-    model: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    return SimpleNamespace(
-        unet=UNet2DConditionModel.from_pretrained(source, subfolder="unet", **model),
-        vae=AutoModel.from_pretrained(source, subfolder="vae", **model),
-        text_encoder=CLIPTextModel.from_pretrained(source, subfolder="text_encoder", **model),
-        tokenizer=CLIPTokenizer.from_pretrained(source, subfolder="tokenizer", local_files_only=True),
-        scheduler=DDIMScheduler.from_pretrained(source, subfolder="scheduler", local_files_only=True),
-    )
-
-
-def _from_single_file(path: Path, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:
-    from diffusers import StableDiffusionPipeline
-
-    kept = {} if cache is None else {"cache_dir": str(cache)}
-    return StableDiffusionPipeline.from_single_file(str(path), torch_dtype=dtype, local_files_only=offline, **kept)
 
 
 def pixels_per_latent(vae: Any) -> int:

@@ -1,0 +1,85 @@
+"""Where a base's parts are read from: folders, single files and the hub, safetensors only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+_WEIGHTS = "diffusion_pytorch_model.safetensors"
+_HUB_FILES: tuple[str, ...] = (
+    "*/*.json",
+    "tokenizer/*.txt",
+    f"unet/{_WEIGHTS}",
+    f"vae/{_WEIGHTS}",
+    "text_encoder/model.safetensors",
+)
+_ALIGNMENT = 64  # bytes, what torch itself allocates at
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no warnings about harmless config entries while a base loads."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    libraries = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]
+    bars = transformers_logging.is_progress_bar_enabled()
+    try:
+        for library, _ in libraries:
+            library.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        yield
+    finally:
+        for library, verbosity in libraries:
+            library.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def downloaded(repository: str, offline: bool, cache: str | Path | None) -> Path:
+    """The folder with a hub repository's pipeline: safetensors only, one copy of each part, fetched when not cached.
+
+    Raises: OSError, at once, when it is neither cached nor to be had.
+    """
+    from huggingface_hub import snapshot_download
+
+    wanted = list(_HUB_FILES)
+    return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=wanted, local_files_only=offline))
+
+
+def from_folder(folder: Path, dtype: torch.dtype) -> Any:
+    """The parts in a folder of diffusers layout, from safetensors only."""
+    from diffusers import AutoModel, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    source = str(folder)
+    model: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    return SimpleNamespace(
+        unet=UNet2DConditionModel.from_pretrained(source, subfolder="unet", **model),
+        vae=AutoModel.from_pretrained(source, subfolder="vae", **model),
+        text_encoder=CLIPTextModel.from_pretrained(source, subfolder="text_encoder", **model),
+        tokenizer=CLIPTokenizer.from_pretrained(source, subfolder="tokenizer", local_files_only=True),
+        scheduler=DDIMScheduler.from_pretrained(source, subfolder="scheduler", local_files_only=True),
+    )
+
+
+def from_single_file(path: Path, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:
+    from diffusers import StableDiffusionPipeline
+
+    kept = {} if cache is None else {"cache_dir": str(cache)}
+    return StableDiffusionPipeline.from_single_file(str(path), torch_dtype=dtype, local_files_only=offline, **kept)
+
+
+def align(module: nn.Module) -> None:
+    """Move weights on the CPU to addresses that are multiples of 64 bytes.
+
+    Loaders leave them wherever the file's bytes happen to lie, and matrix products round by the address: without this
+    two processes do not make the same image.
+    """
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.device.type == "cpu" and tensor.data_ptr() % _ALIGNMENT:
+            tensor.data = tensor.data.clone()
