@@ -151,7 +151,7 @@ def posted(server: Server, endpoint: str, *values: Any) -> str:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", str(ROOT / "README.md"), "../../README.md"])
 def test_no_path_outside_the_app_can_be_read(server: Server, path: str) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="403|404"):
+    with pytest.raises(urllib.error.HTTPError, match=r"403|404"):
         urllib.request.urlopen(f"{server.url}gradio_api/file={path}")
     for given in ({"path": path, "meta": {"_type": "gradio.FileData"}}, {"path": path}, path):
         answer = posted(server, "add_style", given, KEY)

@@ -24,6 +24,7 @@ ADVANCED = ("domain", "size_px", "batch_size", "rank", "crops", "timestep_bias",
 RANGES = {"batch_size": (1, 16, 1), "rank": (1, 8, 1), "timestep_bias": (-2, 2, 0.25)}
 PREVIEWS = 8
 SMOOTHED = 12
+_POLL_S = 4
 EMPTY = empty("Previews appear here", "Drop a painting, give it a name, press Learn.", "stage-empty")
 
 
@@ -47,6 +48,7 @@ class Learn:
     preview: gr.Image
     curve: gr.LinePlot
     learned: gr.State
+    known: gr.State
 
     @classmethod
     def build(cls, page: Page) -> "Learn":
@@ -86,7 +88,7 @@ class Learn:
                     x="step", y="loss", label="Loss, smoothed: lower is closer", height=200, visible=False, buttons=[]
                 )
         parts = (paintings, name, care, steps, dials, go, enough, stop, leftovers, left, line, stage, preview, curve)
-        tab = cls(page, *parts, gr.State(0))
+        tab = cls(page, *parts, gr.State(0), gr.State([]))
         tab._connect(examples, files, again, forget)
         return tab
 
@@ -105,6 +107,8 @@ class Learn:
         going_on = again.click(self._resume, [key, self.left], outputs, **once)
         going_on.then(self.leftover, key, self.leftover_outputs, **PRIVATE)
         forget.click(self._discard, [key, self.left], self.leftover_outputs, queue=False, **PRIVATE)
+        polled = [*self.leftover_outputs, self.known]
+        gr.Timer(_POLL_S).tick(self._polled, [key, self.known], polled, queue=False, **PRIVATE)
         self.enough.click(self._enough, key, self.enough, queue=False, **PRIVATE)
         self.stop.click(self._stop, key, None, queue=False, **PRIVATE)
 
@@ -154,6 +158,12 @@ class Learn:
         choices = [(capture.label, capture.id) for capture in found]
         first = choices[0][1] if choices else None
         return {self.leftovers: gr.Group(visible=bool(choices)), self.left: gr.Radio(choices, value=first)}
+
+    def _polled(self, request: gr.Request, key: str, known: list[str]) -> Changes:
+        """The list again, when something has come or gone: a page closed a moment ago takes that long to be noticed."""
+        with told():
+            labels = [capture.label for capture in resumable(self.page.studio, who_asks(request, key))]
+        return {self.known: labels} if labels == known else {**self.leftover(request, key), self.known: labels}
 
     def showing(self, update: Update) -> Changes:
         """The page while a style is being learned."""
