@@ -61,7 +61,7 @@ class Learn:
                         again = gr.Button("Resume", variant="primary", elem_id="resume")
                         forget = gr.Button("Discard")
                 paintings = gr.Gallery(
-                    label="Painting, or several by one hand", type="filepath", interactive=True, columns=3, height=230,
+                    label="Painting, or several by one hand", type="filepath", interactive=True, columns=3, height=230, fit_columns=False,
                     object_fit="cover", sources=["upload", "clipboard"], buttons=[], elem_id="paintings",
                 )  # fmt: skip
                 examples, files = example_row("style", "Or try one of these", EXAMPLES)

@@ -50,6 +50,7 @@ class Restyle:
             with gr.Column(scale=5, min_width=320):
                 photos = gr.Gallery(
                     label="Photos", type="filepath", interactive=True, columns=3, height=230, object_fit="cover",
+                    fit_columns=False,
                     file_types=None, sources=["upload", "clipboard"], buttons=[], elem_id="photos",
                 )  # fmt: skip
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
