@@ -43,6 +43,7 @@ def main(styles: list[str]) -> None:
             page.locator(".tiles:not(.examples) button.thumbnail-lg:visible").first.wait_for()
             if name == "desktop":
                 restyle(page)
+                learn(page)
             for tab in TABS:
                 shoot(page, tab, OUTPUT / f"{name}-{tab.lower()}.jpg")
             context.close()
@@ -57,14 +58,35 @@ def restyle(page: Any) -> None:
     page.locator("#before-after img").first.wait_for()
 
 
-def shoot(page: Any, tab: str, path: Path) -> None:
-    """Opens a tab and writes what it looks like."""
+def learn(page: Any) -> None:
+    """Learns a style in a few steps, for its preview and curve."""
+    go_to(page, "Learn")
+    page.locator(".examples button.thumbnail-lg:visible").nth(1).click()
+    page.locator("#paintings img").first.wait_for()
+    page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
+    steps = page.locator("#learn-steps input")
+    steps.fill("40")
+    steps.press("Tab")
+    page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
+    page.locator("#learn").click()
+    page.locator("#learn-status").get_by_text("Learned.").wait_for()
+
+
+def go_to(page: Any, tab: str) -> None:
+    """Opens a tab, out of the overflow menu where it is in there."""
     button = page.get_by_role("tab", name=tab, exact=True).first
     if not button.is_visible():
         page.locator(".overflow-menu > button").first.click()
         button = page.locator(".overflow-dropdown button").filter(has_text=tab)
     button.click()
+
+
+def shoot(page: Any, tab: str, path: Path) -> None:
+    """Opens a tab and writes what it looks like."""
+    go_to(page, tab)
     page.wait_for_timeout(1500)
+    if tab == "Model":
+        page.locator("#base-words").get_by_text("measured here").wait_for()
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     shot.convert("RGB").save(path, quality=82, optimize=True)
     print(path)

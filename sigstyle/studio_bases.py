@@ -55,6 +55,10 @@ class Bases:
     def _cached(self) -> dict[str, Path]:
         return {entry["base"]: Path(entry["where"]) for entry in cached_bases()}
 
+    def _fetched(self) -> dict[str, Path]:
+        """Hub ids that this app has downloaded."""
+        return {entry["base"]: Path(entry["where"]) for entry in cached_bases(self.folder.folder("models") / "hub")}
+
     def choices(self) -> list[BaseChoice]:
         """What can be used without any download."""
         found = {self.first: _label(self.first), EMBEDDED: "mini · comes with the app"}
@@ -62,7 +66,7 @@ class Bases:
         for path in sorted(models.iterdir()):
             if (path / "unet").is_dir() or path.suffix == ".safetensors":
                 found[str(path)] = f"{path.name} · in the models folder"
-        found |= {key: f"{key} · downloaded earlier" for key in self._cached}
+        found |= {key: f"{key} · downloaded earlier" for key in (*self._cached, *self._fetched())}
         return [BaseChoice(key, label, self._parameters(key)) for key, label in found.items()]
 
     def check(self, key: str) -> str:
@@ -139,7 +143,7 @@ class Bases:
         return work / (self._speed_tflops * _SHARE_OF_PEAK)
 
     def _parameters(self, key: str) -> int:
-        path = EMBEDDED_FOLDER if key == EMBEDDED else self._cached.get(key, Path(key))
+        path = EMBEDDED_FOLDER if key == EMBEDDED else {**self._cached, **self._fetched()}.get(key, Path(key))
         return count_parameters(path)
 
 

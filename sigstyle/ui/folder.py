@@ -12,7 +12,7 @@ from sigstyle.config import TransferConfig
 from sigstyle.studio_batch import Batch, paint_all
 from sigstyle.studio_lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import NO_STYLES, Dials, Page
+from sigstyle.ui.parts import NO_STYLES, STRENGTH, Dials, Page
 
 ADVANCED = ("swap_until", "adain", "steps", "seed", "size_px")
 RANGES = {"swap_until": (0, 1, 0.05), "adain": (0, 1, 0.05), "steps": (1, 100, 1)}
@@ -45,7 +45,7 @@ class FolderTab:
                 photos = gr.File(label="Photos", file_count="multiple", height=200, elem_id="folder-photos")
                 hint = gr.HTML(NO_STYLES, visible=False, padding=False)
                 styles = gr.CheckboxGroup([], label="Styles", elem_id="folder-styles")
-                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength")
+                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH)
                 with gr.Row():
                     go = gr.Button("Paint all", variant="primary", size="lg", elem_classes=["go"], elem_id="paint-all")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False)

@@ -11,7 +11,7 @@ from sigstyle.studio_lane import Update
 from sigstyle.studio_paint import Picture, imagine
 from sigstyle.studio_words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import Dials, Page, StylePicker
+from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker
 from sigstyle.ui.restyle import download_of
 
 ADVANCED = ("steps", "guidance_scale", "seed", "negative_prompt")
@@ -48,7 +48,7 @@ class Imagine:
                 prompt = gr.Textbox(label="Prompt", placeholder=PROMPTS[0], lines=2, elem_id="prompt")
                 gr.Examples([[text] for text in PROMPTS], prompt, label="Or try one of these", api_visibility="private")
                 picker = StylePicker.build()
-                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength")
+                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH)
                 shape = gr.Radio(list(SHAPES), value="Square", label="Shape")
                 count = gr.Slider(1, 8, value=1, step=1, precision=0, label="How many")
                 with gr.Row():

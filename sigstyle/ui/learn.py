@@ -62,7 +62,8 @@ class Learn:
                         forget = gr.Button("Discard")
                 paintings = gr.Gallery(
                     label="Painting, or several by one hand", type="filepath", interactive=True, columns=3, height=230,
-                    object_fit="cover", sources=["upload", "clipboard"], buttons=[], elem_id="paintings",
+                    object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],
+                    elem_id="paintings",
                 )  # fmt: skip
                 examples, files = example_row("style", "Or try one of these", EXAMPLES)
                 name = gr.Textbox(label="Name", placeholder="Great Wave", max_lines=1, elem_id="style-name")

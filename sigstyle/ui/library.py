@@ -17,7 +17,7 @@ class LibraryView:
 
     page: Page
     picker: StylePicker
-    details: gr.Group
+    details: gr.Column
     about: gr.Markdown
     new_name: gr.Textbox
     download: gr.DownloadButton
@@ -34,7 +34,7 @@ class LibraryView:
             with gr.Column(scale=7, min_width=320):
                 picker = StylePicker.build("Library", columns=6)
             with gr.Column(scale=5, min_width=320):
-                with gr.Group(visible=False) as details:
+                with gr.Column(visible=False) as details:
                     about = gr.Markdown(elem_classes=["about"])
                     download = gr.DownloadButton("Download style file", elem_id="download-style")
                     new_name = gr.Textbox(label="New name", max_lines=1, elem_id="new-name")
@@ -42,7 +42,7 @@ class LibraryView:
                         rename = gr.Button("Rename", elem_id="rename")
                         remove = gr.Button("Remove", variant="stop", elem_id="remove")
                 drop = gr.File(
-                    label="Drop style files here (.safetensors)", file_count="multiple", height=140,
+                    label="Style files of others", file_count="multiple", height=150,
                     elem_id="drop-styles",
                 )  # fmt: skip
         view = cls(page, picker, details, about, new_name, download, rename, remove, drop, gr.State(0))
@@ -59,7 +59,7 @@ class LibraryView:
 
     def _describe(self, request: gr.Request, key: str, name: str) -> Changes:
         if not name:
-            return {self.details: gr.Group(visible=False)}
+            return {self.details: gr.Column(visible=False)}
         with told():
             entry = self.page.studio.library(who_asks(request, key)).get(name)
         style = entry.style
@@ -67,7 +67,7 @@ class LibraryView:
         origin = "your own" if entry.own else "comes with the app"
         about = f"**{_plain(style.name)}** · {origin}  \n{_plain(style.base_name)} · {size} · `{style.hash}`"
         return {
-            self.details: gr.Group(visible=True),
+            self.details: gr.Column(visible=True),
             self.about: about,
             self.new_name: gr.Textbox(style.name, interactive=entry.own),
             self.download: gr.DownloadButton(value=served(entry.path)),

@@ -32,7 +32,7 @@ class ModelTab:
     own_key: gr.Textbox
 
     @classmethod
-    def build(cls, page: Page) -> "ModelTab":
+    def build(cls, page: Page, tab: gr.Tab) -> "ModelTab":
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=320):
@@ -50,11 +50,12 @@ class ModelTab:
                     gr.Markdown(KEY)
                     own_key = gr.Textbox(label="Key", type="password", interactive=True, elem_id="own-key")
                     take = gr.Button("Use this key here")
-        tab = cls(page, choice, words, use, line, own_key)
-        choice.change(tab._describe, choice, words, queue=False, **PRIVATE)
-        use.click(tab._use, [page.key, choice], [line, use, words, page.base], trigger_mode="once", **PRIVATE)
+        view = cls(page, choice, words, use, line, own_key)
+        choice.change(view._describe, choice, words, queue=False, **PRIVATE)
+        use.click(view._use, [page.key, choice], [line, use, words, page.base], trigger_mode="once", **PRIVATE)
+        tab.select(view._measure, [page.key, page.base], [line, use, words], trigger_mode="once", **PRIVATE)
         take.click(_taken, own_key, page.key, queue=False, **PRIVATE)
-        return tab
+        return view
 
     def listed(self, base: str) -> gr.Dropdown:
         """The list of bases there are now."""
@@ -62,6 +63,20 @@ class ModelTab:
 
     def _describe(self, choice: str | None) -> str:
         return self.page.studio.bases.words(choice or "")
+
+    def _measure(self, request: gr.Request, key: str, base: str) -> Iterator[Changes]:
+        """What the base in use takes, measured once, when somebody looks."""
+        if base in self.page.studio.bases.forward_s:
+            yield {self.words: self._describe(base)}
+            return
+        who = who_asks(request, key)
+        changed = self._showing(Update("waiting"))
+        yield from followed(
+            lambda: self.page.studio.measured(who, base),
+            lambda update: changed | {self.status: status(update, "Measuring this computer")},
+            lambda words: {self.words: words},
+            self._idle,
+        )
 
     def _use(self, request: gr.Request, key: str, choice: str | None) -> Iterator[Changes]:
         who = who_asks(request, key)

@@ -90,8 +90,8 @@ def build(studio: Studio) -> gr.Blocks:
                 folder = FolderTab.build(page)
             with gr.Tab("Recipe", id="recipe"):
                 RecipeTab.build(page, tabs, restyle, imagine)
-            with gr.Tab("Model", id="model"):
-                model = ModelTab.build(page)
+            with gr.Tab("Model", id="model") as model_tab:
+                model = ModelTab.build(page, model_tab)
         endpoints.build(studio)
         _connect(demo, Tabs(page, restyle, learn, library, imagine, folder, model))
     demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)

@@ -45,7 +45,7 @@ class RecipeTab:
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                picture = gr.File(label="A picture made here (PNG)", height=150, elem_id="recipe-picture")
+                picture = gr.File(label="A picture made here", height=160, elem_id="recipe-picture")
                 photo = gr.File(label="Its photo, where that is not kept here", height=130, visible=False)
                 with gr.Row():
                     again = gr.Button("Make it again", variant="primary", size="lg", interactive=False, elem_id="again")

@@ -13,7 +13,7 @@ from sigstyle.studio_lane import Update
 from sigstyle.studio_paint import Picture, restyle
 from sigstyle.studio_words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import Dials, Page, StylePicker, example_row, files_of
+from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, files_of
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
 ADVANCED = (
@@ -50,11 +50,12 @@ class Restyle:
             with gr.Column(scale=5, min_width=320):
                 photos = gr.Gallery(
                     label="Photos", type="filepath", interactive=True, columns=3, height=230, object_fit="cover",
+                    fit_columns=False,
                     file_types=None, sources=["upload", "clipboard"], buttons=[], elem_id="photos",
                 )  # fmt: skip
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
                 picker = StylePicker.build()
-                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", elem_id="strength")
+                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH, elem_id="strength")
                 with gr.Row():
                     go = gr.Button("Restyle", variant="primary", size="lg", elem_classes=["go"], elem_id="restyle")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-restyle")
