@@ -54,7 +54,8 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
 
 def tile(page: Page, name: str) -> Locator:
     """The tile of a style in the open tab's gallery."""
-    return page.locator(".tiles:not(.examples) button.thumbnail-lg:visible").filter(has_text=name).first
+    tiles = page.locator(".tiles:not(.examples) button.thumbnail-lg:visible")
+    return tiles.filter(has_text=re.compile(rf"^\s*{name}\s*$")).first
 
 
 def go_to(page: Page, tab: str) -> None:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = (
     {"errors", "files", "locks"},
     {"config"},
+    {"base_model_files"},
     {"images", "base_model", "prompts", "targets", "offsets", "smoothing"},
     {"style", "hypernet", "split_unet", "masks", "scores", "anchor"},
     {"attention"},
