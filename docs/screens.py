@@ -61,6 +61,7 @@ def restyle(page: Any) -> None:
 def learn(page: Any) -> None:
     """Learns a style in a few steps, for its preview and curve."""
     go_to(page, "Learn")
+    page.locator("#learn").wait_for()
     page.locator(".examples button.thumbnail-lg:visible").nth(1).click()
     page.locator("#paintings img").first.wait_for()
     page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
