@@ -75,9 +75,9 @@ def set_dials(page: Page, **values: int) -> None:
         dials.click()
     for name, value in values.items():
         label = name.replace("_px", " (pixels)").replace("_", " ").capitalize()
-        field = page.locator(f'input[type="number"][aria-label*="{label}"]:visible').first
-        if not field.count():
-            field = page.locator("label:visible").filter(has_text=label).locator('input[type="number"]').first
+        named = page.locator(f'input[type="number"][aria-label*="{label}"]:visible')
+        labelled = page.locator("label:visible").filter(has_text=label).locator('input[type="number"]')
+        field = named.or_(labelled).first  # whichever the dial has, once the panel has opened
         field.fill(str(value))
         field.press("Tab")
 
