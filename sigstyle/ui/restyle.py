@@ -50,9 +50,9 @@ class Restyle:
             with gr.Column(scale=5, min_width=320):
                 gr.HTML(heading("Photos"), padding=False)
                 photos = gr.Gallery(
-                    label="Photos", show_label=False, type="filepath", interactive=True, columns=3, height=230, object_fit="cover",
-                    fit_columns=False,
-                    file_types=None, sources=["upload", "clipboard"], buttons=[], elem_id="photos",
+                    label="Photos", show_label=False, type="filepath", interactive=True, columns=3, height=230,
+                    object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],
+                    elem_id="photos",
                 )  # fmt: skip
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
                 picker = StylePicker.build()
@@ -65,7 +65,9 @@ class Restyle:
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
                 stage = gr.HTML(EMPTY, padding=False)
-                preview = gr.Image(label="Painting", show_label=False, visible=False, interactive=False, buttons=[], format="jpeg")
+                preview = gr.Image(
+                    label="Painting", show_label=False, visible=False, interactive=False, buttons=[], format="jpeg"
+                )
                 slider = gr.ImageSlider(
                     label="Before and after", show_label=False, visible=False, interactive=False, max_height=640,
                     buttons=["fullscreen"], type="filepath", elem_id="before-after",
