@@ -98,6 +98,7 @@ class Dials:
 
     names: tuple[str, ...]
     controls: list[Any]
+    optional: frozenset[str]  # numbers that may be None, for which an empty field shows 0
 
     @classmethod
     def build(
@@ -109,16 +110,20 @@ class Dials:
         """Place them; `ranges` gives (lowest, highest, step) of those that are sliders."""
         fields = {entry.name: entry for entry in dataclasses.fields(defaults)}
         controls = [_dial(fields[name], getattr(defaults, name), (ranges or {}).get(name)) for name in names]
-        return cls(tuple(names), controls)
+        optional = frozenset(name for name in names if getattr(defaults, name) is None)
+        return cls(tuple(names), controls, optional)
 
     def settings(self, values: Sequence[Any]) -> dict[str, Any]:
         """The settings that these values of the controls mean."""
         given = zip(self.names, values, self.controls, strict=True)
-        return {name: _plain(value, control) for name, value, control in given}
+        plain = {name: _plain(value, control) for name, value, control in given}
+        return {name: None if name in self.optional and not value else value for name, value in plain.items()}
 
     def showing(self, config: TransferConfig | CaptureConfig) -> dict[Any, Any]:
         """The controls at this config's values."""
-        return {control: getattr(config, name) for name, control in zip(self.names, self.controls, strict=True)}
+        values = {name: getattr(config, name) for name in self.names}
+        shown = {name: 0 if name in self.optional and values[name] is None else values[name] for name in self.names}
+        return dict(zip(self.controls, shown.values(), strict=True))
 
 
 def _plain(value: Any, control: Any) -> Any:
@@ -138,6 +143,9 @@ def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, floa
     if field_type(entry) is str:
         return gr.Textbox(value, label=label, info=info, lines=1)
     whole = 0 if field_type(entry) is int else None
+    if value is None:
+        info = info.partition(";")[0].rstrip(".") + "; 0 is the base's own."
+        return gr.Number(0, label=label, info=info, precision=whole)
     if limits is None:
         return gr.Number(value, label=label, info=info, precision=whole)
     low, high, step = limits

@@ -13,7 +13,7 @@ from sigstyle.studio_lane import Update
 from sigstyle.studio_paint import Picture, restyle
 from sigstyle.studio_words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, files_of
+from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, files_of, heading
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
 ADVANCED = (
@@ -48,10 +48,11 @@ class Restyle:
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
+                gr.HTML(heading("Photos"), padding=False)
                 photos = gr.Gallery(
-                    label="Photos", type="filepath", interactive=True, columns=3, height=230, object_fit="cover",
-                    fit_columns=False,
-                    file_types=None, sources=["upload", "clipboard"], buttons=[], elem_id="photos",
+                    label="Photos", show_label=False, type="filepath", interactive=True, columns=3, height=230,
+                    object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],
+                    elem_id="photos",
                 )  # fmt: skip
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
                 picker = StylePicker.build()
@@ -64,9 +65,11 @@ class Restyle:
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
                 stage = gr.HTML(EMPTY, padding=False)
-                preview = gr.Image(label="Painting", visible=False, interactive=False, buttons=[], format="jpeg")
+                preview = gr.Image(
+                    label="Painting", show_label=False, visible=False, interactive=False, buttons=[], format="jpeg"
+                )
                 slider = gr.ImageSlider(
-                    label="Before and after", visible=False, interactive=False, max_height=640,
+                    label="Before and after", show_label=False, visible=False, interactive=False, max_height=640,
                     buttons=["fullscreen"], type="filepath", elem_id="before-after",
                 )  # fmt: skip
                 strip = gr.Gallery(
