@@ -44,6 +44,7 @@ def main(styles: list[str]) -> None:
             if name == "desktop":
                 restyle(page)
                 learn(page)
+                recipe(page, next(Path(folder).glob("people/*/results/*.png")))
             for tab in TABS:
                 shoot(page, tab, OUTPUT / f"{name}-{tab.lower()}.jpg")
             context.close()
@@ -71,6 +72,14 @@ def learn(page: Any) -> None:
     page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
     page.locator("#learn").click()
     page.locator("#learn-status").get_by_text("Learned.").wait_for()
+    page.locator(".toast-close").first.click()
+
+
+def recipe(page: Any, picture: Path) -> None:
+    """Drops a picture, for its recipe."""
+    go_to(page, "Recipe")
+    page.locator("#recipe-picture input[type=file]").set_input_files(picture)
+    page.locator("#recipe-facts table").wait_for()
 
 
 def go_to(page: Any, tab: str) -> None:

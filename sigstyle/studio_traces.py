@@ -6,12 +6,13 @@ from collections.abc import Hashable
 from sigstyle.config import TransferConfig
 from sigstyle.inversion import ContentTrace
 
-_USED = ("prompt", "steps", "inversion_iterations", "noise_sigma", "seed", "size_px", "swap", "swap_until")
+_UNUSED = ("strength", "guidance_scale", "negative_prompt", "adain")  # what an inversion does not depend on
 
 
 def trace_key(person: str, base_fingerprint: str, photo: str, config: TransferConfig) -> Hashable:
-    """Tells traces apart: whose, of which photo, on which base, with which of the settings they depend on."""
-    return (person, base_fingerprint, photo, *(getattr(config, name) for name in _USED))
+    """Tells traces apart: whose, of which photo, on which base, with which of the settings they may depend on."""
+    used = {name: value for name, value in config.to_dict().items() if name not in _UNUSED}
+    return (person, base_fingerprint, photo, *used.items())
 
 
 class TraceCache:

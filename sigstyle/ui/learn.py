@@ -13,7 +13,7 @@ from sigstyle.studio_lane import Update
 from sigstyle.studio_learn import discard, learn, resumable, resume
 from sigstyle.studio_library import Entry
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
-from sigstyle.ui.parts import Dials, Page, example_row, files_of, heading
+from sigstyle.ui.parts import Dials, Page, example_row, files_of
 
 EXAMPLES = (
     "hokusai-great-wave.jpg", "van-gogh-harvest.jpg", "kandinsky-composition-viii.jpg", "cassatt-summertime.jpg",
@@ -60,11 +60,10 @@ class Learn:
                     with gr.Row():
                         again = gr.Button("Resume", variant="primary", elem_id="resume")
                         forget = gr.Button("Discard")
-                gr.HTML(heading("Painting, or several by one hand"), padding=False)
                 paintings = gr.Gallery(
-                    label="Paintings", show_label=False, type="filepath", interactive=True, columns=3, height=230,
-                    object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],
-                    elem_id="paintings",
+                    label="Painting, or several by one hand", show_label=False, type="filepath", interactive=True,
+                    columns=3, height=230, object_fit="cover", fit_columns=False, sources=["upload", "clipboard"],
+                    buttons=[], elem_id="paintings",
                 )  # fmt: skip
                 examples, files = example_row("style", "Or try one of these", EXAMPLES)
                 name = gr.Textbox(label="Name", placeholder="Great Wave", max_lines=1, elem_id="style-name")

@@ -18,7 +18,7 @@ NO_STYLES = empty(
     "No style yet",
     "Open the Learn tab, drop a painting and press learn: it takes a few minutes, and the style appears here.",
 )
-STRENGTH = "0 keeps the picture as it is, 1 is the style as learned, more is bolder."
+STRENGTH = "0 is none of the style, 1 all of it, more is bolder."
 
 
 def heading(text: str) -> str:

@@ -13,7 +13,7 @@ from sigstyle.studio_lane import Update
 from sigstyle.studio_paint import Picture, restyle
 from sigstyle.studio_words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, files_of, heading
+from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, files_of
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
 ADVANCED = (
@@ -48,7 +48,6 @@ class Restyle:
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                gr.HTML(heading("Photos"), padding=False)
                 photos = gr.Gallery(
                     label="Photos", show_label=False, type="filepath", interactive=True, columns=3, height=230,
                     object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],

@@ -54,6 +54,8 @@ def theme() -> Base:
         button_secondary_shadow="none",
         button_large_text_weight="600",
         slider_color="*primary_500",
+        checkbox_border_color="*neutral_300",
+        checkbox_border_color_dark="#5a5663",
         checkbox_label_border_width="1px",
         checkbox_label_border_color="*neutral_200",
         checkbox_label_border_color_dark="#35323b",
