@@ -19,6 +19,7 @@ from sigstyle.config import InjectionConfig, TransferConfig
 from sigstyle.content import Content
 from sigstyle.denoise import predict_guided
 from sigstyle.images import load_image, to_pil, unfit
+from sigstyle.inversion import ContentTrace
 from sigstyle.prompts import encode_prompts
 from sigstyle.style import Style
 
@@ -36,6 +37,7 @@ class Job:
     seed: int
     changes: Mapping[str, Any] = field(default_factory=dict)  # to the settings of every method
     style: Style | None = None  # captured, for the methods that need it
+    traces: dict[Path, ContentTrace] | None = None  # inversions to share between the jobs of a sweep; None times all
 
     @property
     def captured(self) -> Style:
@@ -72,7 +74,11 @@ def colour_transfer(job: Job) -> Image.Image:
 
 def default(job: Job) -> Image.Image:
     """Our default preset."""
-    return sigstyle.transfer(job.content, job.captured, base=job.base, config=job.settings()).images[0]
+    trace = None if job.traces is None else job.traces.get(job.content)
+    result = sigstyle.transfer(job.content, job.captured, base=job.base, config=job.settings(), trace=trace)
+    if job.traces is not None and result.trace is not None:
+        job.traces[job.content] = result.trace
+    return result.images[0]
 
 
 def paper(job: Job) -> Image.Image:

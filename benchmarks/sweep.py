@@ -78,14 +78,14 @@ def main() -> None:
     args = parser.parse_args()
     every, base = Pairs.named("tuning"), load_base(args.base)
     pairs = Pairs(every.photos[: args.photos], every.styles[: args.styles])
-    cache, scorer = Cache(args.cache, base), Scorer()
+    cache, scorer, traces = Cache(args.cache, base), Scorer(), {}
     args.output.mkdir(parents=True, exist_ok=True)
     for kind, setting, values in args.dials:
         found = []
         for value in values:
             capture = CaptureConfig(**({setting: value} if kind == "capture" else {}))
             changes = {setting: value} if kind == "transfer" else {}
-            job = Job(base, pairs.photos[0], pairs.styles[0], args.size_px, args.seed, changes)
+            job = Job(base, pairs.photos[0], pairs.styles[0], args.size_px, args.seed, changes, traces=traces)
             found.append(mean(scored(cache, scorer, pairs, job, capture)))
             print(f"{kind}.{setting}={value}  {found[-1]}", flush=True)
         usual = getattr(CONFIGS[kind](), setting)

@@ -1,5 +1,6 @@
 """Dials made from the configs, and the flags of the app."""
 
+import dataclasses
 from pathlib import Path
 
 import gradio as gr
@@ -24,6 +25,11 @@ def test_dials_show_a_config_and_give_it_back(config: TransferConfig | CaptureCo
         dials = Dials.build(type(config)(), names, ranges)
     settings = dials.settings(list(dials.showing(config).values()))
     assert type(config).from_dict(settings) == type(config).from_dict({n: getattr(config, n) for n in names})
+
+
+def test_restyle_has_a_dial_for_every_setting_so_that_a_recipe_is_restored_whole() -> None:
+    named = {*restyle.ADVANCED, "strength"}
+    assert named == {entry.name for entry in dataclasses.fields(TransferConfig)}
 
 
 def test_an_empty_number_is_the_base_s_own_however_the_browser_says_it() -> None:

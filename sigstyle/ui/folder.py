@@ -13,9 +13,9 @@ from sigstyle.studio_batch import Batch, paint_all
 from sigstyle.studio_lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.parts import NO_STYLES, STRENGTH, Dials, Page
+from sigstyle.ui.restyle import RANGES
 
-ADVANCED = ("swap_until", "adain", "steps", "seed", "size_px")
-RANGES = {"swap_until": (0, 1, 0.05), "adain": (0, 1, 0.05), "steps": (1, 100, 1)}
+ADVANCED = ("anchor", "smoothing", "eta", "adain", "swap_until", "steps", "seed", "size_px")
 EMPTY = empty("The contact sheet appears here", "Drop photos, tick styles, press Paint all.", "stage-empty")
 
 

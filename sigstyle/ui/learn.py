@@ -30,7 +30,7 @@ EMPTY = empty("Previews appear here", "Drop a painting, give it a name, press Le
 
 @dataclass(frozen=True)
 class Learn:
-    """The tab's controls; `learned` changes whenever a style has been added."""
+    """The tab's controls; `learned` is the name and hash of the style learned last."""
 
     page: Page
     paintings: gr.Gallery
@@ -89,7 +89,7 @@ class Learn:
                     x="step", y="loss", label="Loss, smoothed: lower is closer", height=200, visible=False, buttons=[]
                 )
         parts = (paintings, name, care, steps, dials, go, enough, stop, leftovers, left, line, stage, preview, curve)
-        tab = cls(page, *parts, gr.State(0), gr.State([]))
+        tab = cls(page, *parts, gr.State(None), gr.State([]))
         tab._connect(examples, files, again, forget)
         return tab
 
@@ -184,7 +184,7 @@ class Learn:
     def _finished(self, entry: Entry) -> Changes:
         gr.Info(f"{entry.name} is in the library now.", duration=6)
         text = "Learned. Use it in the Restyle tab."
-        return {self.status: done(text), self.learned: entry.style.hash}
+        return {self.status: done(text), self.learned: (entry.name, entry.style.hash)}
 
     def _idle(self) -> Changes:
         return {

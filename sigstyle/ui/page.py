@@ -58,6 +58,13 @@ class Tabs:
         changes = self.restyle.picker.filled(tiles, restyle) | self.imagine.picker.filled(tiles, imagine)
         return changes | self.library.picker.filled(tiles, library) | self.folder.filled([n for _, n in tiles], ticked)
 
+    def with_learned(
+        self, request: gr.Request, key: str, base: str, learned: tuple[str, str] | None, ticked: list[str]
+    ) -> Changes:
+        """All galleries with the style that was just learned chosen, as it is what one wants to try."""
+        name = learned[0] if learned else ""
+        return self.refresh(request, key, base, name, name, name, ticked)
+
     def opened(self, request: gr.Request, key: str) -> Changes:
         """The page when it is opened: the browser's key, the base, what can be resumed."""
         key = key or secrets.token_urlsafe(24)
@@ -104,7 +111,9 @@ def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     demo.load(all_.opened, page.key, opened, **PRIVATE).then(
         all_.refresh, all_.refresh_inputs, all_.refreshed, **quick
     )
-    changes = [all_.learn.learned.change, all_.library.changed.change, page.base.change, page.key.change]
+    learned = [page.key, page.base, all_.learn.learned, all_.folder.styles]
+    all_.learn.learned.change(all_.with_learned, learned, all_.refreshed, **quick)
+    changes = [all_.library.changed.change, page.base.change, page.key.change]
     gr.on(changes, all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
 
 

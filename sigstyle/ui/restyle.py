@@ -17,10 +17,13 @@ from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, f
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
 ADVANCED = (
-    "swap_until", "adain", "steps", "seed", "prompt", "size_px", "guidance_scale", "negative_prompt", "noise_sigma",
-    "inversion_iterations", "swap",
+    "anchor", "smoothing", "eta", "adain", "swap_until", "steps", "seed", "prompt", "size_px", "guidance_scale",
+    "negative_prompt", "noise_sigma", "inversion_iterations", "swap", "margin_px",
 )  # fmt: skip
-RANGES = {"swap_until": (0, 1, 0.05), "adain": (0, 1, 0.05), "steps": (1, 100, 1), "guidance_scale": (1, 15, 0.5)}
+RANGES = {
+    "anchor": (0, 1, 0.05), "smoothing": (0, 0.03, 0.001), "eta": (0, 1, 0.05), "adain": (0, 1, 0.05),
+    "swap_until": (0, 1, 0.05), "steps": (1, 100, 1), "guidance_scale": (1, 15, 0.5),
+}  # fmt: skip
 EMPTY = empty("Your picture appears here", "Drop a photo, pick a style, press Restyle.", "stage-empty")
 
 
