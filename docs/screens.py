@@ -1,4 +1,4 @@
-"""Makes the screenshots of docs/screens again: every tab, at a desk, on a phone and in the dark, on the real app.
+"""Makes docs/app.jpg and the screenshots of docs/screens again: every tab, at a desk, on a phone and in the dark, on the real app.
 
     python docs/screens.py [STYLE.safetensors ...]
 
@@ -43,6 +43,7 @@ def main(styles: list[str]) -> None:
             page.locator(".tiles:not(.examples) button.thumbnail-lg:visible").first.wait_for()
             if name == "desktop":
                 restyle(page)
+                save(page.screenshot(), OUTPUT.parent / "app.jpg")
                 learn(page)
                 recipe(page, next(Path(folder).glob("people/*/results/*.png")))
             for tab in TABS:
@@ -97,8 +98,12 @@ def shoot(page: Any, tab: str, path: Path) -> None:
     page.wait_for_timeout(1500)
     if tab == "Model":
         page.locator("#base-words").get_by_text("measured here").wait_for()
-    shot = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-    shot.convert("RGB").save(path, quality=82, optimize=True)
+    save(page.screenshot(full_page=True), path)
+
+
+def save(shot: bytes, path: Path) -> None:
+    """Writes a screenshot as JPEG."""
+    Image.open(io.BytesIO(shot)).convert("RGB").save(path, quality=82, optimize=True)
     print(path)
 
 
