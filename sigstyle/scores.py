@@ -32,7 +32,7 @@ class Scores:
     def to_dict(self) -> dict[str, float]:
         """All distances by name."""
         values = dataclasses.asdict(self)
-        return {**values, **values.pop("extra")}
+        return values | values.pop("extra")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> Self:
@@ -58,7 +58,5 @@ class Scorer:
             content=content_distance(self.network, ours, photo),
             leak=leak(self.network, ours, photo, painting),
             colour=colour_distance(ours, painting),
-            extra={
-                name: value for own in self.extras for name, value in own.score(ours, photo, painting).items()
-            },
+            extra={name: value for own in self.extras for name, value in own.score(ours, photo, painting).items()},
         )

@@ -1,6 +1,7 @@
 """ArtFID: one number for how good a folder of results is, in style as a whole and in content one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from sigstyle.errors import ConfigError
 from sigstyle.images import Source, load_image, to_tensor
+from sigstyle.scores import Scores
+from sigstyle.scores_pairs import pair_of
 
 SIDE_PX = 512
 MEANINGS = {
@@ -17,8 +20,21 @@ MEANINGS = {
 
 
 def art_fid(fid: float, lpips: Sequence[float]) -> float:
-    """(1 + mean LPIPS to the photos) * (1 + FID to the style images). Source: Wright & Ommer (2207.12280, eq. 3)."""
+    """(1 + mean LPIPS to the photos) * (1 + FID to the style images). Source: Wright & Ommer (2207.12280)."""
     return (1 + sum(lpips) / len(lpips)) * (1 + fid)
+
+
+def evaluate_art_fid(
+    scored: Mapping[Path, Scores], content: str | Path | None, style: str | Path | None, network: nn.Module
+) -> dict[str, float]:
+    """`fid` and `artfid` of the results that `evaluate_folder` scored, with LPIPS among their numbers.
+
+    Raises: ConfigError, ImageError.
+    """
+    given = [None if path is None else Path(path) for path in (content, style)]
+    styles = [pair_of(result, *given).style for result in scored]
+    fid = frechet_inception_distance(list(scored), styles, network)
+    return {"fid": fid, "artfid": art_fid(fid, [scores.extra["lpips"] for scores in scored.values()])}
 
 
 def frechet_inception_distance(results: Sequence[Source], styles: Sequence[Source], network: nn.Module) -> float:
@@ -27,7 +43,7 @@ def frechet_inception_distance(results: Sequence[Source], styles: Sequence[Sourc
     `network` makes features [b, n] of pixels [b, 3, 512, 512] in [0, 1] and has n as `num_features`; images are cut
     to their centre.
     Raises: ConfigError for fewer than two results, ImageError.
-    Source: Heusel et al. (1706.08500, section 2).
+    Source: Heusel et al. (1706.08500).
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance

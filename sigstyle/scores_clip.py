@@ -1,5 +1,6 @@
 """CLIP distances: how far a result is from the style image and from the photo in what CLIP sees."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from sigstyle.scores_extra import ExtraScorer, cosine_distance
 from sigstyle.scores_memory import ImageMemory
-from sigstyle.scores_vision import load_encoder
+from sigstyle.scores_vision import ImageEncoder, load_encoder
 
 
 class ClipScorer(ExtraScorer):
@@ -25,15 +26,19 @@ class ClipScorer(ExtraScorer):
 
     def __init__(self, model: str | Path, device: torch.device | str = "cpu") -> None:
         """`model` is a folder or hub id, such as openai/clip-vit-large-patch14. Raises: ConfigError."""
-        from transformers import CLIPVisionModelWithProjection
+        from transformers import CLIPModel, CLIPVisionModelWithProjection
 
-        types = ("clip", "clip_vision_model")
-        self._encoder = load_encoder("CLIP", model, CLIPVisionModelWithProjection, types, device)
-        self._embedding = ImageMemory(self._embed)
+        classes = {"clip": CLIPModel, "clip_vision_model": CLIPVisionModelWithProjection}
+        self._encoder = load_encoder("CLIP", model, classes, device)
+        self._embedding: ImageMemory[Tensor] = ImageMemory(partial(image_embedding, self._encoder))
 
     def score(self, result: Image.Image, content: Image.Image, style: Image.Image) -> dict[str, float]:
         ours, photo, painting = (self._embedding(image) for image in (result, content, style))
         return {"clip_style": cosine_distance(ours, painting), "clip_content": cosine_distance(ours, photo)}
 
-    def _embed(self, image: Image.Image) -> Tensor:
-        return self._encoder(image).image_embeds[0].cpu()
+
+@torch.no_grad()
+def image_embedding(encoder: ImageEncoder, image: Image.Image) -> Tensor:
+    """Embedding [dim] of one image by a CLIP vision transformer and its projection."""
+    tower, project = encoder.model.vision_model, encoder.model.visual_projection
+    return project(tower(pixel_values=encoder.pixels(image)).pooler_output)[0].cpu()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sigstyle.base_model_files import align, quiet
 from sigstyle.errors import ConfigError
+from sigstyle.scores_clip import image_embedding
 from sigstyle.scores_extra import ExtraScorer, cosine_distance
 from sigstyle.scores_memory import ImageMemory
 from sigstyle.scores_vision import ImageEncoder
@@ -46,14 +48,11 @@ class CsdScorer(ExtraScorer):
 
     def __init__(self, weights: str | Path, device: torch.device | str = "cpu") -> None:
         """`weights` is the published checkpoint, or a folder with it. Raises: ConfigError."""
-        self._encoder = _encoder(read_weights("CSD", weights), Path(weights), device)
-        self._descriptor = ImageMemory(self._describe)
+        encoder = _encoder(read_weights("CSD", weights), Path(weights), device)
+        self._descriptor: ImageMemory[Tensor] = ImageMemory(partial(image_embedding, encoder))
 
     def score(self, result: Image.Image, content: Image.Image, style: Image.Image) -> dict[str, float]:
         return {"csd": cosine_distance(self._descriptor(result), self._descriptor(style))}
-
-    def _describe(self, image: Image.Image) -> Tensor:
-        return self._encoder(image).image_embeds[0].cpu()
 
 
 def _encoder(weights: Mapping[str, Tensor], path: Path, device: torch.device | str) -> ImageEncoder:
@@ -62,7 +61,7 @@ def _encoder(weights: Mapping[str, Tensor], path: Path, device: torch.device | s
         from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
     try:
         config = _config(weights)
-        model = CLIPVisionModelWithProjection(config)
+        model: Any = CLIPVisionModelWithProjection(config)
         backbone = {name.removeprefix("backbone."): value for name, value in weights.items() if name not in _HEADS}
         named = {f"vision_model.{name}": value.float() for name, value in transformers_names(backbone).items()}
         model.load_state_dict({**named, "visual_projection.weight": weights["last_layer_style"].float().T})
@@ -73,9 +72,7 @@ def _encoder(weights: Mapping[str, Tensor], path: Path, device: torch.device | s
             "'backbone.' and 'last_layer_style'."
         ) from error
     side_px = config.image_size
-    processor = CLIPImageProcessorPil(
-        size={"shortest_edge": side_px}, crop_size={"height": side_px, "width": side_px}
-    )
+    processor = CLIPImageProcessorPil(size={"shortest_edge": side_px}, crop_size={"height": side_px, "width": side_px})
     align(model.to(device).eval())
     return ImageEncoder(model, processor)
 

@@ -33,7 +33,7 @@ class DinoScorer(ExtraScorer):
         """`model` is a folder or hub id, such as facebook/dinov2-base or facebook/dino-vitb8. Raises: ConfigError."""
         from transformers import AutoModel
 
-        self._encoder = load_encoder("DINO", model, AutoModel, MODEL_TYPES, device, may_miss="pooler")
+        self._encoder = load_encoder("DINO", model, dict.fromkeys(MODEL_TYPES, AutoModel), device, may_miss="pooler")
         self._keys = _deepest_keys(self._encoder.model, str(model))
         self._seen = ImageMemory(self._see)
 
@@ -44,6 +44,7 @@ class DinoScorer(ExtraScorer):
             "dino_structure": float((similarity - photo_similarity).square().mean()),
         }
 
+    @torch.no_grad()
     def _see(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Class token [dim] and the cosines [tokens, tokens] of the deepest layer's keys."""
         kept: list[Tensor] = []
@@ -53,7 +54,7 @@ class DinoScorer(ExtraScorer):
 
         handle = self._keys.register_forward_hook(keep)
         try:
-            token = self._encoder(image).last_hidden_state[0, 0].cpu()
+            token = self._encoder.model(pixel_values=self._encoder.pixels(image)).last_hidden_state[0, 0].cpu()
         finally:
             handle.remove()
         keys = F.normalize(kept[0][0].float().cpu(), dim=-1)

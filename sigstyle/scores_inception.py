@@ -1,6 +1,5 @@
 """The network of ArtFID: Inception-v3 as trained on art, up to the features before its heads."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -101,7 +100,7 @@ def _mixed_7(given: int) -> _Mixed:
 class ArtInception(nn.Module):
     """Features [b, 2048] of pixels [b, 3, h, w] in [0, 1], sides of at least 75.
 
-    Source: Szegedy et al. (1512.00567) for the network, Wright & Ommer (2207.12280, section 3) for its training on art.
+    Source: Szegedy et al. (1512.00567) for the network, Wright & Ommer (2207.12280) for its training on art.
     """
 
     num_features: ClassVar[int] = FEATURES

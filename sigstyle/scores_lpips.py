@@ -13,6 +13,7 @@ from sigstyle.images import to_tensor
 from sigstyle.scores_extra import ExtraScorer
 
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+ALEXNET_SHA256 = "7be5be79"  # how it begins
 CONVOLUTIONS = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))  # place in AlexNet's features, stride, padding
 POOLED = (3, 6)  # places whose input is pooled
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's normalisation, for values in [-1, 1]
@@ -69,16 +70,17 @@ def linear_weights() -> list[Tensor]:
 
 
 def alexnet_weights() -> Mapping[str, Tensor]:
-    """AlexNet's convolutions from torch's cache, or from its site. Raises: ConfigError."""
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    """AlexNet's convolutions from torch's cache, fetched into it where they are not there. Raises: ConfigError."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / ALEXNET_URL.rpartition("/")[2]
     try:
-        weights = torch.hub.load_state_dict_from_url(
-            ALEXNET_URL, map_location="cpu", check_hash=True, progress=False, weights_only=True
-        )
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(ALEXNET_URL, str(path), hash_prefix=ALEXNET_SHA256, progress=False)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
         return {name: value for name, value in weights.items() if name.startswith("features.")}
     except Exception as error:  # the network, the disk or a damaged file, each in its own way
         problem = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ConfigError(
-            f"LPIPS needs AlexNet's weights, which could not be had: {problem}. "
-            f"Get {ALEXNET_URL} where there is a network and put it into {cache}."
+            f"LPIPS needs AlexNet's weights, which are not to be had: {problem}. "
+            f"Get {ALEXNET_URL} where there is a network and put it at {path}."
         ) from error

@@ -1,12 +1,13 @@
 """Vision transformers that the user has, with the image processors they came with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from sigstyle.base_model import is_hub_id
 from sigstyle.base_model_files import align, quiet
@@ -22,24 +23,21 @@ class ImageEncoder:
     model: Any
     processor: Any
 
-    @torch.no_grad()
-    def __call__(self, image: Image.Image) -> Any:
-        """What the model makes of one image, resized, cropped and normalised as its processor does it."""
-        pixels = self.processor(images=image, return_tensors="pt")["pixel_values"]
-        return self.model(pixel_values=pixels.to(self.model.device))
+    def pixels(self, image: Image.Image) -> Tensor:
+        """One image [1, 3, h, w] as the model takes it: resized, cropped and normalised as its processor does it."""
+        return self.processor(images=image, return_tensors="pt")["pixel_values"].to(self.model.device)
 
 
 def load_encoder(
     kind: str,
     source: str | Path,
-    model_class: Any,
-    model_types: Sequence[str],
+    classes: Mapping[str, Any],
     device: torch.device | str = "cpu",
     may_miss: str = "",
 ) -> ImageEncoder:
     """The model of a folder in transformers layout or of a hub id, float32; `kind` is its name in messages.
 
-    `model_types` are the kinds of configuration that fit; weights with `may_miss` in their names are not needed.
+    `classes` are the classes to load models of each type with; weights with `may_miss` in their names are not needed.
     Raises: ConfigError for what cannot be found, fetched or read, or is of another kind.
     """
     from transformers import AutoConfig, AutoImageProcessor
@@ -48,8 +46,8 @@ def load_encoder(
         with quiet():
             folder = str(_folder(source))
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            _check_type(kind, source, config.model_type, model_types)
-            model, report = model_class.from_pretrained(
+            _check_type(kind, source, config.model_type, list(classes))
+            model, report = classes[config.model_type].from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
             processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
