@@ -25,16 +25,22 @@ def evaluate(
         Path | None, typer.Option(help="the style image, or a folder with it under the style's name")
     ] = None,
     clip: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="CLIP: a folder or a hub id", rich_help_panel=_MORE)
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="CLIP, to style image and photo: a folder or a hub id", rich_help_panel=_MORE
+        ),
     ] = None,
     dino: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="DINO or DINOv2: a folder or a hub id", rich_help_panel=_MORE)
+        str | None,
+        typer.Option(metavar="MODEL", help="DINO, to the photo: a folder or a hub id", rich_help_panel=_MORE),
     ] = None,
-    csd: Annotated[Path | None, typer.Option(metavar="FILE", help="CSD: its checkpoint", rich_help_panel=_MORE)] = None,
-    lpips: Annotated[bool, typer.Option("--lpips", help="LPIPS, by AlexNet", rich_help_panel=_MORE)] = False,
+    csd: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSD, to the style image: its checkpoint", rich_help_panel=_MORE)
+    ] = None,
+    lpips: Annotated[bool, typer.Option("--lpips", help="LPIPS, to the photo", rich_help_panel=_MORE)] = False,
     artfid: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="ArtFID of a folder: art_inception.pth", rich_help_panel=_MORE),
+        typer.Option(metavar="FILE", help="ArtFID, of a folder as a whole: art_inception.pth", rich_help_panel=_MORE),
     ] = None,
     device: Device = None,
     quiet: Quiet = False,

@@ -53,12 +53,13 @@ def frechet_inception_distance(results: Sequence[Source], styles: Sequence[Sourc
         ) from error
     if len(results) < 2:
         raise ConfigError(f"ArtFID compares whole folders; {len(results)} result can be scored, expected 2 or more.")
-    metric = FrechetInceptionDistance(feature=network)
+    given = nn.Identity()  # the features go in as they are: the distance needs float64, which not every device has
+    given.num_features = network.num_features
+    metric = FrechetInceptionDistance(feature=given)
     device = next(network.parameters()).device
-    metric.to(device)
     for images, real in ((results, False), (styles, True)):
         for source in images:
-            metric.update(_pixels(load_image(source)).to(device), real=real)
+            metric.update(network(_pixels(load_image(source)).to(device)).cpu(), real=real)
     return max(0.0, float(metric.compute()))
 
 

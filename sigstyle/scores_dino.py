@@ -30,7 +30,7 @@ class DinoScorer(ExtraScorer):
     }
 
     def __init__(self, model: str | Path, device: torch.device | str = "cpu") -> None:
-        """`model` is a folder or hub id, such as facebook/dinov2-base or facebook/dino-vitb8. Raises: ConfigError."""
+        """`model` is a folder or hub id, such as facebook/dinov2-base. Raises: ConfigError."""
         from transformers import AutoModel
 
         self._encoder = load_encoder("DINO", model, dict.fromkeys(MODEL_TYPES, AutoModel), device, may_miss="pooler")

@@ -51,7 +51,9 @@ def load_encoder(
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
             processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except ConfigError:
+        raise
+    except Exception as error:  # a damaged configuration or file may raise anything
         problem = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ConfigError(
             f"The {kind} model {source} cannot be loaded: {problem}. Expected a folder with config.json, "

@@ -272,7 +272,8 @@ def test_csd_is_what_the_published_network_makes_of_it(
         ours, theirs = csd(prepared["pixel_values"])
     expected = pytest.approx(1 - float(ours @ theirs), abs=1e-5)
     save_file({name: value.clone() for name, value in csd.state_dict().items()}, tmp_path / "model.safetensors")
-    for place in (csd_file, csd_file.parent, tmp_path):
+    torch.save(csd.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    for place in (csd_file, csd_file.parent, tmp_path, tmp_path / "old.pth"):
         assert CsdScorer(place).score(cat, cat, wave)["csd"] == expected
 
 
@@ -351,6 +352,10 @@ def test_a_model_of_another_kind_is_refused(clip_folder: Path, dino_folder: Path
         DinoScorer(clip_folder)
     with pytest.raises(ConfigError, match=r"cannot be loaded: .*Expected a folder with config.json"):
         ClipScorer(tmp_path)
+    (tmp_path / "config.json").write_bytes((dino_folder / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((dino_folder / "model.safetensors").read_bytes()[:-8])
+    with pytest.raises(ConfigError, match=r"cannot be loaded: .*not fully covered"):
+        DinoScorer(tmp_path)
     with pytest.raises(ConfigError, match="there is no such folder"):
         DinoScorer(tmp_path / "none")
 
