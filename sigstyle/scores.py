@@ -1,18 +1,17 @@
 """How good a repainted photo is, in four distances; lower is better."""
 
 import dataclasses
-import hashlib
-from collections import OrderedDict
-from dataclasses import dataclass
-
-from PIL import Image
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Self
 
 from sigstyle.images import Source, load_image
+from sigstyle.scores_extra import ExtraScorer
+from sigstyle.scores_memory import ImageMemory
 from sigstyle.scores_network import FeatureNetwork, feature_network
 from sigstyle.scores_statistics import Moments, moments, style_distance
 from sigstyle.scores_structure import colour_distance, content_distance, leak
-
-REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -21,25 +20,35 @@ class Scores:
 
     `style`: texture statistics against the style image; `content`: structure against the photo, whatever its colours;
     `leak`: how much of the style image's own objects and layout is in the result; `colour`: palette against the style
-    image.
+    image. `extra` are the distances by other networks that were asked for, which may exceed 1.
     """
 
     style: float
     content: float
     leak: float
     colour: float
+    extra: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, float]:
-        """The distances by name."""
-        return dataclasses.asdict(self)
+        """All distances by name."""
+        values = dataclasses.asdict(self)
+        return values | values.pop("extra")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, float]) -> Self:
+        """The scores that `to_dict` gives as `values`."""
+        own = {entry.name for entry in dataclasses.fields(cls)} - {"extra"}
+        extra = {name: value for name, value in values.items() if name not in own}
+        return cls(**{name: values[name] for name in own}, extra=extra)
 
 
 class Scorer:
     """Scores results; keeps the network and what it knows of the last images, so one is enough for a whole folder."""
 
-    def __init__(self, network: FeatureNetwork | None = None) -> None:
+    def __init__(self, network: FeatureNetwork | None = None, extras: Sequence[ExtraScorer] = ()) -> None:
         self.network = network or feature_network()
-        self._moments: OrderedDict[bytes, Moments] = OrderedDict()
+        self.extras = tuple(extras)
+        self._statistics: ImageMemory[Moments] = ImageMemory(partial(moments, self.network))
 
     def score(self, result: Source, content: Source, style: Source) -> Scores:
         """The distances of `result`, a repainted `content`, in the style of `style`. Raises: ImageError."""
@@ -49,13 +58,5 @@ class Scorer:
             content=content_distance(self.network, ours, photo),
             leak=leak(self.network, ours, photo, painting),
             colour=colour_distance(ours, painting),
+            extra={name: value for own in self.extras for name, value in own.score(ours, photo, painting).items()},
         )
-
-    def _statistics(self, image: Image.Image) -> Moments:
-        """Texture statistics of an image, computed once for each of the last images."""
-        key = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
-        found = self._moments.pop(key, None)
-        self._moments[key] = moments(self.network, image) if found is None else found
-        while len(self._moments) > REMEMBERED:
-            self._moments.popitem(last=False)
-        return self._moments[key]

@@ -120,4 +120,4 @@ def evaluate_folder(
 def mean(scores: list[Scores]) -> Scores:
     """The mean of each distance."""
     rows = [score.to_dict() for score in scores]
-    return Scores(**{name: sum(row[name] for row in rows) / len(rows) for name in rows[0]})
+    return Scores.from_dict({name: sum(row[name] for row in rows) / len(rows) for name in rows[0]})
