@@ -78,7 +78,8 @@ def _hashes(*files: Path) -> list[str]:
 
 def _sources(pattern: str | None = None) -> str:
     """A hash of the code that makes pictures, or that scores them: changed code makes them again."""
-    making = ("denoise", "inversion", "attention", "attention_injection", "injection", "content", "blend", "offsets")
+    making = ("denoise", "inversion", "attention", "attention_injection", "attention_reference", "injection")
+    making += ("reference", "content", "blend", "offsets", "anchor", "smoothing")
     files = [ROOT / f"sigstyle/{stem}.py" for stem in making] + [Path(__file__).parent / "compare_methods.py"]
     files += [ROOT / "pipelines/pipeline_sigstyle.py"]
     return _digest(_hashes(*(sorted((ROOT / "sigstyle").glob(pattern)) if pattern else files)))

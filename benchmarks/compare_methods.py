@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sigstyle.inversion import ContentTrace
 from sigstyle.prompts import encode_prompts
 from sigstyle.style import Style
 
+FAITHFUL = {"anchor": 1.0, "eta": 0.5}
 SDEDIT_START = 0.5  # share of the noise levels left out
 
 
@@ -81,6 +82,12 @@ def default(job: Job) -> Image.Image:
     return result.images[0]
 
 
+def faithful(job: Job) -> Image.Image:
+    """The default preset, held closer to the photo."""
+    config = replace(job.settings(), **FAITHFUL)
+    return sigstyle.transfer(job.content, job.captured, base=job.base, config=config).images[0]
+
+
 def paper(job: Job) -> Image.Image:
     """The published settings of SigStyle."""
     return sigstyle.transfer(job.content, job.captured, base=job.base, config=job.settings("paper")).images[0]
@@ -119,6 +126,7 @@ def sdedit(job: Job) -> Image.Image:
 
 METHODS = {
     "default": Method("SigStyle, default preset", default, capture="default"),
+    "faithful": Method("the same, held closer (`--anchor 1 --eta 0.5`)", faithful, capture="default"),
     "paper": Method("SigStyle as published (`paper`)", paper, capture="paper"),
     "sdedit": Method("SDEdit with our style", sdedit, capture="default"),
     "injection": Method("StyleID's injection (`--training-free`)", injection),

@@ -73,6 +73,7 @@ def random_style(base: BaseModel, name: str = "random") -> Style:
         return torch.randn(shape, generator=generator) * 0.05
 
     channels, width = base.unet.config.in_channels, base.unet.config.cross_attention_dim
+    side = base.unet.config.sample_size
     return Style(
         name=name,
         token=StyleToken(f"<{name}>", noise(1, width)),
@@ -84,6 +85,7 @@ def random_style(base: BaseModel, name: str = "random") -> Style:
         start_std=1 + noise(channels),
         latent_mean=noise(channels),
         latent_std=1 + noise(channels),
+        reference=noise(channels, side, side),
     )
 
 

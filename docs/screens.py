@@ -1,4 +1,4 @@
-"""Makes docs/app.jpg and the screenshots of docs/screens again: every tab, at a desk, on a phone and in the dark, on the real app.
+"""Makes docs/app.jpg and docs/screens again: every tab, at a desk, on a phone and in the dark, on the real app.
 
     python docs/screens.py [STYLE.safetensors ...]
 

@@ -28,6 +28,7 @@ from sigstyle.images import Source, load_mask, mirrored_margin, unfit
 from sigstyle.inversion import ContentTrace, swapped_steps
 from sigstyle.masks import latent_mask, matching
 from sigstyle.prompts import encode_prompts
+from sigstyle.reference import References, reference_evaluations
 
 OnEvaluation = Callable[[Any, int, int], None]
 _NEXT_IMAGE = 0x9E3779B97F4A7C15  # far from seeds that people choose
@@ -74,6 +75,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         anchor: float | None = None,
         smoothing: float | None = None,
         adain: float | None = None,
+        reference: float | None = None,
         noise_sigma: float | None = None,
         inversion_iterations: int | None = None,
         margin_px: int | None = None,
@@ -103,6 +105,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         changes |= {"swap": swap, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
         changes |= {"adain": adain, "noise_sigma": noise_sigma, "inversion_iterations": inversion_iterations}
         changes |= {"size_px": size_px, "margin_px": margin_px, "eta": eta, "anchor": anchor, "smoothing": smoothing}
+        changes |= {"reference": reference}
         given = {key: value for key, value in changes.items() if value is not None}
         settings = dataclasses.replace(config or TransferConfig(), **given)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
@@ -166,7 +169,9 @@ class Run:
         if "notice" in self.wanted.content.image.info:
             notices.append(self.wanted.content.image.info["notice"])
         reused = trace if problem is None else None
-        self.total = self.wanted.config.steps + (0 if reused is not None else self.wanted.evaluations)
+        config = self.wanted.config
+        beside = len(self._references) * reference_evaluations(config.reference, config.steps)
+        self.total = config.steps + beside + (0 if reused is not None else self.wanted.evaluations)
         with self.pipe._bar(self.total) as bar:
             trace = reused if reused is not None else self.wanted.run(lambda: self._evaluated(bar), self._stopped)
             if trace is None:
@@ -175,12 +180,20 @@ class Run:
         images = latents if output_type == "latent" else as_output_type(self.finished(latents), output_type)
         return SigStyleOutput(images=images, trace=trace, notices=notices, interrupted=self._stopped())
 
+    @property
+    def _references(self) -> list[tuple[Tensor, float]]:
+        return self.blend.references(self.wanted.config.reference * self.wanted.amount)
+
     def _denoised(self, trace: ContentTrace, bar: Any) -> Tensor:
         """Latents [images, c, h, w] denoised from the trace's start by the styled UNet."""
         base, config, amount = self.wanted.base, self.wanted.config, self.wanted.amount
         start = trace.start.expand(self.wanted.images, -1, -1, -1)
         cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
         uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
+        references = References(
+            *zip(*self._references, strict=True) if self._references else ((), ()),
+            on_evaluation=lambda: self._evaluated(bar),
+        )
         own = self._region(start)
         anchor = config.anchor * amount
 
@@ -201,6 +214,7 @@ class Run:
                 steps=config.steps,
                 guidance_scale=1 + (config.guidance_scale - 1) * amount,
                 features=self.wanted.features(trace),
+                refer=references.seen_by(base.unet, self.wanted.scheduler, cond) if references.latents else None,
                 eta=config.eta * amount,
                 eta_from=swapped_steps(config.swap_until, config.steps),
                 generators=self.fresh,

@@ -1,5 +1,6 @@
 """Record what self-attention layers compute, and put it back in: the only code that touches attention processors."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -36,10 +37,13 @@ def _unwrapped(unet: nn.Module) -> nn.Module:
     return getattr(unet, "_orig_mod", unet)
 
 
+def split_heads(attn: Any, x: Tensor) -> Tensor:
+    """[b, tokens, dim] as [b, heads, tokens, dim of a head]."""
+    return x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+
 class SlotProcessor:
     """Self-attention of a transformer block, equal to AttnProcessor2_0 while its slot is left alone."""
-
-    scale: float | None = None  # of the attention scores; None is one over the root of a head's width
 
     def __init__(self) -> None:
         self.slot: Features | None = None
@@ -51,6 +55,19 @@ class SlotProcessor:
     def value(self, attn: Any, hidden: Tensor) -> Tensor:
         """Value of the layer's input; asked for after `project`."""
         return attn.to_v(hidden)
+
+    def attended(
+        self, attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, sharpness: float = 1.0
+    ) -> Tensor:
+        """What the queries [b, heads, tokens, dim] gather from key and value [b, tokens, dim], in their own shape.
+
+        `sharpness` above 1 makes them gather from fewer places.
+        """
+        key, value = split_heads(attn, key), split_heads(attn, value)
+        if attn.norm_k is not None:
+            key = attn.norm_k(key)
+        scale = None if sharpness == 1 else sharpness / math.sqrt(query.shape[-1])
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
 
     def __call__(
         self,
@@ -66,12 +83,10 @@ class SlotProcessor:
             mask = attn.prepare_attention_mask(attention_mask, tokens, batch).unflatten(0, (batch, attn.heads))
         query, key = self.project(attn, hidden_states)
         value = self.value(attn, hidden_states)
-        query, key, value = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (query, key, value))
+        query = split_heads(attn, query)
         if attn.norm_q is not None:
             query = attn.norm_q(query)
-        if attn.norm_k is not None:
-            key = attn.norm_k(key)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale)
+        mixed = self.attended(attn, query, key, value, mask)
         mixed = mixed.transpose(1, 2).reshape(batch, tokens, -1).to(query.dtype)
         return attn.to_out[1](attn.to_out[0](mixed)) / attn.rescale_output_factor
 

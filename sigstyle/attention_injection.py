@@ -1,6 +1,5 @@
 """Show one image's self-attention to another: its keys and values, met by the content's queries."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,11 +24,15 @@ class Injector(SlotProcessor):
 
     def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
         query, key = super().project(attn, hidden)
-        self.scale = None
         if self.slot is None or self.slot.key is None:
             return query, key
-        self.scale = self.temperature / math.sqrt(query.shape[-1] // attn.heads)
         return torch.lerp(query, self.slot.query.to(query), self.gamma), self.slot.key.to(key)
+
+    def attended(
+        self, attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, sharpness: float = 1.0
+    ) -> Tensor:
+        foreign = self.slot is not None and self.slot.key is not None
+        return super().attended(attn, query, key, value, mask, self.temperature if foreign else sharpness)
 
     def value(self, attn: Any, hidden: Tensor) -> Tensor:
         if self.slot is None or self.slot.value is None:

@@ -69,6 +69,15 @@ class Blend:
             styled += encode_prompts(tokenizer, text_encoder, [text], [style.token]) * (weight / total)
         return torch.lerp(source, styled, self.amount(strength))
 
+    def references(self, amount: float) -> list[tuple[Tensor, float]]:
+        """Latents [c, h, w] of the styles' images and the share of the attention each gets, `amount` in all.
+
+        A style without one leaves its share to the others.
+        """
+        known = [(s.reference, w) for s, w in zip(self.styles, self.weights, strict=True) if s.reference is not None]
+        total = sum(weight for _, weight in known)
+        return [(latents, amount * weight / total) for latents, weight in known] if amount > 0 else []
+
     def start_mean(self) -> Tensor:
         """Blended channel mean [c] of the noise that the styles' images come from."""
         shares = torch.tensor(self.weights) / sum(self.weights)

@@ -10,6 +10,7 @@ from sigstyle.base_model import BaseModel, encode, side_multiple_px
 from sigstyle.images import fit, to_tensor
 from sigstyle.inversion import invert
 from sigstyle.prompts import encode_prompts
+from sigstyle.reference import reference_latents
 
 _STEPS = 20
 
@@ -19,6 +20,8 @@ def style_statistics(
     base: BaseModel, images: Sequence[Image.Image], size_px: int, should_stop: Callable[[], bool]
 ) -> dict[str, Tensor] | None:
     """latent_mean, latent_std, start_mean and start_std, each [c], averaged over `images`; None when stopped.
+
+    With them comes `reference` [c, h, w], the first image's latents as a transfer refers to them.
 
     The latents are the images' own; the starts are the noise their DDIM inversion ends in, inverted as content is:
     by the base itself, with an empty prompt. Units: size_px is the short side to work at.
@@ -32,7 +35,8 @@ def style_statistics(
             return None
         rows.append(torch.stack([*_by_channel(latents), *_by_channel(trace.start)]))
     means = torch.stack(rows).mean(0)
-    return dict(zip(("latent_mean", "latent_std", "start_mean", "start_std"), means, strict=True))
+    statistics = dict(zip(("latent_mean", "latent_std", "start_mean", "start_std"), means, strict=True))
+    return statistics | {"reference": reference_latents(base, images[0])}
 
 
 def _by_channel(latents: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from sigstyle.doctor import forward_seconds
 from sigstyle.errors import SigStyleError
 from sigstyle.inversion import evaluations_per_step, swapped_steps
 from sigstyle.prompts import encode_prompts
+from sigstyle.reference import reference_evaluations
 
 
 def estimate(
@@ -80,8 +81,9 @@ def _guided(config: TransferConfig) -> int:
 
 
 def _evaluations(output: Output) -> int:
-    """Of the denoising, guidance counted twice."""
-    return output.config.steps * _guided(output.config)
+    """Of the denoising, guidance counted twice, and of the style's image beside it."""
+    config = output.config
+    return config.steps * _guided(config) + reference_evaluations(config.reference, config.steps)
 
 
 def _inversions(output: Output) -> int:

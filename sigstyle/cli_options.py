@@ -18,7 +18,7 @@ from sigstyle.files import reason
 if TYPE_CHECKING:
     import torch
 
-_REPAINTING = ("eta", "anchor", "smoothing", "adain", "noise_sigma", "margin_px")
+_REPAINTING = ("eta", "anchor", "smoothing", "adain", "reference", "noise_sigma", "margin_px")
 UNUSED_IN_GENERATE = ("prompt", "inversion_iterations", "swap_until", "swap", *_REPAINTING)
 DTYPES = ("float32", "float16", "bfloat16")
 

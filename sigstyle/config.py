@@ -150,14 +150,15 @@ class TransferConfig(_Config):
         20,
         "model evaluations in one inversion step, at the noise sought; 0 is the published plain DDIM inversion",
     )
-    swap_until: float = _number(0.3, 0, 1, "share of the steps in which the content's attention is fed in")
+    swap_until: float = _number(0.4, 0, 1, "share of the steps in which the content's attention is fed in")
     swap: str = _choice("q", SWAPS, "what is fed in: the content's queries, queries and keys, or nothing")
     guidance_scale: float = _number(1.0, 1, 50, "classifier-free guidance; 1 is none and costs half")
     strength: float = _number(1.0, 0, 4, "how strongly the style's weight offsets apply; 0 gives the content back")
     eta: float = _number(1.0, 0, 1, "fresh noise in the steps after the swapped ones, for strokes the photo has not")
-    anchor: float = _number(0.5, 0, 1, "how firmly the photo's edges are held while the style paints all else")
-    smoothing: float = _number(0.003, 0, 1, "how much fine texture the photo loses first; 0.01 gives broad forms")
+    anchor: float = _number(0.75, 0, 1, "how firmly the photo's edges are held while the style paints all else")
+    smoothing: float = _number(0.0, 0, 1, "how much fine texture the photo loses first; 0.003 gives broad forms")
     adain: float = _number(1.0, 0, 1, "how far the start latent takes the style's palette")
+    reference: float = _number(1.0, 0, 1, "how much of the attention looks at the style image itself; 0 is quicker")
     noise_sigma: float = _number(0.0, 0, 64, "noise on the photo before inversion, in units of 0 to 255")
     margin_px: int = _number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")
     size_px: int | None = _number(None, 8, 4096, "short side of the result in pixels; None is the base's own")
@@ -176,9 +177,10 @@ class TransferConfig(_Config):
             "anchor": 0.0,
             "smoothing": 0.0,
             "adain": 0.0,
+            "reference": 0.0,
             "margin_px": 0,
         },
-        "generate": {"steps": 30, "guidance_scale": 5.0},
+        "generate": {"steps": 30, "guidance_scale": 5.0, "reference": 0.0},
     }
 
 

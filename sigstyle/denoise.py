@@ -8,11 +8,13 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from sigstyle.attention import Features, SlotProcessor, fill, swapping
+from sigstyle.attention import Features, SlotProcessor, fill, self_attention_layers, swapping
+from sigstyle.attention_reference import Shown, referring, show
 
 OnStep = Callable[[int, int, Tensor, Tensor], Tensor]  # (step, timestep, latents, clean) -> the latents to go on with
 Draw = Callable[[float, Tensor], Tensor | None]  # (share of steps done, predicted clean latents) -> what to add to them
 Attend = Callable[[Any, Iterable[str]], AbstractContextManager[Mapping[str, SlotProcessor]]]
+Refer = Callable[[int, Tensor], Mapping[str, Sequence[Shown]]]  # (step, timestep) -> what each layer is shown
 FeaturesByTimestep = Mapping[int, Mapping[str, Features]]  # {timestep: {layer path: features}}
 
 
@@ -48,6 +50,7 @@ def denoise(
     guidance_scale: float = 1.0,
     features: FeaturesByTimestep | None = None,
     attend: Attend = swapping,
+    refer: Refer | None = None,
     eta: float = 0.0,
     eta_from: int = 0,
     generators: Sequence[torch.Generator] = (),
@@ -57,7 +60,8 @@ def denoise(
 ) -> Tensor:
     """Denoise `start` in `steps` DDIM steps, swapping in the content's features at the timesteps that have some.
 
-    `attend` says what the layers with features do with them. From step `eta_from` on, fresh noise of the share `eta`
+    `attend` says what the layers with features do with them; with `refer` they are all self-attention layers, those
+    it names see references too. From step `eta_from` on, fresh noise of the share `eta`
     (1 is the most, as in DDPM) replaces some of the noise that the start holds, drawn on the CPU from one generator for
     each image. `draw` moves the clean latents that each step predicts, its noise prediction staying as it is.
     A guidance scale of 1 costs one evaluation a step and leaves `uncond` unused. When `should_stop` turns true the
@@ -72,10 +76,18 @@ def denoise(
     features = features or {}
     guide = uncond if guidance_scale > 1 else None
     latents = start.float() * scheduler.init_noise_sigma
-    with attend(unet, {path for layers in features.values() for path in layers}) as swappers:
+    layers = {path for layers in features.values() for path in layers}
+    context = attend(unet, layers) if refer is None else referring(unet, {*layers, *self_attention_layers(unet)})
+    with context as swappers:
         for step, timestep in enumerate(scheduler.timesteps.tolist()):
             if should_stop():
                 break
+            if refer is not None:
+                fill(swappers, {}, rows=len(latents))
+                show(swappers, {})
+                show(swappers, refer(step, timesteps[step]))
+                if should_stop():
+                    break
             fill(swappers, features.get(timestep, {}), rows=len(latents))
             output = predict_guided(unet, latents, timesteps[step], cond, guide, guidance_scale)
             fresh = eta if step >= eta_from else 0.0

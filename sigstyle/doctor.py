@@ -26,6 +26,7 @@ from sigstyle.denoise import predict
 from sigstyle.errors import SigStyleError, StyleFileError
 from sigstyle.inversion import evaluations_per_step
 from sigstyle.prompts import encode_prompts
+from sigstyle.reference import reference_evaluations
 from sigstyle.style import Style
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "gradio")
@@ -172,6 +173,7 @@ def _estimate(base: str, device: torch.device) -> dict[str, Any]:
         return {"base": base, "problem": " ".join(str(error).split())}
     config = TransferConfig()
     denoising = config.steps * (2 if config.guidance_scale > 1 else 1)
+    denoising += reference_evaluations(config.reference, config.steps)
     inversion = config.steps * evaluations_per_step(config.inversion_iterations)
     return {
         "base": loaded.name,

@@ -15,6 +15,7 @@ from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, default_de
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
+from sigstyle.reference import reference_evaluations
 from sigstyle.studio_folder import DataFolder
 from sigstyle.studio_words import duration, memory
 
@@ -116,6 +117,7 @@ class Bases:
         seconds = self._forward_s(choice.parameters) if measured is None else measured
         transfer, capture = TransferConfig(), CaptureConfig()
         evaluations = transfer.steps * (1 + transfer.inversion_iterations)
+        evaluations += reference_evaluations(transfer.reference, transfer.steps)
         guess = "a rough guess" if measured is None else "measured here"
         share = 0.25 if key == EMBEDDED else 1.0  # trained at 256 px, a quarter of the pixels
         learning = capture.steps * capture.batch_size * seconds * share

@@ -6,7 +6,8 @@ from collections.abc import Hashable
 from sigstyle.config import TransferConfig
 from sigstyle.inversion import ContentTrace
 
-_UNUSED = ("strength", "guidance_scale", "negative_prompt", "adain")  # what an inversion does not depend on
+# what an inversion does not depend on
+_UNUSED = ("strength", "guidance_scale", "negative_prompt", "adain", "reference", "eta", "anchor")
 
 
 def trace_key(person: str, base_fingerprint: str, photo: str, config: TransferConfig) -> Hashable:

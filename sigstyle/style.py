@@ -29,8 +29,9 @@ class Style:
     """What a capture learned.
 
     Shapes: offsets by module path of the UNet; latent_mean/std [c] are channel statistics of the style images'
-    latents, start_mean/std [c] those of the noise their DDIM inversion ends in.
-    Factors and token vectors are held at float16 precision (as float32), so a saved style is the same style.
+    latents, start_mean/std [c] those of the noise their DDIM inversion ends in; reference [c, h, w] are latents of the
+    first style image itself, which a transfer refers to, or None.
+    Factors, token vectors and reference are held at float16 precision (as float32), so a saved style is the same style.
     Raises: ConfigError for values that are not finite or do not fit float16.
     """
 
@@ -46,10 +47,13 @@ class Style:
     latent_std: Tensor
     metadata: dict[str, Any] = field(default_factory=dict)
     thumbnail: str = ""
+    reference: Tensor | None = None
 
     def __post_init__(self) -> None:
         rounded = {path: Offset(_half(o.up), _half(o.down)) for path, o in self.offsets.items()}
         object.__setattr__(self, "offsets", rounded)
+        if self.reference is not None:
+            object.__setattr__(self, "reference", _half(self.reference))
         object.__setattr__(self, "token", StyleToken(self.token.token, _half(self.token.embedding)))
         for key in _STATISTICS:
             object.__setattr__(self, key, getattr(self, key).detach().float().cpu())
@@ -74,11 +78,12 @@ class Style:
         return digest.hexdigest()[:12]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by its name in the file: float16 factors and token, float32 statistics."""
+        """Every tensor by its name in the file: float16 factors, token and reference, float32 statistics."""
         factors = {f"offsets.{path}.up": offset.up.half() for path, offset in self.offsets.items()}
         factors |= {f"offsets.{path}.down": offset.down.half() for path, offset in self.offsets.items()}
         statistics = {key: getattr(self, key) for key in _STATISTICS}
-        return {**factors, "token": self.token.embedding.half(), **statistics}
+        reference = {} if self.reference is None else {"reference": self.reference.half()}
+        return {**factors, "token": self.token.embedding.half(), **statistics, **reference}
 
     def check_base(self, base: "BaseModel", same_weights: bool = True) -> None:
         """Raises: BaseMismatchError unless `base` is the base of this style.
@@ -132,8 +137,8 @@ class Style:
         if missing:
             raise StyleFileError(f"{path.name} lacks {', '.join(missing)}. Capture the style again.")
         fields: dict[str, Any] = {key: header[key] for key in (*_TEXTS, "metadata")}
-        fields |= {key: tensors[key] for key in _STATISTICS}
-        factors = {key: value for key, value in tensors.items() if key not in expected}
+        fields |= {key: tensors[key] for key in _STATISTICS} | {"reference": _reference(path, tensors)}
+        factors = {key: value for key, value in tensors.items() if key not in {*expected, "reference"}}
         try:
             fields["token"] = StyleToken(header["token"], tensors["token"])
             return cls(**fields, offsets=_offsets(path, factors), thumbnail=_thumbnail(metadata))
@@ -145,6 +150,14 @@ def _thumbnail(metadata: Mapping[str, str]) -> str:
     """The thumbnail's data URI, or '' when it is anything but a small embedded picture."""
     found = metadata.get("modelspec.thumbnail", "")
     return found if _THUMBNAIL.fullmatch(found) else ""
+
+
+def _reference(path: Path, tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """The reference's latents, or None. Raises: StyleFileError for latents that do not go with the statistics."""
+    found = tensors.get("reference")
+    if found is not None and (found.ndim != 3 or len(found) != len(tensors["latent_mean"]) or 0 in found.shape):
+        raise StyleFileError(f"{path.name} has a reference of shape {list(found.shape)}; expected latents [c, h, w].")
+    return found
 
 
 def _half(tensor: Tensor) -> Tensor:

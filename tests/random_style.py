@@ -31,4 +31,5 @@ def random_style(base: BaseModel, name: str = "wave", seed: int = 0, scale: floa
         start_std=1 + noise(channels).abs() * 0.2,
         latent_mean=noise(channels) * 0.2,
         latent_std=1 + noise(channels).abs() * 0.2,
+        reference=noise(channels, 8, 8),
     )

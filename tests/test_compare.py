@@ -17,7 +17,8 @@ from sigstyle.base_model import BaseModel
 from sigstyle.errors import ConfigError
 from sigstyle.scores import Scores
 
-EVALUATIONS = {"default": 8, "paper": 4 + 8, "sdedit": 2, "injection": 12, "colour": 0, "photo": 0}
+EVALUATIONS = {"default": 4 + 4 + 2, "faithful": 4 + 4 + 2, "paper": 4 + 8}
+EVALUATIONS |= {"sdedit": 2, "injection": 12, "colour": 0, "photo": 0}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ ROOMS = (
     {"style", "hypernet", "split_unet", "masks", "scores", "anchor"},
     {"attention"},
     {"denoise"},
-    {"inversion"},
+    {"inversion", "reference"},
     {"content", "blend", "attach", "preview", "lora"},
     {"capture", "pipelines", "recipe", "injection"},
     {"api"},

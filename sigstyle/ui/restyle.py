@@ -17,11 +17,12 @@ from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, f
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
 ADVANCED = (
-    "anchor", "smoothing", "eta", "adain", "swap_until", "steps", "seed", "prompt", "size_px", "guidance_scale",
-    "negative_prompt", "noise_sigma", "inversion_iterations", "swap", "margin_px",
+    "anchor", "smoothing", "eta", "adain", "reference", "swap_until", "steps", "seed", "prompt", "size_px",
+    "guidance_scale", "negative_prompt", "noise_sigma", "inversion_iterations", "swap", "margin_px",
 )  # fmt: skip
 RANGES = {
     "anchor": (0, 1, 0.05), "smoothing": (0, 0.03, 0.001), "eta": (0, 1, 0.05), "adain": (0, 1, 0.05),
+    "reference": (0, 1, 0.05),
     "swap_until": (0, 1, 0.05), "steps": (1, 100, 1), "guidance_scale": (1, 15, 0.5),
 }  # fmt: skip
 EMPTY = empty("Your picture appears here", "Drop a photo, pick a style, press Restyle.", "stage-empty")
