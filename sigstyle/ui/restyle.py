@@ -132,7 +132,7 @@ class Restyle:
     def finished(self, pictures: list[Picture]) -> Changes:
         """The page with finished pictures."""
         seconds = sum(picture.seconds for picture in pictures)
-        kept = " The photo was known, so half the work was skipped." if any(p.reused for p in pictures) else ""
+        kept = " The photo was known, so its inversion was skipped." if any(p.reused for p in pictures) else ""
         notices = "".join(f" {notice}" for picture in pictures for notice in picture.notices)
         several = len(pictures) > 1
         text = f"{len(pictures)} picture{'s' * several} in {duration(seconds)}.{kept}{notices}"
