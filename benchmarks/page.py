@@ -1,8 +1,8 @@
 """How long the web app lets people wait: python -m benchmarks.page [--size-px 512]
 
 Loads the embedded base in a process of its own; starts the real app in another and drives it with a headless Chromium.
-Prints a table in Markdown: seconds until the model is loaded, until the app's page is there with its styles, and for one
-photo in three styles, of which the second and third find its inversion known.
+Prints a table in Markdown: seconds until the model is loaded, until the app's page is there with its styles, and for
+one photo in three styles, of which the second and third find its inversion known.
 """
 
 import argparse
