@@ -126,7 +126,7 @@ def sdedit(job: Job) -> Image.Image:
 
 METHODS = {
     "default": Method("SigStyle, default preset", default, capture="default"),
-    "faithful": Method("the same, held closer (`--eta 0.5 --swap-until 0.5 --anchor 0.5`)", faithful, capture="default"),
+    "faithful": Method("… `--eta 0.5 --swap-until 0.5 --anchor 0.5`", faithful, capture="default"),
     "paper": Method("SigStyle as published (`paper`)", paper, capture="paper"),
     "sdedit": Method("SDEdit with our style", sdedit, capture="default"),
     "injection": Method("StyleID's injection (`--training-free`)", injection),
