@@ -16,11 +16,11 @@ $python -m sigstyle batch "${photos[@]}" \
     -s cafe-terrace -s church-auvers -s composition-viii -s great-wave \
     -s harvesters -s poppies -s summertime -s tarascon -o "$out/gallery"
 
-plain="--eta 0 --anchor 0 --smoothing 0 --margin-px 0 --adain 0.5"
+plain="--eta 0 --anchor 0 --reference 0 --margin-px 0 --adain 0.5"
 tower="examples/content/eiffel-tower.jpg -s great-wave"
 $python -m sigstyle transfer $tower $plain -o "$out/tuning-1.png"
-$python -m sigstyle transfer $tower $plain --smoothing 0.02 --margin-px 32 -o "$out/tuning-2.png"
-$python -m sigstyle transfer $tower --anchor 0 -o "$out/tuning-3.png"
+$python -m sigstyle transfer $tower --reference 0 --anchor 0 -o "$out/tuning-2.png"
+$python -m sigstyle transfer $tower --reference 0 -o "$out/tuning-3.png"
 
 $python - "$out" <<'PYTHON'
 import sys
