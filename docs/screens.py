@@ -43,6 +43,9 @@ def main(styles: list[str]) -> None:
             page.locator(".tiles:not(.examples) button.thumbnail-lg:visible").first.wait_for()
             if name == "desktop":
                 restyle(page)
+                page.evaluate("scrollTo(0, 0)")
+                page.mouse.move(0, 0)
+                page.wait_for_timeout(1500)
                 save(page.screenshot(), OUTPUT.parent / "app.jpg")
                 learn(page)
                 recipe(page, next(Path(folder).glob("people/*/results/*.png")))

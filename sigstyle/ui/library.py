@@ -51,13 +51,18 @@ class LibraryView:
 
     def _connect(self) -> None:
         key, chosen, changed = self.page.key, self.picker.chosen, self.changed
-        detail_outputs = [self.details, self.about, self.new_name, self.download, self.rename, self.remove]
-        chosen.change(self._describe, [key, chosen], detail_outputs, queue=False, **PRIVATE)
+        chosen.change(self.describe, [key, chosen], self.described, queue=False, **PRIVATE)
         self.rename.click(self._rename, [key, chosen, self.new_name, changed], [chosen, changed], **PRIVATE)
         self.remove.click(self._remove, [key, chosen, changed], [chosen, changed], **PRIVATE)
         self.drop.upload(self._add, [key, self.drop, changed], [self.drop, chosen, changed], **PRIVATE)
 
-    def _describe(self, request: gr.Request, key: str, name: str) -> Changes:
+    @property
+    def described(self) -> list[Any]:
+        """What `describe` changes."""
+        return [self.details, self.about, self.new_name, self.download, self.rename, self.remove]
+
+    def describe(self, request: gr.Request, key: str, name: str) -> Changes:
+        """What there is to say of the chosen style, and what can be done with it."""
         if not name:
             return {self.details: gr.Column(visible=False)}
         with told():

@@ -112,7 +112,10 @@ def _connect(demo: gr.Blocks, all_: Tabs) -> None:
         all_.refresh, all_.refresh_inputs, all_.refreshed, **quick
     )
     learned = [page.key, page.base, all_.learn.learned, all_.folder.styles]
-    all_.learn.learned.change(all_.with_learned, learned, all_.refreshed, **quick)
+    library = all_.library
+    all_.learn.learned.change(all_.with_learned, learned, all_.refreshed, **quick).then(
+        library.describe, [page.key, library.picker.chosen], library.described, **quick
+    )
     changes = [all_.library.changed.change, page.base.change, page.key.change]
     gr.on(changes, all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
 
