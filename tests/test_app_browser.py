@@ -166,7 +166,8 @@ def test_a_style_is_learned_and_lands_in_the_galleries(page: Page, server: Serve
     expect(page.locator("#new-name input, #new-name textarea").first).to_have_value("Great Wave", timeout=PATIENCE_MS)
     go_to(page, "Restyle")
     expect(tile(page, "Great Wave")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator(".tiles .thumbnail-lg.selected:visible")).to_contain_text("Great Wave", timeout=PATIENCE_MS)
+    chosen = page.locator(".tiles:not(.examples) .thumbnail-lg.selected:visible")
+    expect(chosen).to_contain_text("Great Wave", timeout=PATIENCE_MS)
 
 
 def test_a_closed_page_leaves_a_style_that_can_be_resumed(page: Page, server: Server) -> None:
