@@ -190,10 +190,7 @@ class Run:
         start = trace.start.expand(self.wanted.images, -1, -1, -1)
         cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
         uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
-        references = References(
-            *zip(*self._references, strict=True) if self._references else ((), ()),
-            on_evaluation=lambda: self._evaluated(bar),
-        )
+        references = References(self._references, lambda: self._evaluated(bar))
         own = self._region(start)
         anchor = config.anchor * amount
 
@@ -214,7 +211,7 @@ class Run:
                 steps=config.steps,
                 guidance_scale=1 + (config.guidance_scale - 1) * amount,
                 features=self.wanted.features(trace),
-                refer=references.seen_by(base.unet, self.wanted.scheduler, cond) if references.latents else None,
+                refer=references.seen_by(base.unet, self.wanted.scheduler, cond) if references.images else None,
                 eta=config.eta * amount,
                 eta_from=swapped_steps(config.swap_until, config.steps),
                 generators=self.fresh,

@@ -37,13 +37,13 @@ class References:
     The image is noised to the level of each step and goes through the UNet beside the picture; the keys and values of
     the decoder's self-attention are what the picture's queries meet.
 
-    Shapes: latents [c, h, w]. `shares` sum to 1 at most. `on_evaluation` is called after every UNet evaluation.
+    Shapes: `images` are pairs (latents [c, h, w], share), the shares 1 at most in all. `on_evaluation` is called after
+    every UNet evaluation.
     Source: Cao et al., "MasaCtrl" (2304.08465, section 3.2) and Hertz et al., "Style Aligned Image Generation"
     (2312.02133, section 4) for keys and values of a reference; Chung et al. (2312.09008) for the layers.
     """
 
-    latents: Sequence[Tensor]
-    shares: Sequence[float]
+    images: Sequence[tuple[Tensor, float]]
     on_evaluation: Callable[[], None] = lambda: None
 
     def seen_by(self, unet: Any, scheduler: Any, embeds: Tensor) -> Refer:
@@ -51,26 +51,24 @@ class References:
 
         Shapes: embeds [b, tokens, dim], of which the first row is the prompt that the references are seen with.
         """
+        layers = injected_layers(unet)
         shown: dict[str, list[Shown]] = {}
+
+        def seen(latents: Tensor, timestep: Tensor) -> dict[str, Features]:
+            noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(_NOISE_SEED))
+            noised = scheduler.add_noise(latents, noise, timestep.cpu().reshape(1)).unsqueeze(0)
+            with recording(unet, layers, keys=True, values=True) as recorders:
+                predict(unet, noised.to(embeds.device), timestep, embeds[:1])
+            return recorded(recorders)
 
         def refer(step: int, timestep: Tensor) -> dict[str, list[Shown]]:
             if step % _EVERY == 0:
                 shown.clear()
-                for latents, share in zip(self.latents, self.shares, strict=True):
-                    for path, found in self._looked_at(latents, unet, scheduler, timestep, embeds[:1]).items():
+                for latents, share in self.images:
+                    for path, found in seen(latents, timestep).items():
                         if found.key is not None and found.value is not None:
                             shown.setdefault(path, []).append(Shown(found.key, found.value, share))
                     self.on_evaluation()
             return shown
 
         return refer
-
-    def _looked_at(
-        self, latents: Tensor, unet: Any, scheduler: Any, timestep: Tensor, embeds: Tensor
-    ) -> dict[str, Features]:
-        """Keys and values of the decoder's layers for latents [c, h, w] noised to this timestep."""
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(_NOISE_SEED))
-        noised = scheduler.add_noise(latents, noise, timestep.cpu().reshape(1)).unsqueeze(0)
-        with recording(unet, injected_layers(unet), keys=True, values=True) as recorders:
-            predict(unet, noised.to(embeds.device), timestep, embeds)
-        return recorded(recorders)

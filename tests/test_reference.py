@@ -54,7 +54,7 @@ def shown_with(base: BaseModel, style: Style, *shares: float) -> dict[str, list[
     """The style's reference at one step, with each of these shares."""
     assert style.reference is not None
     embeds = torch.zeros(1, 77, base.unet.config.cross_attention_dim)
-    references = References([style.reference] * len(shares), shares)
+    references = References([(style.reference, share) for share in shares])
     return dict(references.seen_by(base.unet, base.scheduler, embeds)(0, torch.tensor(400)))
 
 
@@ -74,7 +74,7 @@ def test_a_reference_is_shown_to_the_decoder_alone_and_at_every_second_step(base
     assert shown and all(path.startswith("up_blocks.") for path in shown)
     assert style.reference is not None
     counted: list[int] = []
-    references = References([style.reference], [1.0], on_evaluation=lambda: counted.append(1))
+    references = References([(style.reference, 1.0)], on_evaluation=lambda: counted.append(1))
     refer = references.seen_by(base.unet, base.scheduler, torch.zeros(1, 77, base.unet.config.cross_attention_dim))
     for step in range(5):
         assert refer(step, torch.tensor(900 - 100 * step))
