@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sigstyle.base_model_files import align, downloaded, from_folder, from_single_file, quiet
-from sigstyle.errors import ConfigError
+from sigstyle.errors import ConfigError, first_line
 from sigstyle.locks import lock_of
 
 EMBEDDED = "mini"
@@ -177,7 +177,7 @@ def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path 
                 return from_single_file(path, dtype, offline, cache)
             return from_folder(path if path.is_dir() else downloaded(base, offline, cache), dtype)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise ConfigError(
             f"The base {base} cannot be loaded: {reason}. Expected '{EMBEDDED}' (embedded, needs no download), a "
             "diffusers folder, a .safetensors checkpoint (its first loading needs the hub), or a hub id while online."

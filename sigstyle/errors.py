@@ -31,3 +31,8 @@ class Cancelled(SigStyleError):
 
 class BusyError(SigStyleError):
     """More work than may wait."""
+
+
+def first_line(error: Exception) -> str:
+    """What a foreign error says, in its first line and without a full stop; its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.errors import ConfigError
+from sigstyle.errors import ConfigError, first_line
 from sigstyle.images import to_tensor
 from sigstyle.scores_extra import ExtraScorer
 
@@ -79,7 +79,7 @@ def alexnet_weights() -> Mapping[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
         return {name: value for name, value in weights.items() if name.startswith("features.")}
     except Exception as error:  # the network, the disk or a damaged file, each in its own way
-        problem = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        problem = first_line(error)
         raise ConfigError(
             f"LPIPS needs AlexNet's weights, which are not to be had: {problem}. "
             f"Get {ALEXNET_URL} where there is a network and put it at {path}."

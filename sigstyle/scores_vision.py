@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sigstyle.base_model import is_hub_id
 from sigstyle.base_model_files import align, quiet
-from sigstyle.errors import ConfigError
+from sigstyle.errors import ConfigError, first_line
 
 HUB_FILES = ("*.json", "model*.safetensors")
 
@@ -54,7 +54,7 @@ def load_encoder(
     except ConfigError:
         raise
     except Exception as error:  # a damaged configuration or file may raise anything
-        problem = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        problem = first_line(error)
         raise ConfigError(
             f"The {kind} model {source} cannot be loaded: {problem}. Expected a folder with config.json, "
             "preprocessor_config.json and model.safetensors, or a hub id that is cached or can be fetched."

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sigstyle.errors import ConfigError
+from sigstyle.errors import ConfigError, first_line
 
 _NAMES = ("model.safetensors", "pytorch_model.bin", "checkpoint.pth")
 _PREFIXES = ("module.", "model.")  # of wrappers that a model was in when it was saved
@@ -27,7 +27,7 @@ def read_weights(kind: str, source: str | Path) -> dict[str, Tensor]:
     try:
         found = load_file(path) if path.suffix.lower() == ".safetensors" else _checkpoint(path)
     except Exception as error:  # a damaged file may raise anything
-        problem = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        problem = first_line(error)
         raise ConfigError(
             f"The {kind} weights {path} cannot be read: {problem}. Expected .safetensors or a torch checkpoint "
             "with nothing but weights and settings in it."
