@@ -21,11 +21,11 @@ import torch
 
 import sigstyle
 from sigstyle.api import open_style
-from sigstyle.base_model import BaseModel, load_base
-from sigstyle.batch_jobs import find_photos
+from sigstyle.base.model import BaseModel, load_base
+from sigstyle.base.prompts import StyleToken
+from sigstyle.batches.jobs import find_photos
 from sigstyle.config import TransferConfig
-from sigstyle.prompts import StyleToken
-from sigstyle.style import Style
+from sigstyle.style.style import Style
 
 STYLE_COUNTS = (1, 2, 4, 8)
 Clock = Callable[[], float]

@@ -20,10 +20,10 @@ import torch
 from benchmarks import compare_report as report
 from benchmarks.compare_cache import ROOT, Cache
 from benchmarks.compare_methods import METHODS, Job
-from sigstyle.base_model import load_base
+from sigstyle.base.model import load_base
 from sigstyle.config import CaptureConfig
 from sigstyle.files import write_atomically
-from sigstyle.scores import Scorer
+from sigstyle.scoring.scores import Scorer
 
 EXAMPLES, HELD_OUT = ROOT / "examples", ROOT / "benchmarks/pairs"
 TUNING_PHOTOS = ("eiffel-tower", "cat", "hawa-mahal", "horses", "neuschwanstein", "macaw")

@@ -9,12 +9,12 @@ from typing import Any
 
 import sigstyle
 from benchmarks.compare_methods import METHODS, Job, counted
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig
 from sigstyle.files import write_atomically
-from sigstyle.images import read_recipe, save_png
-from sigstyle.scores import Scorer, Scores
-from sigstyle.style import Style
+from sigstyle.imaging.images import read_recipe, save_png
+from sigstyle.scoring.scores import Scorer, Scores
+from sigstyle.style.style import Style
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +28,7 @@ class Cache:
 
     def style(self, image: Path, config: CaptureConfig) -> tuple[Style, float]:
         """The captured style of an image, and the seconds its capture took."""
-        key = _digest(self.base.fingerprint, image.read_bytes(), config.to_dict(), _sources("capture*.py"))
+        key = _digest(self.base.fingerprint, image.read_bytes(), config.to_dict(), _sources("learning/*.py"))
         place = self.folder / "styles" / f"{image.stem}-{key}.safetensors"
         timing = place.with_suffix(".json")
         if not (place.exists() and timing.exists()):
@@ -58,7 +58,7 @@ class Cache:
 
     def scores(self, scorer: Scorer, result: Path, job: Job) -> Scores:
         """The scores of a picture."""
-        key = _digest(_hashes(result, job.content, job.style_image), _sources("scores*.py"))
+        key = _digest(_hashes(result, job.content, job.style_image), _sources("scoring/*.py"))
         place = self.folder / "scores" / f"{key}.json"
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -77,9 +77,10 @@ def _hashes(*files: Path) -> list[str]:
 
 
 def _sources(pattern: str | None = None) -> str:
-    """A hash of the code that makes pictures, or that scores them: changed code makes them again."""
-    making = ("denoise", "inversion", "attention", "attention_injection", "attention_reference", "injection")
-    making += ("reference", "content", "blend", "offsets", "anchor", "smoothing")
-    files = [ROOT / f"sigstyle/{stem}.py" for stem in making] + [Path(__file__).parent / "compare_methods.py"]
-    files += [ROOT / "pipelines/pipeline_sigstyle.py"]
-    return _digest(_hashes(*(sorted((ROOT / "sigstyle").glob(pattern)) if pattern else files)))
+    """A hash of the code that makes pictures, or of that under `sigstyle` which a pattern names: changed code counts."""
+    if pattern is not None:
+        return _digest(_hashes(*sorted((ROOT / "sigstyle").glob(pattern))))
+    rooms = ("imaging", "base", "style", "diffusion", "painting")
+    files = [file for room in rooms for file in sorted((ROOT / "sigstyle" / room).glob("*.py"))]
+    files += [Path(__file__).parent / "compare_methods.py", ROOT / "pipelines/pipeline_sigstyle.py"]
+    return _digest(_hashes(*files))

@@ -12,16 +12,16 @@ from PIL import Image
 from skimage.exposure import match_histograms
 
 import sigstyle
-from sigstyle.attach import styled
-from sigstyle.base_model import BaseModel, ddim, decode
-from sigstyle.blend import Blend
+from sigstyle.base.model import BaseModel, ddim, decode
+from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import InjectionConfig, TransferConfig
-from sigstyle.content import Content
-from sigstyle.denoise import predict_guided
-from sigstyle.images import load_image, to_pil, unfit
-from sigstyle.inversion import ContentTrace
-from sigstyle.prompts import encode_prompts
-from sigstyle.style import Style
+from sigstyle.diffusion.denoise import predict_guided
+from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.imaging.images import load_image, to_pil, unfit
+from sigstyle.painting.content import Content
+from sigstyle.style.attach import styled
+from sigstyle.style.blend import Blend
+from sigstyle.style.style import Style
 
 FAITHFUL = {"eta": 0.5, "swap_until": 0.5, "anchor": 0.5}
 SDEDIT_START = 0.5  # share of the noise levels left out

@@ -8,9 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from sigstyle.files import write_atomically
-from sigstyle.images import load_image
-from sigstyle.scores import Scores
-from sigstyle.scores_pairs import mean
+from sigstyle.imaging.images import load_image
+from sigstyle.scoring.pairs import mean
+from sigstyle.scoring.scores import Scores
 
 THUMBNAIL_PX = 150
 SHEET_PHOTOS = 2

@@ -25,7 +25,7 @@ from benchmarks.work import (
     swapped_transfer,
     transfers,
 )
-from sigstyle.base_model import BaseModel, load_base
+from sigstyle.base.model import BaseModel, load_base
 from sigstyle.config import CaptureConfig
 
 SIZE_PX = 512

@@ -12,7 +12,7 @@ import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from sigstyle.attention import Recorder, Swapper, self_attention_layers
+from sigstyle.diffusion.attention import Recorder, Swapper, self_attention_layers
 
 _CPU_ATTENTION = {  # what PyTorch's counter leaves out
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),

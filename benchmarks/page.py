@@ -24,7 +24,7 @@ PATIENCE_MS = 600_000
 def seconds_to_load() -> float:
     """Seconds of a process that only loads the base."""
     start = time.perf_counter()
-    load = "from sigstyle.base_model import load_base; load_base('mini')"
+    load = "from sigstyle.base.model import load_base; load_base('mini')"
     subprocess.run([sys.executable, "-c", load], cwd=ROOT, check=True, capture_output=True)
     return time.perf_counter() - start
 

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sigstyle.attention import fill, recorded, recording, self_attention_layers, swapping
-from sigstyle.base_model import BaseModel
-from sigstyle.denoise import predict, predict_guided
-from sigstyle.prompts import StyleToken, embed_prompts, tokenize
-from sigstyle.targets import target_layers
+from sigstyle.base.model import BaseModel
+from sigstyle.base.prompts import StyleToken, embed_prompts, tokenize
+from sigstyle.diffusion.attention import fill, recorded, recording, self_attention_layers, swapping
+from sigstyle.diffusion.denoise import predict, predict_guided
+from sigstyle.style.targets import target_layers
 
 INVERSION_STEPS = 51
 RECONSTRUCTION_STEPS = 51

@@ -4,11 +4,11 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from sigstyle.base_model import EMBEDDED_FOLDER, BaseModel
-from sigstyle.offsets import Offset
-from sigstyle.prompts import StyleToken
-from sigstyle.style import Style
-from sigstyle.targets import target_layers
+from sigstyle.base.model import EMBEDDED_FOLDER, BaseModel
+from sigstyle.base.prompts import StyleToken
+from sigstyle.style.offsets import Offset
+from sigstyle.style.style import Style
+from sigstyle.style.targets import target_layers
 
 TEXT_DIM = 768
 PROMPT_TOKENS = 77

@@ -18,12 +18,12 @@ from benchmarks.compare import Pairs
 from benchmarks.compare_cache import ROOT, Cache
 from benchmarks.compare_methods import Job
 from benchmarks.compare_report import pareto
-from sigstyle.base_model import load_base
+from sigstyle.base.model import load_base
 from sigstyle.config import CaptureConfig, TransferConfig, field_type
 from sigstyle.errors import ConfigError
 from sigstyle.files import write_atomically
-from sigstyle.scores import Scorer, Scores
-from sigstyle.scores_pairs import mean
+from sigstyle.scoring.pairs import mean
+from sigstyle.scoring.scores import Scorer, Scores
 
 CONFIGS: dict[str, Any] = {"capture": CaptureConfig, "transfer": TransferConfig}
 

@@ -12,13 +12,13 @@ from benchmarks.meters import Kind, Kinds, counted_evaluations
 from benchmarks.published import GUIDANCE, PublishedCapture, published_transfer
 from benchmarks.random_base import random_style
 from pipelines import SigStylePipeline
-from sigstyle.attach import frozen, styled, training
-from sigstyle.attention import Features, fill, recorded, recording, self_attention_layers, swapping
-from sigstyle.base_model import BaseModel, pixels_per_latent
-from sigstyle.capture_batches import noisy_batch
-from sigstyle.capture_learner import Learner
+from sigstyle.base.model import BaseModel, pixels_per_latent
 from sigstyle.config import CaptureConfig, TransferConfig
-from sigstyle.denoise import predict
+from sigstyle.diffusion.attention import Features, fill, recorded, recording, self_attention_layers, swapping
+from sigstyle.diffusion.denoise import predict
+from sigstyle.learning.batches import noisy_batch
+from sigstyle.learning.learner import Learner
+from sigstyle.style.attach import frozen, styled, training
 
 Work = Callable[[], Any]
 

@@ -17,18 +17,18 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput, StyleMixin, as_output_type, check_output_type
-from sigstyle.attach import styled
-from sigstyle.base_model import ddim, pixels_per_latent
-from sigstyle.blend import Blend
+from sigstyle.base.model import ddim, pixels_per_latent
+from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
-from sigstyle.content import Content, Inversion
-from sigstyle.denoise import OnStep, adain, denoise
+from sigstyle.diffusion.denoise import OnStep, adain, denoise
+from sigstyle.diffusion.inversion import ContentTrace, swapped_steps
 from sigstyle.errors import ConfigError
-from sigstyle.images import Source, load_mask, mirrored_margin, unfit
-from sigstyle.inversion import ContentTrace, swapped_steps
-from sigstyle.masks import latent_mask, matching
-from sigstyle.prompts import encode_prompts
-from sigstyle.reference import References, reference_evaluations
+from sigstyle.imaging.images import Source, load_mask, mirrored_margin, unfit
+from sigstyle.imaging.masks import latent_mask, matching
+from sigstyle.painting.content import Content, Inversion
+from sigstyle.painting.reference import References, reference_evaluations
+from sigstyle.style.attach import styled
+from sigstyle.style.blend import Blend
 
 OnEvaluation = Callable[[Any, int, int], None]
 _NEXT_IMAGE = 0x9E3779B97F4A7C15  # far from seeds that people choose

@@ -17,12 +17,12 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput, StyleMixin, as_output_type, check_output_type
-from sigstyle.attach import styled
-from sigstyle.base_model import ddim, default_size_px, pixels_per_latent, side_multiple_px
+from sigstyle.base.model import ddim, default_size_px, pixels_per_latent, side_multiple_px
+from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
-from sigstyle.denoise import OnStep, denoise
+from sigstyle.diffusion.denoise import OnStep, denoise
 from sigstyle.errors import ConfigError
-from sigstyle.prompts import encode_prompts
+from sigstyle.style.attach import styled
 
 _MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
 

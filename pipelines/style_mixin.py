@@ -11,13 +11,13 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base_model import BaseModel, decode
-from sigstyle.blend import Blend
-from sigstyle.denoise import OnStep
+from sigstyle.base.model import BaseModel, decode
+from sigstyle.diffusion.denoise import OnStep
+from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
-from sigstyle.images import to_pil
-from sigstyle.inversion import ContentTrace
-from sigstyle.style import Style
+from sigstyle.imaging.images import to_pil
+from sigstyle.style.blend import Blend
+from sigstyle.style.style import Style
 
 OnStepEnd = Callable[[Any, int, int, dict[str, Tensor]], dict[str, Tensor] | None]
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")

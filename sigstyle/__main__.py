@@ -1,6 +1,6 @@
 """python -m sigstyle"""
 
-from sigstyle.cli import app
+from sigstyle.cli.main import app
 
 if __name__ == "__main__":
     app(prog_name="python -m sigstyle")

@@ -10,17 +10,17 @@ from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput
-from sigstyle.base_model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, is_hub_id, load_base
-from sigstyle.blend import Blend
-from sigstyle.capture import OnProgress, capture_style
+from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, is_hub_id, load_base
 from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.images import Source, load_image, load_mask, save_png
-from sigstyle.inversion import ContentTrace
-from sigstyle.masks import matching
-from sigstyle.preview import Preview
+from sigstyle.imaging.images import Source, load_image, load_mask, save_png
+from sigstyle.imaging.masks import matching
+from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.recipe import file_entry, recipe
-from sigstyle.style import Style
+from sigstyle.style.blend import Blend
+from sigstyle.style.style import Style
 
 STYLES_FOLDER = EMBEDDED_FOLDER.parent / "styles"
 

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from sigstyle.api import BaseLike, TransferResult, never
-from sigstyle.base_model import EMBEDDED, load_base
+from sigstyle.base.model import EMBEDDED, load_base
 from sigstyle.config import InjectionConfig
-from sigstyle.content import Content
 from sigstyle.errors import Cancelled
-from sigstyle.images import Source
-from sigstyle.injection import Injection
+from sigstyle.imaging.images import Source
+from sigstyle.painting.content import Content
+from sigstyle.painting.training_free import Injection
 from sigstyle.recipe import base_entry, file_entry, recipe_with
 
 

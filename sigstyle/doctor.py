@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sigstyle import __version__
-from sigstyle.base_model import (
+from sigstyle.base.model import (
     EMBEDDED,
     EMBEDDED_FOLDER,
     BaseModel,
@@ -20,14 +20,14 @@ from sigstyle.base_model import (
     pixels_per_latent,
     trained_size_px,
 )
-from sigstyle.cli_options import shipped_styles
+from sigstyle.base.prompts import encode_prompts
+from sigstyle.cli.options import shipped_styles
 from sigstyle.config import CaptureConfig, TransferConfig
-from sigstyle.denoise import predict
+from sigstyle.diffusion.denoise import predict
+from sigstyle.diffusion.inversion import evaluations_per_step
 from sigstyle.errors import SigStyleError, StyleFileError
-from sigstyle.inversion import evaluations_per_step
-from sigstyle.prompts import encode_prompts
-from sigstyle.reference import reference_evaluations
-from sigstyle.style import Style
+from sigstyle.painting.reference import reference_evaluations
+from sigstyle.style.style import Style
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "gradio")
 ESTIMATE_SIZE_PX = 512

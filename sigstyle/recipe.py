@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 import sigstyle
-from sigstyle.base_model import BaseModel
-from sigstyle.blend import Blend
+from sigstyle.base.model import BaseModel
 from sigstyle.errors import ImageError
 from sigstyle.files import read_regular, reason
-from sigstyle.images import Source
+from sigstyle.imaging.images import Source
+from sigstyle.style.blend import Blend
 
 FORMAT = 1
 _MAX_FILE_BYTES = 256 * 2**20

@@ -8,7 +8,7 @@ from typing import Any
 
 from random_style import random_style
 
-from sigstyle.base_model import load_base
+from sigstyle.base.model import load_base
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "examples" / "content"

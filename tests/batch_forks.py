@@ -16,7 +16,7 @@ import psutil
 import torch
 
 import sigstyle
-from sigstyle.base_model import BaseModel, load_base
+from sigstyle.base.model import BaseModel, load_base
 
 SETTINGS: dict[str, Any] = {"steps": 2, "size_px": 64, "together": 2}
 _PATIENCE_S = 600

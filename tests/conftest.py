@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
 
 TEXT_DIM = 32
 MakeBase = Callable[..., BaseModel]

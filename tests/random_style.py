@@ -2,11 +2,11 @@
 
 import torch
 
-from sigstyle.base_model import BaseModel
-from sigstyle.offsets import Offset
-from sigstyle.prompts import StyleToken
-from sigstyle.style import Style
-from sigstyle.targets import target_layers
+from sigstyle.base.model import BaseModel
+from sigstyle.base.prompts import StyleToken
+from sigstyle.style.offsets import Offset
+from sigstyle.style.style import Style
+from sigstyle.style.targets import target_layers
 
 
 def random_style(base: BaseModel, name: str = "wave", seed: int = 0, scale: float = 0.5) -> Style:

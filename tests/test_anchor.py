@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sigstyle.anchor import EdgeAnchor, edge_map, half_grey
-from sigstyle.smoothing import guided_filter
+from sigstyle.imaging.smoothing import guided_filter
+from sigstyle.painting.anchor import EdgeAnchor, edge_map, half_grey
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

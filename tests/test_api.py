@@ -12,11 +12,11 @@ from random_style import random_style
 
 from sigstyle import api
 from sigstyle.api import TransferResult, capture, generate, transfer
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import BaseMismatchError, Cancelled, ConfigError, ImageError, StyleFileError
-from sigstyle.images import read_recipe
-from sigstyle.style import Style
+from sigstyle.imaging.images import read_recipe
+from sigstyle.style.style import Style
 
 FEW: dict[str, Any] = {"steps": 3, "size_px": 64}
 

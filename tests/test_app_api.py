@@ -14,8 +14,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from sigstyle.images import read_recipe
-from sigstyle.style import Style
+from sigstyle.imaging.images import read_recipe
+from sigstyle.style.style import Style
 
 KEY, OTHER = "key-of-anna-0123456789", "key-of-bert-0123456789"
 QUICK = {"steps": 2, "size_px": 128}

@@ -13,8 +13,8 @@ from chromium import launched
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from sigstyle.images import read_recipe
-from sigstyle.style import Style
+from sigstyle.imaging.images import read_recipe
+from sigstyle.style.style import Style
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 180_000

@@ -7,11 +7,11 @@ from conftest import TEXT_DIM, digest, make_unet
 from peft import HiraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from sigstyle.attach import frozen, styled, training
 from sigstyle.errors import ConfigError
-from sigstyle.hypernet import StyleHypernet
-from sigstyle.offsets import Offset
-from sigstyle.targets import target_layers
+from sigstyle.style.attach import frozen, styled, training
+from sigstyle.style.hypernet import StyleHypernet
+from sigstyle.style.offsets import Offset
+from sigstyle.style.targets import target_layers
 
 
 def random_offsets(unet: nn.Module, group: str = "attention", rank: int = 3, scale: float = 0.3) -> dict[str, Offset]:

@@ -9,8 +9,8 @@ import torch
 from conftest import make_unet
 from torch import Tensor
 
-from sigstyle.attention import Features, fill, recorded, recording, self_attention_layers, swapping
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
+from sigstyle.diffusion.attention import Features, fill, recorded, recording, self_attention_layers, swapping
 
 TIMESTEP = torch.tensor(500)
 

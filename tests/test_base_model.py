@@ -6,8 +6,8 @@ import torch
 from conftest import MakeBase, make_parts, make_unet, make_vae
 from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler, StableDiffusionPipeline
 
-from sigstyle import base_model
-from sigstyle.base_model import BaseModel, decode, default_size_px, encode, fingerprint, load_base
+from sigstyle.base import model as base_model
+from sigstyle.base.model import BaseModel, decode, default_size_px, encode, fingerprint, load_base
 from sigstyle.errors import ConfigError
 
 

@@ -10,13 +10,13 @@ from PIL import Image
 from random_style import random_style
 
 import sigstyle
-from sigstyle.base_model import BaseModel
-from sigstyle.batch import BatchProgress, BatchResult, failures, plan
-from sigstyle.batch_manifest import Manifest
+from sigstyle.base.model import BaseModel
+from sigstyle.batches.batch import BatchProgress, BatchResult, failures, plan
+from sigstyle.batches.manifest import Manifest
+from sigstyle.diffusion.inversion import invert
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.images import read_recipe
-from sigstyle.inversion import invert
-from sigstyle.style import Style
+from sigstyle.imaging.images import read_recipe
+from sigstyle.style.style import Style
 
 FEW: dict[str, Any] = {"steps": 2, "size_px": 64}
 
@@ -71,7 +71,9 @@ def test_a_photo_is_inverted_once_for_all_styles(
     base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    monkeypatch.setattr("sigstyle.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more))
+    monkeypatch.setattr(
+        "sigstyle.painting.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
+    )
     run(photos, styles, tmp_path / "out", base=base)
     assert len(calls) == 3
 
@@ -232,7 +234,9 @@ def test_rows_of_one_photo_share_its_inversion_where_they_can(
     text = "\n".join(json.dumps({"content": "p0.png", "output": f"{i}.png", **row}) for i, row in enumerate(rows))
     (photos / "jobs.jsonl").write_text(text)
     calls = []
-    monkeypatch.setattr("sigstyle.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more))
+    monkeypatch.setattr(
+        "sigstyle.painting.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
+    )
     results = run(None, styles[0], tmp_path / "out", jobs=photos / "jobs.jsonl", base=base)
     assert len(calls) == 2 and len(results) == 4
     for index, row in enumerate(rows):

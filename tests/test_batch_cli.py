@@ -12,9 +12,10 @@ from random_style import random_style
 from test_base_model import save_pipeline
 from test_cli import done, refused, run
 
-from sigstyle import batch_run, doctor
-from sigstyle.base_model import load_base
-from sigstyle.cli import app
+from sigstyle import doctor
+from sigstyle.base.model import load_base
+from sigstyle.batches import run as batch_run
+from sigstyle.cli.main import app
 from sigstyle.config import TransferConfig
 
 FEW = ["--steps", "2", "--size-px", "64", "--device", "cpu"]

@@ -13,10 +13,10 @@ from PIL import Image
 from random_style import random_style
 
 import sigstyle
-from sigstyle.base_model import BaseModel
-from sigstyle.batch_gallery import write_gallery
-from sigstyle.batch_sheet import write_sheets
-from sigstyle.batch_thumbs import write_before, write_thumb
+from sigstyle.base.model import BaseModel
+from sigstyle.batches.gallery import write_gallery
+from sigstyle.batches.sheet import write_sheets
+from sigstyle.batches.thumbs import write_before, write_thumb
 
 EVIL = "\"><script>alert(1)</script> & 'x' {{cards}}"
 

@@ -9,10 +9,10 @@ import pytest
 from conftest import make_painting
 from random_style import random_style
 
-from sigstyle.base_model import BaseModel
-from sigstyle.batch import Plan, plan
+from sigstyle.base.model import BaseModel
+from sigstyle.batches.batch import Plan, plan
 from sigstyle.errors import ConfigError, StyleFileError
-from sigstyle.style import Style
+from sigstyle.style.style import Style
 
 ROOT = Path(__file__).parent
 

@@ -15,8 +15,8 @@ from test_base_model import save_pipeline
 from typer.testing import CliRunner
 
 import sigstyle
-from sigstyle.base_model import load_base
-from sigstyle.cli import app
+from sigstyle.base.model import load_base
+from sigstyle.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]

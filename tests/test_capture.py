@@ -13,18 +13,18 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sigstyle import split_unet
-from sigstyle.attach import styled, training
-from sigstyle.base_model import BaseModel, encode
-from sigstyle.capture import Progress, capture_style
-from sigstyle.capture_batches import Batch, cached_latents, clean_guess, draw_batch, noisy_batch
+from sigstyle.base import split_unet
+from sigstyle.base.model import BaseModel, encode
+from sigstyle.base.prompts import encode_prompts, style_prompt
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, CaptureError, ConfigError, StyleFileError
-from sigstyle.hypernet import StyleHypernet
-from sigstyle.images import to_tensor
-from sigstyle.prompts import encode_prompts, style_prompt
-from sigstyle.style import Style
-from sigstyle.targets import target_layers
+from sigstyle.imaging.images import to_tensor
+from sigstyle.learning.batches import Batch, cached_latents, clean_guess, draw_batch, noisy_batch
+from sigstyle.learning.loop import Progress, capture_style
+from sigstyle.style.attach import styled, training
+from sigstyle.style.hypernet import StyleHypernet
+from sigstyle.style.style import Style
+from sigstyle.style.targets import target_layers
 
 QUICK = CaptureConfig(steps=6, batch_size=2, crops=4, size_px=64, warmup=2, autocast="off")
 

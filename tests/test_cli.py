@@ -23,14 +23,17 @@ from typer.testing import CliRunner, Result
 
 import sigstyle
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from sigstyle import api, base_model, cli_console, demo
-from sigstyle.base_model import BaseModel, load_base
-from sigstyle.cli import app
-from sigstyle.cli_options import UNUSED_IN_GENERATE, split_weights
+from sigstyle import api
+from sigstyle.base import model as base_model
+from sigstyle.base.model import BaseModel, load_base
+from sigstyle.cli import console as cli_console
+from sigstyle.cli import demo
+from sigstyle.cli.main import app
+from sigstyle.cli.options import UNUSED_IN_GENERATE, split_weights
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import StyleFileError
-from sigstyle.images import read_recipe
-from sigstyle.style import Style
+from sigstyle.imaging.images import read_recipe
+from sigstyle.style.style import Style
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

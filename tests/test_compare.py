@@ -13,9 +13,9 @@ from benchmarks.compare import HELD_OUT, Pairs, compared
 from benchmarks.compare_cache import Cache
 from benchmarks.compare_methods import METHODS, Job, counted
 from benchmarks.compare_report import Row, dominated, pareto, plot, sheet, table, verdict
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError
-from sigstyle.scores import Scores
+from sigstyle.scoring.scores import Scores
 
 EVALUATIONS = {"default": 4 + 4 + 2, "faithful": 4 + 4 + 2, "paper": 4 + 8}
 EVALUATIONS |= {"sdedit": 2, "injection": 12, "colour": 0, "photo": 0}

@@ -4,7 +4,7 @@ from benchmarks.cost import SIZE_PX, capture_flops, transfer_evaluations, weight
 from benchmarks.meters import Kind, flops
 from benchmarks.work import evaluation
 from sigstyle.config import TransferConfig
-from sigstyle.reference import reference_evaluations
+from sigstyle.painting.reference import reference_evaluations
 
 
 def test_evaluations_of_a_transfer_keep_to_their_budget() -> None:

@@ -7,11 +7,11 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from sigstyle.attention import self_attention_layers
-from sigstyle.base_model import BaseModel
-from sigstyle.denoise import adain, denoise
-from sigstyle.inversion import ContentTrace, invert
-from sigstyle.prompts import encode_prompts
+from sigstyle.base.model import BaseModel
+from sigstyle.base.prompts import encode_prompts
+from sigstyle.diffusion.attention import self_attention_layers
+from sigstyle.diffusion.denoise import adain, denoise
+from sigstyle.diffusion.inversion import ContentTrace, invert
 
 STEPS = 6
 

@@ -9,9 +9,10 @@ from random_style import random_style
 from test_base_model import save_pipeline
 from typer.testing import CliRunner
 
-from sigstyle import api, base_model, doctor
-from sigstyle.base_model import load_base
-from sigstyle.cli import app
+from sigstyle import api, doctor
+from sigstyle.base import model as base_model
+from sigstyle.base.model import load_base
+from sigstyle.cli.main import app
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 import torch
 
-from sigstyle.hypernet import StyleHypernet, constant_norm
+from sigstyle.style.hypernet import StyleHypernet, constant_norm
 
 SHAPES = {"a.to_q": (8, 8), "a.to_k": (8, 12), "b.to_q": (8, 8), "b.conv": (4, 36)}
 

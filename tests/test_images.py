@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageCms
 
 from sigstyle.errors import ImageError
-from sigstyle.images import (
+from sigstyle.imaging.images import (
     fit,
     load_image,
     load_mask,

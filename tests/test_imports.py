@@ -1,4 +1,4 @@
-"""The order of the rooms: a module imports only from rooms above its own, and Gradio stays in the app."""
+"""The order of the rooms: a module imports only from its own room and from rooms before it."""
 
 import ast
 from collections.abc import Iterator
@@ -7,38 +7,32 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = (
-    {"errors", "files", "locks"},
-    {"config"},
-    {"base_model_files"},
-    {"images", "base_model", "prompts", "targets", "offsets", "smoothing"},
-    {"style", "hypernet", "split_unet", "masks", "scores", "anchor"},
-    {"attention"},
-    {"denoise"},
-    {"inversion", "reference"},
-    {"content", "blend", "attach", "preview", "lora"},
-    {"capture", "pipelines", "recipe", "injection"},
+ORDER: tuple[set[str], ...] = (
+    {"errors", "files", "version"},
+    {"config", "imaging"},
+    {"base"},
+    {"style", "diffusion", "scoring"},
+    {"learning", "painting"},
+    {"pipelines", "recipe"},
     {"api"},
-    {"batch"},
-    {"cli", "demo", "doctor"},
-    {"studio"},
+    {"batches", "doctor"},
+    {"studio", "cli"},
     {"ui"},
     {"app"},
 )
-NAMES = set().union(*ROOMS)
+PLACE = {room: place for place, rooms in enumerate(ORDER) for room in rooms}
+ONLY_IN = {"gradio": {"ui", "app"}, "typer": {"cli"}, "rich": {"cli"}, "fastapi": {"ui", "app"}}
 
 
 def sources() -> Iterator[tuple[str, Path]]:
-    """(room name, file) of everything that has a room."""
-    for path in sorted((ROOT / "sigstyle").glob("*.py")):
-        if path.stem not in ("__init__", "__main__"):
-            yield path.stem, path
+    """(room, file) of everything that has a room: folders and single modules of `sigstyle`, the pipelines, the app."""
+    for path in sorted((ROOT / "sigstyle").rglob("*.py")):
+        inside = path.relative_to(ROOT / "sigstyle")
+        if inside.name not in ("__init__.py", "__main__.py") or len(inside.parts) > 1:
+            yield inside.parts[0].removesuffix(".py"), path
     for path in sorted((ROOT / "pipelines").glob("*.py")):
         yield "pipelines", path
-    for path in sorted((ROOT / "sigstyle" / "ui").glob("*.py")):
-        yield "ui", path
-    if (ROOT / "app.py").exists():
-        yield "app", ROOT / "app.py"
+    yield "app", ROOT / "app.py"
 
 
 def imported(path: Path) -> set[str]:
@@ -53,57 +47,49 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def ours(names: set[str]) -> set[str]:
-    """Those of these full names that are modules of ours, without the package: 'images', 'pipelines'."""
-    modules = {name for name, _ in sources()}
-    inside = {name.split(".")[1] for name in names if name.startswith("sigstyle.")} & modules
-    return inside | ({"pipelines"} if any(name.split(".")[0] == "pipelines" for name in names) else set())
+def rooms_used(path: Path) -> set[str]:
+    """The rooms a file imports from."""
+    found = {name.split(".")[1] for name in imported(path) if name.startswith("sigstyle.")}
+    found |= {"pipelines"} if any(name.split(".")[0] == "pipelines" for name in imported(path)) else set()
+    return found & set(PLACE)
 
 
-def room_of(module: str) -> str:
-    """The room of a module: 'capture_state' belongs to 'capture'."""
-    room = module if module in NAMES else module.split("_")[0]
-    assert room in NAMES, f"{module}.py has no room yet: give it one in ROOMS"
-    return room
+def module_name(path: Path) -> str:
+    """'sigstyle.base.model' for its file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def level(module: str) -> int:
-    """How far down a module's room is."""
-    return next(number for number, names in enumerate(ROOMS) if room_of(module) in names)
+EVERY = list(sources())
 
 
-@pytest.mark.parametrize(("module", "path"), list(sources()), ids=lambda value: getattr(value, "name", value))
-def test_a_room_imports_only_rooms_above_it(module: str, path: Path) -> None:
-    for other in ours(imported(path)):
-        assert level(other) <= level(module), f"{path.name} imports {other}, which is below it"
+@pytest.mark.parametrize(("room", "path"), EVERY, ids=lambda value: getattr(value, "name", value))
+def test_a_room_imports_only_rooms_before_it(room: str, path: Path) -> None:
+    assert room in PLACE, f"{room} has no place in the order yet: give it one"
+    for other in rooms_used(path) - {room}:
+        assert PLACE[other] < PLACE[room], f"{path.relative_to(ROOT)} imports {other}, which is not before it"
 
 
-def test_rooms_beside_each_other_have_no_cycles() -> None:
-    edges: dict[str, set[str]] = {}
-    for module, path in sources():
-        edges.setdefault(module, set()).update(ours(imported(path)) - {module})
+def test_modules_have_no_cycles() -> None:
+    modules = {module_name(path) for _, path in EVERY}
+    edges = {module_name(path): imported(path) & modules - {module_name(path)} for _, path in EVERY}
     while edges:
         leaves = {module for module, others in edges.items() if not others & set(edges)}
         assert leaves, f"a cycle among {sorted(edges)}"
         edges = {module: others for module, others in edges.items() if module not in leaves}
 
 
-def test_capture_and_pipelines_do_not_know_each_other() -> None:
-    apart = {"capture", "pipelines"}
-    for module, path in sources():
-        if room_of(module) in apart:
-            met = {room_of(other) for other in ours(imported(path))} & apart
-            assert met <= {room_of(module)}, path.name
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_front_end_library_stays_in_its_room(library: str) -> None:
+    for room, path in EVERY:
+        met = any(name.split(".")[0] == library for name in imported(path))
+        assert not met or room in ONLY_IN[library], f"{path.relative_to(ROOT)} imports {library}"
 
 
-def test_gradio_appears_in_the_app_and_its_page_only() -> None:
-    for room, path in sources():
-        assert room in ("app", "ui") or not any(name.split(".")[0] == "gradio" for name in imported(path)), path.name
-
-
-def test_the_page_is_imported_by_the_app_only() -> None:
-    for room, path in sources():
-        assert room in ("app", "ui") or not any(name.startswith("sigstyle.ui") for name in imported(path)), path.name
+def test_no_private_name_crosses_a_file() -> None:
+    for path in [*(ROOT / "sigstyle").rglob("*.py"), *(ROOT / "pipelines").glob("*.py"), ROOT / "app.py"]:
+        private = {name for name in imported(path) if name.startswith(("sigstyle", "pipelines"))}
+        private = {name for name in private if any(p.startswith("_") and p[1] != "_" for p in name.split("."))}
+        assert not private, f"{path.relative_to(ROOT)} imports {sorted(private)}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("pipeline_*.py")), ids=lambda path: path.name)
@@ -112,3 +98,13 @@ def test_one_pipeline_class_is_visible_in_a_pipeline_file(path: Path) -> None:
     visible = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Pipeline")]
     visible += [name for name in imported(path) if name.startswith("pipelines.") and name.endswith("Pipeline")]
     assert len(visible) == 1
+
+
+@pytest.mark.parametrize("path", [path for _, path in EVERY], ids=lambda path: path.name)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") < 300, f"{path.relative_to(ROOT)} is too long: split it by concept"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= 80, f"{path.relative_to(ROOT)}: {node.name} has {lines} lines"

@@ -15,13 +15,13 @@ from test_base_model import save_pipeline
 from test_cli import done, refused
 
 import sigstyle
-from sigstyle.attention import Features, fill, recorded, recording, self_attention_layers
-from sigstyle.attention_injection import crossed, injected_layers, injecting
-from sigstyle.base_model import BaseModel
-from sigstyle.cli_info import describe
+from sigstyle.base.model import BaseModel
+from sigstyle.cli.info import describe
 from sigstyle.config import InjectionConfig
+from sigstyle.diffusion.attention import Features, fill, recorded, recording, self_attention_layers
+from sigstyle.diffusion.attention_injection import crossed, injected_layers, injecting
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.images import read_recipe
+from sigstyle.imaging.images import read_recipe
 
 SMALL: dict[str, Any] = {"steps": 3, "size_px": 64}
 

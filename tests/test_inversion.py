@@ -8,11 +8,11 @@ import torch
 from diffusers import DDIMInverseScheduler
 from torch import Tensor
 
-from sigstyle.attention import self_attention_layers
-from sigstyle.base_model import BaseModel, ddim
-from sigstyle.denoise import denoise
-from sigstyle.inversion import ContentTrace, invert, swapped_steps
-from sigstyle.prompts import encode_prompts
+from sigstyle.base.model import BaseModel, ddim
+from sigstyle.base.prompts import encode_prompts
+from sigstyle.diffusion.attention import self_attention_layers
+from sigstyle.diffusion.denoise import denoise
+from sigstyle.diffusion.inversion import ContentTrace, invert, swapped_steps
 
 STEPS = 6
 MakeBase = Callable[..., BaseModel]

@@ -14,14 +14,14 @@ from test_base_model import save_pipeline
 from test_cli import done, refused
 
 from pipelines import SigStyleText2ImgPipeline
-from sigstyle.base_model import BaseModel, load_base
+from sigstyle.base.model import BaseModel, load_base
+from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
-from sigstyle.lora_export import lora_of, truncated
-from sigstyle.offsets import Offset
-from sigstyle.prompts import StyleToken
-from sigstyle.style import Style
-from sigstyle.style_file import read_tensors
-from sigstyle.targets import target_layers
+from sigstyle.style.lora import lora_of, truncated
+from sigstyle.style.offsets import Offset
+from sigstyle.style.style import Style
+from sigstyle.style.targets import target_layers
+from sigstyle.style.tensor_file import read_tensors
 
 FULL_RANK = 1000
 

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from sigstyle.errors import ConfigError
-from sigstyle.offsets import Offset, identity, mix
+from sigstyle.style.offsets import Offset, identity, mix
 
 
 def random_offset(rank: int = 3, shape: tuple[int, int] = (6, 8)) -> Offset:

@@ -17,14 +17,14 @@ from random_style import random_style
 from torch import Tensor
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from sigstyle.attach import styled
-from sigstyle.base_model import BaseModel, decode, encode, fingerprint
+from sigstyle.base.locks import lock_of
+from sigstyle.base.model import BaseModel, decode, encode, fingerprint
+from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
 from sigstyle.errors import BaseMismatchError, ConfigError, ImageError, StyleFileError
-from sigstyle.images import fit, mirrored_margin, to_tensor
-from sigstyle.locks import lock_of
-from sigstyle.prompts import encode_prompts
-from sigstyle.style import Style
+from sigstyle.imaging.images import fit, mirrored_margin, to_tensor
+from sigstyle.style.attach import styled
+from sigstyle.style.style import Style
 
 MakeBase = Callable[..., BaseModel]
 FEW: dict[str, Any] = {"num_inference_steps": 4, "size_px": 64}

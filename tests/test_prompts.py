@@ -4,9 +4,8 @@ import pytest
 import torch
 from conftest import TEXT_DIM, make_text_encoder, make_tokenizer
 
-from sigstyle.base_model import BaseModel
-from sigstyle.errors import ConfigError
-from sigstyle.prompts import (
+from sigstyle.base.model import BaseModel
+from sigstyle.base.prompts import (
     StyleToken,
     embed_prompts,
     encode_prompts,
@@ -15,6 +14,7 @@ from sigstyle.prompts import (
     token_for,
     tokenize,
 )
+from sigstyle.errors import ConfigError
 
 PROMPT = "a cat in the style of <wave>"
 

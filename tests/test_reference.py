@@ -13,15 +13,15 @@ from torch import Tensor
 
 import sigstyle
 from pipelines import SigStylePipeline
-from sigstyle.attention import self_attention_layers
-from sigstyle.attention_reference import Shown, referring, show
-from sigstyle.base_model import BaseModel
-from sigstyle.blend import Blend
-from sigstyle.denoise import predict
+from sigstyle.base.model import BaseModel
+from sigstyle.diffusion.attention import self_attention_layers
+from sigstyle.diffusion.attention_reference import Shown, referring, show
+from sigstyle.diffusion.denoise import predict
 from sigstyle.errors import StyleFileError
-from sigstyle.reference import References, reference_evaluations, reference_latents
-from sigstyle.style import Style
-from sigstyle.style_file import read_tensors, write_tensors
+from sigstyle.painting.reference import References, reference_evaluations, reference_latents
+from sigstyle.style.blend import Blend
+from sigstyle.style.style import Style
+from sigstyle.style.tensor_file import read_tensors, write_tensors
 
 FEW: dict[str, Any] = {"num_inference_steps": 5, "size_px": 64, "output_type": "latent"}
 
@@ -120,7 +120,7 @@ def test_layers_are_as_before_also_when_looking_at_the_reference_fails(
     pipe: SigStylePipeline, painting: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, processors = digest(pipe.unet), dict(pipe.unet.attn_processors)
-    monkeypatch.setattr("sigstyle.reference.predict", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("sigstyle.painting.reference.predict", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         pipe(painting, **FEW)
     assert digest(pipe.unet) == before and pipe.unet.attn_processors == processors

@@ -12,9 +12,9 @@ from PIL import Image, ImageFilter
 from skimage.exposure import match_histograms
 
 from sigstyle.errors import ConfigError
-from sigstyle.scores import Scorer, Scores
-from sigstyle.scores_network import BLOCK_STRIDES, feature_network
-from sigstyle.scores_statistics import crops, frechet
+from sigstyle.scoring.network import BLOCK_STRIDES, feature_network
+from sigstyle.scoring.scores import Scorer, Scores
+from sigstyle.scoring.statistics import crops, frechet
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PHOTOS, PAINTINGS = ("eiffel-tower", "cat"), ("hokusai-great-wave", "van-gogh-auvers-street")

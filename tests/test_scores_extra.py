@@ -28,15 +28,15 @@ from transformers import (
 )
 
 from sigstyle.errors import ConfigError
-from sigstyle.scores import Scorer, Scores
-from sigstyle.scores_artfid import art_fid, evaluate_art_fid, frechet_inception_distance
-from sigstyle.scores_clip import ClipScorer
-from sigstyle.scores_csd import CsdScorer
-from sigstyle.scores_dino import DinoScorer
-from sigstyle.scores_extra import ExtraScorer
-from sigstyle.scores_inception import ArtInception, art_inception
-from sigstyle.scores_lpips import CONVOLUTIONS, LpipsScorer, linear_weights
-from sigstyle.scores_pairs import evaluate, mean
+from sigstyle.scoring.artfid import art_fid, evaluate_art_fid, frechet_inception_distance
+from sigstyle.scoring.clip import ClipScorer
+from sigstyle.scoring.csd import CsdScorer
+from sigstyle.scoring.dino import DinoScorer
+from sigstyle.scoring.extra import ExtraScorer
+from sigstyle.scoring.inception import ArtInception, art_inception
+from sigstyle.scoring.lpips import CONVOLUTIONS, LpipsScorer, linear_weights
+from sigstyle.scoring.pairs import evaluate, mean
+from sigstyle.scoring.scores import Scorer, Scores
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TOWER: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 64}
@@ -324,7 +324,7 @@ def test_lpips_weighs_channels_as_people_do() -> None:
 
 def test_lpips_says_where_weights_that_cannot_be_fetched_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("sigstyle.scores_lpips.ALEXNET_URL", (tmp_path / "none" / "alexnet.pth").as_uri())
+    monkeypatch.setattr("sigstyle.scoring.lpips.ALEXNET_URL", (tmp_path / "none" / "alexnet.pth").as_uri())
     with pytest.raises(ConfigError, match=r"put it at .*hub/checkpoints/alexnet.pth"):
         LpipsScorer()
 
@@ -469,7 +469,7 @@ def test_the_command_takes_only_what_it_is_asked_for(
 
 
 def test_the_command_gives_artfid_for_a_folder(folder: Path, alexnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sigstyle.scores_inception.art_inception", lambda file, device: Tones())
+    monkeypatch.setattr("sigstyle.scoring.inception.art_inception", lambda file, device: Tones())
     data = json.loads(done("evaluate", folder / "results", *given(folder), "--artfid", "art.pth", "--json").stdout)
     whole = data["folder"]
     assert whole["artfid"] == pytest.approx((1 + data["mean"]["lpips"]) * (1 + whole["fid"]), abs=1e-3)

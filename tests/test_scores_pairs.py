@@ -10,9 +10,9 @@ from PIL import Image
 from test_cli import done, refused
 
 from sigstyle.errors import ConfigError, ImageError
-from sigstyle.images import save_png
-from sigstyle.scores import Scorer, Scores
-from sigstyle.scores_pairs import evaluate, mean, pair_of
+from sigstyle.imaging.images import save_png
+from sigstyle.scoring.pairs import evaluate, mean, pair_of
+from sigstyle.scoring.scores import Scorer, Scores
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -10,19 +10,19 @@ from conftest import MakeBase, make_painting
 from PIL import Image
 from random_style import random_style
 
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
 from sigstyle.config import TransferConfig
 from sigstyle.errors import Cancelled, ConfigError, ImageError
-from sigstyle.images import read_recipe, save_png
-from sigstyle.studio import Studio, Who
-from sigstyle.studio_bases import Bases, count_parameters
-from sigstyle.studio_batch import paint_all
-from sigstyle.studio_folder import DataFolder
-from sigstyle.studio_lane import Job
-from sigstyle.studio_learn import discard, learn, resumable, resume
-from sigstyle.studio_paint import Picture, imagine, restyle
-from sigstyle.studio_restore import repeat, restore, same_pixels
-from sigstyle.studio_traces import TraceCache
+from sigstyle.imaging.images import read_recipe, save_png
+from sigstyle.studio.bases import Bases, count_parameters
+from sigstyle.studio.batch import paint_all
+from sigstyle.studio.folder import DataFolder
+from sigstyle.studio.lane import Job
+from sigstyle.studio.learn import discard, learn, resumable, resume
+from sigstyle.studio.paint import Picture, imagine, restyle
+from sigstyle.studio.restore import repeat, restore, same_pixels
+from sigstyle.studio.studio import Studio, Who
+from sigstyle.studio.traces import TraceCache
 
 ANNA, BERT = Who("key:anna", "page-a"), Who("key:bert", "page-b")
 QUICK = TransferConfig(steps=3, size_px=64)
@@ -37,8 +37,8 @@ def base(make_base: MakeBase) -> BaseModel:
 @pytest.fixture
 def studio(tmp_path: Path, base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A studio whose 'mini' is a tiny base, with a style that everyone has."""
-    monkeypatch.setattr("sigstyle.studio_library.STYLES_FOLDER", tmp_path / "none")
-    monkeypatch.setattr("sigstyle.studio_bases.load_base", lambda key, device, cache: base)
+    monkeypatch.setattr("sigstyle.studio.library.STYLES_FOLDER", tmp_path / "none")
+    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache: base)
     studio = Studio(tmp_path / "data", device="cpu")
     random_style(base, "wave").save(studio.folder.folder("styles") / "wave.safetensors")
     random_style(base, "oil", seed=1).save(studio.folder.folder("styles") / "oil.safetensors")

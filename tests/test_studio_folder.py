@@ -7,12 +7,12 @@ from conftest import make_painting
 from PIL import Image
 from random_style import random_style
 
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError, ImageError, StyleFileError
-from sigstyle.images import load_image
-from sigstyle.studio_folder import DataFolder, Workspace, pixels_hash, safe_name
-from sigstyle.studio_library import Library
-from sigstyle.style import Style
+from sigstyle.imaging.images import load_image
+from sigstyle.studio.folder import DataFolder, Workspace, pixels_hash, safe_name
+from sigstyle.studio.library import Library
+from sigstyle.style.style import Style
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def workspace(folder: DataFolder) -> Workspace:
 
 @pytest.fixture
 def library(folder: DataFolder, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Library:
-    monkeypatch.setattr("sigstyle.studio_library.STYLES_FOLDER", tmp_path / "shipped")
+    monkeypatch.setattr("sigstyle.studio.library.STYLES_FOLDER", tmp_path / "shipped")
     return Library(folder, workspace)
 
 

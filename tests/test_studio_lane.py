@@ -4,8 +4,8 @@ import time
 import pytest
 
 from sigstyle.errors import BusyError, Cancelled
-from sigstyle.studio_lane import Job, Lane, Update
-from sigstyle.studio_words import duration, progress
+from sigstyle.studio.lane import Job, Lane, Update
+from sigstyle.studio.words import duration, progress
 
 
 class Gate:

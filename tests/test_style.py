@@ -13,12 +13,12 @@ import torch
 from conftest import TEXT_DIM, MakeBase
 
 from sigstyle import files
-from sigstyle.base_model import BaseModel
+from sigstyle.base.model import BaseModel
+from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
-from sigstyle.offsets import Offset
-from sigstyle.prompts import StyleToken
-from sigstyle.style import Style
-from sigstyle.style_file import read_tensors
+from sigstyle.style.offsets import Offset
+from sigstyle.style.style import Style
+from sigstyle.style.tensor_file import read_tensors
 
 LAYER = "up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 

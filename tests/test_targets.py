@@ -5,11 +5,11 @@ import torch
 from conftest import make_unet
 from diffusers import UNet2DConditionModel
 
+from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import ConfigError
-from sigstyle.offsets import Offset
-from sigstyle.prompts import StyleToken
-from sigstyle.style import Style
-from sigstyle.targets import target_layers
+from sigstyle.style.offsets import Offset
+from sigstyle.style.style import Style
+from sigstyle.style.targets import target_layers
 
 
 def test_attention_is_q_k_v_of_both_attentions_in_the_decoder_only() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import gradio as gr
 
 from sigstyle.config import CaptureConfig, TransferConfig
-from sigstyle.images import read_recipe
-from sigstyle.studio import Studio
-from sigstyle.studio_batch import Batch, paint_all
-from sigstyle.studio_lane import Job, Update
-from sigstyle.studio_learn import learn, resumable, resume
-from sigstyle.studio_library import Entry
-from sigstyle.studio_paint import Picture, imagine, restyle
-from sigstyle.studio_restore import repeat, restore, same_pixels
+from sigstyle.imaging.images import read_recipe
+from sigstyle.studio.batch import Batch, paint_all
+from sigstyle.studio.lane import Job, Update
+from sigstyle.studio.learn import learn, resumable, resume
+from sigstyle.studio.library import Entry
+from sigstyle.studio.paint import Picture, imagine, restyle
+from sigstyle.studio.restore import repeat, restore, same_pixels
+from sigstyle.studio.studio import Studio
 from sigstyle.ui.handlers import served, told, who_asks
 
 Reply = list[Any]
@@ -27,9 +27,7 @@ def told_of(update: Update) -> dict[str, Any]:
     return values | {"eta_s": None if update.eta_s is None else round(update.eta_s, 1)}
 
 
-def replies(
-    start: Callable[[], Job[Any]], finished: Callable[[Any], Reply], files: int = 1
-) -> Iterator[Reply]:
+def replies(start: Callable[[], Job[Any]], finished: Callable[[Any], Reply], files: int = 1) -> Iterator[Reply]:
     """Where a job stands, again and again, and in the end its files and facts; giving up on it stops it."""
     with told():
         job = start()
@@ -167,9 +165,7 @@ class Endpoints:
         with told():
             return read_recipe(picture or "")
 
-    def repeat(
-        self, request: gr.Request, picture: str, photo: str | None, base: str, key: str
-    ) -> Iterator[Reply]:
+    def repeat(self, request: gr.Request, picture: str, photo: str | None, base: str, key: str) -> Iterator[Reply]:
         """Make a picture again from its recipe; photo only where the app does not keep it already."""
         who, chosen = who_asks(request, key), self._base(base)
 

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from sigstyle.config import TransferConfig
-from sigstyle.studio_batch import Batch, paint_all
-from sigstyle.studio_lane import Update
+from sigstyle.studio.batch import Batch, paint_all
+from sigstyle.studio.lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.parts import NO_STYLES, STRENGTH, Dials, Page
 from sigstyle.ui.restyle import RANGES

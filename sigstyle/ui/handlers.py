@@ -14,9 +14,9 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from sigstyle.errors import BusyError, Cancelled, SigStyleError
-from sigstyle.studio import Who
-from sigstyle.studio_lane import Job, Update
-from sigstyle.studio_words import progress
+from sigstyle.studio.lane import Job, Update
+from sigstyle.studio.studio import Who
+from sigstyle.studio.words import progress
 
 T = TypeVar("T")
 Changes = dict[Any, Any]

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from sigstyle.config import TransferConfig
-from sigstyle.studio_lane import Update
-from sigstyle.studio_paint import Picture, imagine
-from sigstyle.studio_words import duration
+from sigstyle.studio.lane import Update
+from sigstyle.studio.paint import Picture, imagine
+from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker
 from sigstyle.ui.restyle import download_of

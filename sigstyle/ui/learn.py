@@ -9,9 +9,9 @@ import gradio as gr
 import pandas as pd
 
 from sigstyle.config import CaptureConfig
-from sigstyle.studio_lane import Update
-from sigstyle.studio_learn import discard, learn, resumable, resume
-from sigstyle.studio_library import Entry
+from sigstyle.studio.lane import Update
+from sigstyle.studio.learn import discard, learn, resumable, resume
+from sigstyle.studio.library import Entry
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
 from sigstyle.ui.parts import Dials, Page, example_row, files_of
 
@@ -137,9 +137,7 @@ class Learn:
 
     def _resume(self, request: gr.Request, key: str, left: str) -> Iterator[Changes]:
         who = who_asks(request, key)
-        yield from followed(
-            lambda: resume(self.page.studio, who, left or ""), self.showing, self._finished, self._idle
-        )
+        yield from followed(lambda: resume(self.page.studio, who, left or ""), self.showing, self._finished, self._idle)
 
     def _discard(self, request: gr.Request, key: str, left: str) -> Changes:
         with told():

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.studio_lane import Update
+from sigstyle.studio.lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, status, told, who_asks
 from sigstyle.ui.parts import Page
 

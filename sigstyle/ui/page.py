@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from sigstyle.errors import SigStyleError
-from sigstyle.studio import Studio
+from sigstyle.studio.studio import Studio
 from sigstyle.ui import endpoints
 from sigstyle.ui.folder import FolderTab
 from sigstyle.ui.handlers import PRIVATE, Changes, who_asks
@@ -108,9 +108,7 @@ def build(studio: Studio) -> gr.Blocks:
 def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     page, quick = all_.page, {"queue": False, **PRIVATE}
     opened = [page.key, page.base, all_.model.own_key, all_.model.choice, *all_.learn.leftover_outputs]
-    demo.load(all_.opened, page.key, opened, **PRIVATE).then(
-        all_.refresh, all_.refresh_inputs, all_.refreshed, **quick
-    )
+    demo.load(all_.opened, page.key, opened, **PRIVATE).then(all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
     learned = [page.key, page.base, all_.learn.learned, all_.folder.styles]
     library = all_.library
     all_.learn.learned.change(all_.with_learned, learned, all_.refreshed, **quick).then(

@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from sigstyle.config import CaptureConfig, TransferConfig, field_type
-from sigstyle.studio import Studio, Who
+from sigstyle.studio.studio import Studio, Who
 from sigstyle.ui.handlers import PRIVATE, empty
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

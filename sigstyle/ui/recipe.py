@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.studio_lane import Update
-from sigstyle.studio_paint import Picture
-from sigstyle.studio_restore import Restored, repeat, restore, same_pixels
-from sigstyle.studio_words import duration
+from sigstyle.studio.lane import Update
+from sigstyle.studio.paint import Picture
+from sigstyle.studio.restore import Restored, repeat, restore, same_pixels
+from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
 from sigstyle.ui.imagine import Imagine
 from sigstyle.ui.parts import Page

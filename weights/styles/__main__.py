@@ -5,9 +5,9 @@ from pathlib import Path
 import typer
 
 from sigstyle.api import capture
-from sigstyle.base_model import load_base
+from sigstyle.base.model import load_base
 from sigstyle.errors import StyleFileError
-from sigstyle.style import Style
+from sigstyle.style.style import Style
 
 FOLDER = Path(__file__).parent
 PAINTINGS = FOLDER.parent.parent / "examples" / "style"

@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from sigstyle.inversion import invert
+from sigstyle.diffusion.inversion import invert
 
 from . import dataset
 from .autoencoder_eval import Sample, evaluate, load_samples, quality, reconstruct

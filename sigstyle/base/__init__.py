@@ -1,0 +1,1 @@
+"""Bases: Stable Diffusion checkpoints, found, loaded and asked."""

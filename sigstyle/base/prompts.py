@@ -1,0 +1,164 @@
+"""Prompt embeddings, and the style token that has learned vectors instead of a row in the vocabulary."""
+
+import copy
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import AddedToken
+from torch import Tensor, nn
+
+from sigstyle.base.locks import lock_of
+from sigstyle.errors import ConfigError
+
+_TOKEN = re.compile(r"<[\w-]{1,64}>")
+
+
+@dataclass(frozen=True)
+class StyleToken:
+    """A token `<name>` and its learned vectors.
+
+    Shapes: embedding [n, dim], float32; a prompt spends n positions on the token.
+    """
+
+    token: str
+    embedding: Tensor
+
+    def __post_init__(self) -> None:
+        if not _TOKEN.fullmatch(self.token):
+            raise ConfigError(f"The style token is {self.token!r}; expected <name> of letters, digits, '-' and '_'.")
+        if self.embedding.ndim != 2 or not self.embedding.shape[0]:
+            raise ConfigError(f"The token embedding has shape {tuple(self.embedding.shape)}; expected [n, dim].")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """One vocabulary entry for each vector; the first is the token itself."""
+        return (self.token, *(f"{self.token[:-1]}:{i}>" for i in range(1, len(self.embedding))))
+
+
+@dataclass(frozen=True)
+class PromptIds:
+    """Tokenised prompts.
+
+    Shapes: ids [b, seq]; slots [b, seq] holds -1, or the row of `concat(token embeddings)` to put there.
+    """
+
+    ids: Tensor
+    slots: Tensor
+
+
+def token_for(name: str) -> str:
+    """The style token of a style called `name`: 'Great Wave' becomes '<great-wave>'.
+
+    Raises: ConfigError when the name holds no letter or digit.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", (plain or name).lower()).strip("-")
+    slug = slug or re.sub(r"[^\w]+", "-", name.lower()).strip("-")
+    if not slug:
+        raise ConfigError(f"The style name is {name!r}; expected a name with letters or digits.")
+    return f"<{slug[:64]}>"
+
+
+def style_prompt(prompt: str, domain: str, token: str) -> str:
+    """A prompt that names the style exactly once.
+
+    '' gives 'a painting in the style of <t>', 'a tower' gives 'a tower in the style of <t>'; a prompt that holds
+    the token already keeps its first place and loses its repetitions.
+    """
+    first = prompt.find(token)
+    if first >= 0:
+        end = first + len(token)
+        return prompt[:end] + re.sub(r"\s*" + re.escape(token), "", prompt[end:])
+    subject = prompt.strip().rstrip(".,;") or f"a {domain}"
+    return f"{subject} in the style of {token}"
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str], tokens: Sequence[StyleToken] = ()) -> PromptIds:
+    """Token ids of `texts`, padded and truncated to the tokenizer's length; `tokenizer` is not changed.
+
+    Raises: ConfigError when two tokens share a name, or when a prompt is so long that its style token is cut off.
+    """
+    names = [part for token in tokens for part in token.parts]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"Two styles use the same token in {[t.token for t in tokens]}; rename one of them.")
+    if tokens:
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.add_tokens([AddedToken(name, single_word=True, normalized=False) for name in names])
+    texts = [_expanded(text, tokens) for text in texts]
+    length = tokenizer.model_max_length
+    ids = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    slots = torch.full_like(ids, -1)
+    for row, name in enumerate(names):
+        slots[ids == tokenizer.convert_tokens_to_ids(name)] = row
+    for text, found in zip(texts, slots, strict=True):
+        missing = [name for row, name in enumerate(names) if name in text and not (found == row).any()]
+        if missing:
+            raise ConfigError(
+                f"The prompt {text[:60]!r}… is too long: {', '.join(missing)} does not fit into the {length} tokens "
+                "this base reads, or has letters around it. Shorten the prompt or set the token apart."
+            )
+    return PromptIds(ids.masked_fill(slots >= 0, tokenizer.eos_token_id), slots)
+
+
+def _expanded(text: str, tokens: Sequence[StyleToken]) -> str:
+    """`text` with every token of n vectors spelled as its n parts."""
+    for token in tokens:
+        text = text.replace(token.token, " ".join(token.parts))
+    return text
+
+
+@contextmanager
+def _vectors_in_place(text_encoder: nn.Module, slots: Tensor, vectors: Tensor) -> Iterator[None]:
+    """Within the context the embedding's output holds `vectors[slots]` wherever `slots` is not negative."""
+
+    def put(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor:
+        chosen = vectors.to(output)[slots.clamp(min=0)]
+        return torch.where((slots >= 0).unsqueeze(-1), chosen, output)
+
+    handle = text_encoder.get_input_embeddings().register_forward_hook(put)  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def embed_prompts(text_encoder: nn.Module, prompts: PromptIds, tokens: Sequence[StyleToken] = ()) -> Tensor:
+    """Prompt embeddings [b, seq, dim] in the text encoder's dtype; gradients flow into the tokens' vectors.
+
+    Raises: ConfigError when a token's width is not the text encoder's (a style of another base).
+    """
+    table = text_encoder.get_input_embeddings().weight  # type: ignore[operator]
+    for token in tokens:
+        if token.embedding.shape[1] != table.shape[1]:
+            raise ConfigError(
+                f"{token.token} has vectors of width {token.embedding.shape[1]}; this base's text encoder reads "
+                f"{table.shape[1]}. Use the base the style was captured on."
+            )
+    ids, slots = prompts.ids.to(table.device), prompts.slots.to(table.device)
+    with lock_of(text_encoder):  # else the vectors would reach other prompts too
+        if not tokens:
+            return text_encoder(ids)[0]
+        with _vectors_in_place(text_encoder, slots, torch.cat([token.embedding for token in tokens])):
+            return text_encoder(ids)[0]
+
+
+def encode_prompts(
+    tokenizer: Any, text_encoder: nn.Module, texts: Sequence[str], tokens: Sequence[StyleToken] = ()
+) -> Tensor:
+    """Prompt embeddings [b, seq, dim] of `texts`, in which each style token stands for its learned vectors.
+
+    Neither tokenizer nor text encoder is changed or resized. Raises: ConfigError as `tokenize` and `embed_prompts`.
+    """
+    return embed_prompts(text_encoder, tokenize(tokenizer, texts, tokens), tokens)
+
+
+def starting_embedding(tokenizer: Any, text_encoder: nn.Module, word: str) -> Tensor:
+    """Mean vector [1, dim], float32, of the tokens of `word`: where a style token starts its training."""
+    table = text_encoder.get_input_embeddings().weight  # type: ignore[operator]
+    ids = tokenizer(word, add_special_tokens=False, return_tensors="pt").input_ids[0]
+    return table.detach()[ids.to(table.device)].float().mean(0, keepdim=True).cpu()

@@ -1,0 +1,156 @@
+"""Many photos in many styles: shared inversions, restartable, by as many processes and machines as there are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sigstyle.api import BaseLike, StyleLike, _config, _path, never, open_style
+from sigstyle.base.model import load_base
+from sigstyle.batches.check import check_existing
+from sigstyle.batches.claims import Claims
+from sigstyle.batches.gallery import write_gallery
+from sigstyle.batches.job_file import outputs_of, read_jobs, style_beside
+from sigstyle.batches.jobs import Output, Unit, cross, find_photos, looks_of, named, units_of
+from sigstyle.batches.manifest import Manifest
+from sigstyle.batches.paint import Painter
+from sigstyle.batches.progress import BatchProgress, OnProgress, Tally
+from sigstyle.batches.run import Worker
+from sigstyle.batches.sheet import write_sheets
+from sigstyle.batches.thumbs import restore_thumbs, sweep
+from sigstyle.batches.workers import join
+from sigstyle.batches.write import BatchResult
+from sigstyle.config import TransferConfig
+from sigstyle.errors import ConfigError
+from sigstyle.imaging.images import Source
+from sigstyle.style.style import Style
+
+__all__ = ["BatchProgress", "BatchResult", "Plan", "batch", "plan"]
+
+TOGETHER_ON_CUDA = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch will make, in which folder, and what is worth saying of it."""
+
+    folder: Path
+    outputs: list[Output]
+    notices: list[str]
+
+    def units(self, together: int) -> list[Unit]:
+        """What one process takes at a time."""
+        return units_of(self.outputs, together)
+
+    def missing(self) -> list[Output]:
+        """Pictures that are not there yet."""
+        return [output for output in self.outputs if not (self.folder / output.name).exists()]
+
+
+def plan(
+    contents: Source | Sequence[Source] | None,
+    styles: StyleLike | Sequence[StyleLike],
+    output: str | Path,
+    *,
+    jobs: str | Path | None = None,
+    preset: str = "default",
+    config: TransferConfig | None = None,
+    **settings: Any,
+) -> Plan:
+    """What `batch` makes with the same arguments; nothing is painted or written.
+
+    Raises: ConfigError and StyleFileError for unusable arguments or an unusable job file.
+    """
+    chosen = _config(TransferConfig, preset, config, settings)
+    wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
+    opened = [(open_style(style), None if isinstance(style, Style) else str(style)) for style in wanted]
+    folder = Path(output).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"The output {folder} is a file; expected a folder.")
+    if (jobs is None) == (contents is None):
+        raise ConfigError("Give either photos or a job file: expected one of contents and jobs.")
+    if jobs is not None:
+        path = Path(jobs)
+
+        def open_beside(name: str) -> tuple[Style, str]:
+            found = style_beside(path, name)
+            return open_style(found), found
+
+        outputs = outputs_of(read_jobs(path), opened, chosen, open_beside)
+        return Plan(folder, named(outputs), [])
+    if not opened:
+        raise ConfigError("There is no style; give a style file or the name of a shipped style.")
+    photos, notices = find_photos(contents, folder)  # type: ignore[arg-type]
+    return Plan(folder, named(cross(photos, looks_of(opened), chosen)), notices)
+
+
+def batch(
+    contents: Source | Sequence[Source] | None,
+    styles: StyleLike | Sequence[StyleLike],
+    output: str | Path,
+    *,
+    jobs: str | Path | None = None,
+    base: BaseLike | None = None,
+    preset: str = "default",
+    config: TransferConfig | None = None,
+    together: int | None = None,
+    gallery: bool = True,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    on_progress: OnProgress | None = None,
+    should_stop: Callable[[], bool] = never,
+    **settings: Any,
+) -> Iterator[BatchResult]:
+    """Repaint every photo in every style into a folder, yielding each picture when it is on the disk.
+
+    `contents` is a folder with its subfolders, or photos; `jobs` instead is a .csv or .jsonl file with a row for each
+    photo. Pictures that are there are not made again, so a stopped or killed batch goes on when called again. Started
+    in several processes (torchrun, accelerate) or on several machines with one folder, each process takes what is
+    left and yields what it made itself. `together` photos go through the UNet at once: 1 by default, where a picture
+    is the one `transfer` makes, and 4 on CUDA. In the end a contact sheet and, with `gallery`, index.html are there.
+    Everything else is as in `transfer`.
+    Raises: ConfigError, StyleFileError for unusable arguments, at the call; while iterating ImageError when the folder
+    cannot be written, Cancelled when stopped. What fails for one picture is in its result.
+    """
+    planned = plan(contents, styles, output, jobs=jobs, preset=preset, config=config, **settings)
+    if together is not None and not 1 <= together <= 256:
+        raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
+    place = join(device)
+    loaded = load_base(base or planned.outputs[0].look.style.base_name, place.device, dtype)
+    check_existing(planned.folder, planned.outputs, loaded)
+    count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
+    claims = Claims(planned.folder, planned.units(count), place.share)
+
+    def results() -> Iterator[BatchResult]:
+        manifest = Manifest(planned.folder)
+        manifest.settle(planned.outputs)
+        tally = Tally(planned.folder, planned.outputs, on_progress)
+        painter = Painter(loaded, _path(base))
+        yield from Worker(planned.folder, claims, painter, tally, should_stop, manifest).run()
+        place.meet()  # so that every line is written before the manifest is brought in order
+        if place.first:
+            finish(planned, manifest, gallery)
+            claims.tidy()
+        place.meet()
+
+    return results()
+
+
+def finish(planned: Plan, manifest: Manifest, gallery: bool) -> None:
+    """Bring the manifest in order and show what is there: contact sheets, and the gallery if wanted."""
+    lines = manifest.settle(planned.outputs)
+    sweep(planned.folder)
+    restore_thumbs(planned.folder, planned.outputs)
+    made = [line for line in lines.values() if line["status"] == "done"]
+    write_sheets(planned.folder, made)
+    if gallery:
+        write_gallery(planned.folder, made)
+
+
+def failures(folder: Path, outputs: Sequence[Output]) -> dict[str, str]:
+    """Pictures of this job that could not be made, each with the reason; those missing without one count too."""
+    lines = Manifest(folder).lines()
+    missing = [output.name for output in outputs if not (folder / output.name).exists()]
+    return {name: lines.get(name, {}).get("error", "it was not made") for name in missing}

@@ -1,0 +1,69 @@
+"""Whether pictures that are already there are the ones this job would make."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sigstyle.base.model import BaseModel
+from sigstyle.batches.jobs import Output
+from sigstyle.batches.manifest import peek_recipe
+from sigstyle.errors import ConfigError, ImageError
+from sigstyle.recipe import file_entry
+
+
+def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> None:
+    """Raises: ConfigError when a picture in `folder` was made otherwise, saying how: jobs are never mixed."""
+    hashes: dict[str, str | None] = {}
+    different: list[tuple[str, str]] = []
+    for output in outputs:
+        if (folder / output.name).exists():
+            reason = _difference(folder, output, base, hashes)
+            different += [(output.name, reason)] if reason else []
+    if different:
+        name, reason = different[0]
+        others = f", and {len(different) - 1} more are not this job's either" if len(different) > 1 else ""
+        raise ConfigError(
+            f"{folder / name} is there already but {reason}{others}; expected pictures of this job alone. "
+            "Choose another output folder, or delete the old pictures."
+        )
+
+
+def _difference(folder: Path, output: Output, base: BaseModel, hashes: dict[str, str | None]) -> str:
+    """How the picture of `output` differs from the one wanted, or ''."""
+    recipe = peek_recipe(folder / output.name)
+    if recipe is None:
+        return "carries no recipe"
+    wanted, found = _wanted(output, base), _found(recipe)
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            return f"was made with {key} {found.get(key)} instead of {value}"
+    label = output.photo.label
+    if label not in hashes:
+        hashes[label] = _hash(output)
+    if hashes[label] is not None and hashes[label] != found["content"]:
+        return f"was made from another {output.photo.origin}"
+    return ""
+
+
+def _wanted(output: Output, base: BaseModel) -> dict[str, Any]:
+    style = output.look.style
+    return {**output.config.to_dict(), "base": base.fingerprint, "style": [[style.name, style.hash, 1.0]]}
+
+
+def _found(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What a recipe says about the same things, and the hash of its content; a foreign recipe says nothing."""
+    try:
+        styles = [[style["name"], style["hash"], style["weight"]] for style in recipe["styles"]]
+        content = recipe["content"].get("sha256") or recipe["content"].get("pixels_sha256")
+        return {**recipe["settings"], "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
+    except (KeyError, TypeError, AttributeError):
+        return {"content": None}
+
+
+def _hash(output: Output) -> str | None:
+    """The hash of the photo as it is now; None when it cannot be read, which is reported when its turn comes."""
+    try:
+        entry = file_entry(output.photo.source)
+    except ImageError:
+        return None
+    return entry.get("sha256") or entry.get("pixels_sha256")

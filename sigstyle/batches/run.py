@@ -1,0 +1,158 @@
+"""The work of one process: take a unit, read its photos, paint them in every look, hand the pictures to the writer."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from sigstyle.batches.claims import Claim, Claims
+from sigstyle.batches.jobs import Output, Photo, Unit
+from sigstyle.batches.manifest import Manifest
+from sigstyle.batches.paint import Loaded, Painter, load_photo
+from sigstyle.batches.progress import Tally
+from sigstyle.batches.write import BatchResult, Painted, Writer, clear_unfinished
+from sigstyle.errors import Cancelled, SigStyleError
+
+
+class Reader:
+    """Reads photos in a thread of its own, those of the unit that is likely next while one is being painted."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batch-reader")
+        self._ahead: dict[str, Future[Loaded]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def expect(self, photos: Sequence[Photo]) -> None:
+        """Begin to read these photos."""
+        wanted = {photo.label for photo in photos}
+        self._ahead = {label: future for label, future in self._ahead.items() if label in wanted}
+        for photo in photos:
+            if photo.label not in self._ahead:
+                self._ahead[photo.label] = self._pool.submit(load_photo, photo)
+
+    def get(self, photo: Photo) -> Loaded:
+        """A photo, read now unless it was expected. Raises: ImageError."""
+        future = self._ahead.pop(photo.label, None) or self._pool.submit(load_photo, photo)
+        return future.result()
+
+
+@dataclass
+class Worker:
+    """One process at work on the units of a job."""
+
+    folder: Path
+    claims: Claims
+    painter: Painter
+    tally: Tally
+    should_stop: Callable[[], bool]
+    manifest: Manifest
+    _writer: Writer = field(init=False)
+    _reader: Reader = field(init=False)
+    _failures: list[str] = field(init=False, default_factory=list)
+    _held: list[Claim] = field(init=False, default_factory=list)
+
+    def run(self) -> Iterator[BatchResult]:
+        """Work until nothing is left for this process; what it made, as soon as it is on the disk.
+
+        Raises: Cancelled when stopped, ImageError when pictures cannot be written.
+        """
+        self._writer, self._reader = Writer(self.folder, self.manifest), Reader()
+        try:
+            with self._writer, self._reader:
+                for claim in self.claims.take(self.should_stop, self.tally.look):
+                    self._held.append(claim)
+                    for _ in self._unit(claim):
+                        yield from self._writer.results()
+                    self._finish(claim)
+                    self.tally.look()
+                yield from self._writer.results(wait=True)
+            if self.should_stop():
+                raise Cancelled("The batch was stopped; the same call goes on with the rest.")
+        finally:
+            for claim in self._held:
+                claim.release()
+
+    def _finish(self, claim: Claim) -> None:
+        """Gives the unit up once everything is written; with failures it is marked, so that nobody tries it again."""
+        if self._failures:
+            self._writer.after(lambda: self.claims.failed(claim.unit))
+        self._writer.after(claim.release)
+        self._failures = []
+
+    def _unit(self, claim: Claim) -> Iterator[None]:
+        """Paints the pictures of a unit that are missing, yielding after each group. Raises: Cancelled."""
+        clear_unfinished(self.folder, claim.unit)
+        self.painter.forget()
+        loaded = self._loaded(claim)
+        yield
+        if claim.upcoming is not None:
+            self._reader.expect(claim.upcoming.photos)
+        for outputs in _by_look(claim.unit):
+            here = [loaded[output.photo.label] for output in outputs if output.photo.label in loaded]
+            by_label = {output.photo.label: output for output in outputs}
+            for group in self.painter.alike(here, outputs[0].config):
+                wanted = [by_label[photo.photo.label] for photo in group]
+                if not all((self.folder / output.name).exists() for output in wanted):
+                    self._paint(group, wanted)
+                    yield
+
+    def _loaded(self, claim: Claim) -> dict[str, Loaded]:
+        """The unit's photos that can be read, by label; the others' pictures have failed."""
+        loaded = {}
+        for photo in claim.unit.photos:
+            try:
+                loaded[photo.label] = self._reader.get(photo)
+            except Exception as error:
+                for output in claim.unit.outputs:
+                    if output.photo is photo or output.photo.label == photo.label:
+                        self._failed(output, error)
+        return loaded
+
+    def _paint(self, group: list[Loaded], outputs: list[Output]) -> None:
+        """Paints one look of photos of one size; all rows are painted even if some pictures exist, as rounding
+        depends on how many there are. Raises: Cancelled."""
+        started = time.monotonic()
+        look, config = outputs[0].look, outputs[0].config
+
+        def watch(done: int, total: int) -> None:
+            self.tally.painting(len(outputs) * done / total)
+
+        try:
+            images = self.painter.paint(group, look, config, watch, self.should_stop)
+        except Cancelled:
+            raise Cancelled("The batch was stopped; the same call goes on with the rest.") from None
+        except Exception as error:
+            for output in outputs:
+                self._failed(output, error)
+            return
+        seconds = (time.monotonic() - started) / len(outputs)
+        self.tally.finished([output.name for output in outputs], failed=False)
+        for loaded, output, image in zip(group, outputs, images, strict=True):
+            if not (self.folder / output.name).exists():
+                recipe = self.painter.recipe(loaded, look, config, len(group))
+                self._writer.picture(Painted(output, image, loaded.image, recipe, seconds, loaded.notice))
+
+    def _failed(self, output: Output, error: Exception) -> None:
+        """Report one picture and go on; a picture that exists from an earlier run is not touched."""
+        if (self.folder / output.name).exists():
+            return
+        known = isinstance(error, SigStyleError)
+        text = " ".join(str(error).split()) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self._failures.append(output.name)
+        self._writer.failure(output, text)
+        self.tally.finished([output.name], failed=True)
+
+
+def _by_look(unit: Unit) -> list[list[Output]]:
+    """The unit's outputs in groups of one look and settings, in the order in which they share inversions."""
+    groups: dict[tuple, list[Output]] = {}
+    for output in unit.outputs:
+        groups.setdefault((output.look.label, output.config), []).append(output)
+    return list(groups.values())

@@ -1,0 +1,121 @@
+"""Writing behind the painting: pictures, their small copies for the gallery, and their lines in the manifest."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from PIL import Image
+
+from sigstyle.batches.jobs import Output, Unit
+from sigstyle.batches.manifest import Manifest, line_of
+from sigstyle.batches.thumbs import write_before, write_thumb
+from sigstyle.errors import ImageError
+from sigstyle.files import reason
+from sigstyle.imaging.images import save_png
+
+_PENDING = 16
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """A picture that was made, at `path` with its recipe inside, or the `error` because of which it was not.
+
+    Units: seconds of painting, with its share of the inversion.
+    """
+
+    content: str
+    style: str
+    path: Path | None
+    error: str | None
+    seconds: float
+    recipe: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture to be written, with the photo it was made from. Units: seconds of painting."""
+
+    output: Output
+    image: Image.Image
+    before: Image.Image
+    recipe: dict[str, Any]
+    seconds: float
+    notice: str
+
+
+class Writer:
+    """Writes in a thread of its own, in order; a claim is given up when everything of its unit is on the disk."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batch-writer")
+        self._pending: deque[Future[BatchResult | None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._pool.shutdown(wait=True)
+
+    def picture(self, painted: Painted) -> None:
+        """Write a picture, then its line."""
+        self._submit(lambda: self._picture(painted))
+
+    def failure(self, output: Output, error: str, seconds: float = 0.0) -> None:
+        """Write the line of a picture that cannot be made."""
+        self._submit(lambda: self._failure(output, error, seconds))
+
+    def after(self, work: Callable[[], object]) -> None:
+        """Do `work` when everything so far is written."""
+
+        def nothing_to_report() -> None:
+            work()
+
+        self._submit(nothing_to_report)
+
+    def results(self, wait: bool = False) -> Iterator[BatchResult]:
+        """What was written since the last call, or with `wait` everything.
+
+        Raises: ImageError when the folder cannot be written: a full disk ends the batch, it can go on later.
+        """
+        while self._pending and (wait or self._pending[0].done() or len(self._pending) > _PENDING):
+            result = self._pending.popleft().result()
+            if result is not None:
+                yield result
+
+    def _submit(self, work: Callable[[], BatchResult | None]) -> None:
+        self._pending.append(self._pool.submit(work))
+
+    def _picture(self, painted: Painted) -> BatchResult:
+        output, seconds = painted.output, painted.seconds
+        path = self.folder / output.name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_png(painted.image, path, painted.recipe)
+            write_thumb(self.folder, output.name, painted.image)
+            write_before(self.folder, output.photo.label, painted.before, painted.image.size)
+            more = {"notice": painted.notice} if painted.notice else {}
+            self.manifest.append(line_of(output, painted.recipe, seconds=round(seconds, 3), **more))
+        except OSError as error:
+            raise ImageError(f"{path} cannot be written: {reason(error)}. The rest waits for a restart.") from error
+        return BatchResult(output.photo.origin, output.look.style.name, path, None, seconds, painted.recipe)
+
+    def _failure(self, output: Output, error: str, seconds: float) -> BatchResult:
+        try:
+            self.manifest.append(line_of(output, None, error))
+        except OSError as problem:
+            raise ImageError(f"{self.manifest.path} cannot be written: {reason(problem)}.") from problem
+        return BatchResult(output.photo.origin, output.look.style.name, None, error, seconds, None)
+
+
+def clear_unfinished(folder: Path, unit: Unit) -> None:
+    """Remove what a killed process left half written of a claimed unit's pictures."""
+    for output in unit.outputs:
+        path = folder / output.name
+        if not path.exists() and path.parent.is_dir():
+            for place in path.parent.iterdir():
+                if place.name.startswith(f".{path.name}.") and place.name.endswith(".tmp"):
+                    place.unlink(missing_ok=True)

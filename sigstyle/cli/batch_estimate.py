@@ -1,0 +1,133 @@
+"""What a batch will take: counts, and time and memory from one UNet evaluation measured here."""
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from PIL import Image
+
+from sigstyle.base.model import BaseModel, default_size_px, load_base, pixels_per_latent
+from sigstyle.base.prompts import encode_prompts
+from sigstyle.batches.batch import TOGETHER_ON_CUDA, Plan
+from sigstyle.batches.jobs import Output
+from sigstyle.config import TransferConfig
+from sigstyle.diffusion.attention import recorded, recording, self_attention_layers
+from sigstyle.diffusion.denoise import predict
+from sigstyle.diffusion.inversion import evaluations_per_step, swapped_steps
+from sigstyle.doctor import forward_seconds
+from sigstyle.errors import SigStyleError
+from sigstyle.painting.reference import reference_evaluations
+
+
+def estimate(
+    planned: Plan, base: str | None, device: torch.device | None, dtype: torch.dtype | None, together: int | None
+) -> dict[str, Any]:
+    """Counts, and the seconds and memory of what is missing, for one process on this machine; nothing is written."""
+    missing = planned.missing()
+    data: dict[str, Any] = {
+        "output": str(planned.folder),
+        "photos": len({output.photo.label for output in planned.outputs}),
+        "styles": len({output.look.label for output in planned.outputs}),
+        "pictures": len(planned.outputs),
+        "there_already": len(planned.outputs) - len(missing),
+        "to_make": len(missing),
+        "cannot_be_opened": _unreadable(missing),
+    }
+    if not missing:
+        return data
+    loaded = load_base(base or planned.outputs[0].look.style.base_name, device, dtype)
+    rows = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
+    per_side = {side: forward_seconds(loaded, side) for side in {_side(output, loaded) for output in missing}}
+    seconds = sum(_evaluations(output) * per_side[_side(output, loaded)] for output in missing)
+    seconds += sum(_inversions(output) * per_side[_side(output, loaded)] for output in _firsts(missing))
+    return data | {
+        "base": loaded.name,
+        "device": str(loaded.device),
+        "unet_evaluation_s": {f"{side} px": round(value, 4) for side, value in sorted(per_side.items())},
+        "seconds": round(seconds, 1),
+        "in_words": f"about {_words(seconds)} by one process; square photos, one per evaluation, writing not counted",
+        "memory_gb": _memory_gb(missing, loaded, rows),
+    }
+
+
+def _words(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 2:
+        return f"{seconds:.0f} seconds"
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def _unreadable(outputs: list[Output]) -> list[str]:
+    """Photos whose header alone shows that they cannot be read."""
+    bad = []
+    for photo in {output.photo.label: output.photo for output in outputs}.values():
+        if isinstance(photo.source, str | Path):
+            try:
+                if not Path(photo.source).expanduser().is_file():
+                    raise OSError
+                Image.open(Path(photo.source).expanduser()).close()
+            except (OSError, SigStyleError, ValueError, SyntaxError, Image.DecompressionBombError):
+                bad.append(photo.origin)
+    return bad
+
+
+def _side(output: Output, base: BaseModel) -> int:
+    return output.config.size_px or default_size_px(base)
+
+
+def _guided(config: TransferConfig) -> int:
+    return 2 if config.guidance_scale > 1 else 1
+
+
+def _evaluations(output: Output) -> int:
+    """Of the denoising, guidance counted twice, and of the style's image beside it."""
+    config = output.config
+    return config.steps * _guided(config) + reference_evaluations(config.reference, config.steps)
+
+
+def _inversions(output: Output) -> int:
+    """Of the inversion."""
+    return output.config.steps * evaluations_per_step(output.config.inversion_iterations)
+
+
+def _firsts(outputs: list[Output]) -> list[Output]:
+    """One output for each inversion that has to be made: those that differ in style or strength share one."""
+    found: dict[tuple, Output] = {}
+    for output in outputs:
+        config = output.config
+        seed = config.seed if config.noise_sigma else 0
+        key = (config.prompt, config.steps, config.inversion_iterations, config.noise_sigma, config.size_px, seed)
+        found.setdefault((output.photo.label, *key), output)
+    return list(found.values())
+
+
+def _memory_gb(outputs: list[Output], base: BaseModel, rows: int) -> dict[str, float]:
+    """Peak memory of one process: what one evaluation reached, and the traces of the photos in work."""
+    largest = max(outputs, key=lambda output: (_side(output, base), output.config.steps))
+    trace = _trace_bytes(base, _side(largest, base), largest.config) * rows
+    if base.device.type == "cuda":
+        one = torch.cuda.max_memory_allocated(base.device)
+        weights = torch.cuda.memory_allocated(base.device)
+        peak = weights + (one - weights) * rows * _guided(largest.config)
+        return {"gpu": round((peak + trace) / 2**30, 2), "gpu_total": round(_cuda_total(base.device) / 2**30, 2)}
+    peak = psutil.Process().memory_info().rss
+    memory = psutil.virtual_memory()
+    return {"process": round((peak + trace) / 2**30, 2), "available": round(memory.available / 2**30, 2)}
+
+
+def _cuda_total(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).total_memory
+
+
+@torch.no_grad()
+def _trace_bytes(base: BaseModel, side_px: int, config: TransferConfig) -> int:
+    """What the trace of one square photo holds: its latents, and the features of the steps that are swapped."""
+    side = side_px // pixels_per_latent(base.vae)
+    latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
+    embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
+    with recording(base.unet, self_attention_layers(base.unet), config.swap == "qk") as recorders:
+        predict(base.unet, latents, torch.tensor(500, device=base.device), embeds)
+    features = [tensor for layer in recorded(recorders).values() for tensor in layer if tensor is not None]
+    swapped = 0 if config.swap == "none" else swapped_steps(config.swap_until, config.steps)
+    return (config.steps + 1) * latents.nbytes + swapped * sum(tensor.nbytes for tensor in features)

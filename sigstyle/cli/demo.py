@@ -1,0 +1,118 @@
+"""A complete run on the examples: a shipped style on a photo, then a painting's style, captured, on the same photo."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from sigstyle import api
+from sigstyle.base.model import BaseModel, load_base
+from sigstyle.cli.console import Report
+from sigstyle.cli.options import shipped_styles
+from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.style.style import Style
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PHOTO = "content/neuschwanstein.jpg"
+PAINTING = "style/hokusai-great-wave.jpg"
+SHIPPED = "cafe-terrace"
+
+Made = TypeVar("Made")
+
+
+class Demo:
+    """One run of the demo: its settings, the pictures it made and the seconds each part took."""
+
+    def __init__(self, report: Report, folder: Path, capture: CaptureConfig, transfer: TransferConfig) -> None:
+        self.report, self.folder, self.capture, self.transfer = report, folder, capture, transfer
+        self.photo, self.painting = _example(PHOTO), _example(PAINTING)
+        self.pictures: list[Path] = []
+        self.seconds: dict[str, float] = {}
+        self.notices: list[str] = []
+
+    def run(self, base: str, device: torch.device | None, dtype: torch.dtype | None) -> dict[str, Any]:
+        """Makes all pictures; what was made, as plain values.
+
+        Raises: ConfigError when the base or an example is missing, or the folder cannot be made.
+        """
+        loaded = self._timed("load the base", lambda: load_base(base, device, dtype))
+        _make(self.folder)
+        shipped = self._shipped_style(loaded)
+        if shipped is not None:
+            self._repaint(loaded, shipped, "shipped")
+        self._repaint(loaded, self._captured(loaded), "captured")
+        pictures = [str(picture) for picture in self.pictures]
+        return {"pictures": pictures, "seconds": self.seconds, "notices": self.notices}
+
+    def lines(self) -> list[str]:
+        """What was made and how long each part took, to be read."""
+        parts = [f"{part:<64} {seconds:6.1f} s" for part, seconds in self.seconds.items()]
+        return [*parts, *(str(picture) for picture in self.pictures)]
+
+    def _shipped_style(self, base: BaseModel) -> Style | None:
+        """The shipped style to show, or another one of this base; without any, a notice."""
+        found = []
+        for path in sorted(shipped_styles(), key=lambda path: path.stem != SHIPPED):
+            try:
+                found.append(Style.load(path))
+            except StyleFileError as error:
+                self._notice(str(error))
+        fitting = [style for style in found if style.base_fingerprint == base.fingerprint]
+        if not fitting:
+            self._notice(f"No style is shipped for the base {base.name}, so that part is left out.")
+        return next(iter(fitting), None)
+
+    def _captured(self, base: BaseModel) -> Style:
+        """The painting's style, learned from scratch and saved."""
+        self.report.notice(f"Capturing {self.painting.name} …")
+        with self.report.bar("capture") as update:
+            style = self._timed(
+                f"capture {self.painting.name}, {self.capture.steps} steps",
+                lambda: api.capture(
+                    self.painting,
+                    base=base,
+                    config=self.capture,
+                    on_progress=lambda progress: update(progress.step, progress.steps, f"loss {progress.loss:.4f}"),
+                ),
+            )
+        style.save(self.folder / f"{self.painting.stem}.safetensors")
+        return style
+
+    def _repaint(self, base: BaseModel, style: Style, origin: str) -> None:
+        """The photo in `style`, which is 'shipped' or 'captured'."""
+        self.report.notice(f"Putting the {origin} style {style.name} on {self.photo.name} …")
+        with self.report.bar("transfer") as update:
+            result = self._timed(
+                f"put the {origin} style {style.name} on {self.photo.name}",
+                lambda: api.transfer(self.photo, style, base=base, config=self.transfer, on_progress=update),
+            )
+        self.pictures += result.save(self.folder / f"{self.photo.stem}-{origin}.png")
+
+    def _timed(self, part: str, work: Callable[[], Made]) -> Made:
+        started = time.monotonic()
+        made = work()
+        self.seconds[part] = round(time.monotonic() - started, 1)
+        return made
+
+    def _notice(self, text: str) -> None:
+        self.notices.append(text)
+        self.report.notice(text)
+
+
+def _example(name: str) -> Path:
+    """An example image of the project. Raises: ConfigError when it is missing."""
+    path = EXAMPLES / name
+    if not path.is_file():
+        raise ConfigError(f"The example {path} is missing. Run the demo from the whole repository.")
+    return path
+
+
+def _make(folder: Path) -> None:
+    """Makes the output folder. Raises: ConfigError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {error.strerror}. Choose another folder with -o.") from error

@@ -1,0 +1,100 @@
+"""What a picture made here, or a style file, says about itself."""
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sigstyle.api import open_style
+from sigstyle.cli.options import UNUSED_IN_GENERATE, existing_style
+from sigstyle.config import InjectionConfig, TransferConfig
+from sigstyle.imaging.images import read_recipe
+from sigstyle.style.style import Style
+
+_COMMANDS = {"transfer": ["transfer"], "generate": ["generate"], "training-free": ["transfer", "--training-free"]}
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+
+
+def describe(file: str) -> dict[str, Any]:
+    """The recipe of a PNG with the command that makes it again, or the contents of a style, as plain values.
+
+    Raises: ImageError for a picture without a recipe, StyleFileError for what is neither picture nor style.
+    """
+    path = Path(existing_style(file)).expanduser()
+    if not _head(path).startswith(_PICTURES):
+        return describe_style(open_style(file))
+    recipe = read_recipe(path)
+    return {**recipe, "command": command_of(recipe)}
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file, or none; why it cannot be read is for its own loader to say."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(4)
+    except OSError:
+        return b""
+
+
+def command_of(recipe: Mapping[str, Any]) -> str | None:
+    """The command line that makes the picture of `recipe` again; None when only Python can."""
+    try:
+        kind, settings, base = recipe["kind"], recipe["settings"], recipe["base"]
+        if kind not in _COMMANDS or recipe["images"] != 1 or not _has_flags(kind, settings):
+            return None
+        subject = settings["prompt"] if kind == "generate" else recipe["content"]["path"] or "CONTENT"
+        words = ["python", "-m", "sigstyle", *_COMMANDS[kind], subject]
+        for style in recipe["styles"]:
+            words += ["-s", _style_word(kind, style)]
+        words += ["-o", "again.png", *_flags(kind, settings)]
+        extras = {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
+        extras["mask"] = (extras["mask"] or {}).get("path")
+        extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
+        words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
+        return shlex.join(words)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _style_word(kind: str, style: Mapping[str, Any]) -> str:
+    """What -s takes: a picture where nothing was captured, else a style with its weight."""
+    if kind == "training-free":
+        return style["path"] or "STYLE"
+    return f"{style['path'] or style['name']}:{style['weight']}"
+
+
+def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the command line can say these settings; injection has some that it leaves at their defaults."""
+    if kind != "training-free":
+        return True
+    known, usual = {entry.name for entry in dataclasses.fields(TransferConfig)}, InjectionConfig().to_dict()
+    return all(name in known or value == usual[name] for name, value in settings.items())
+
+
+def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
+    """The settings as flags, all of them: other versions may have other defaults."""
+    left_out = UNUSED_IN_GENERATE if kind == "generate" else ()
+    names = [entry.name for entry in dataclasses.fields(TransferConfig) if entry.name not in left_out]
+    if kind == "training-free":
+        names = [name for name in names if name in settings]
+    given = {name: settings[name] for name in names if settings[name] not in (None, "")}
+    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def describe_style(style: Style) -> dict[str, Any]:
+    """What a style holds, as plain values."""
+    return {
+        "kind": "style",
+        "name": style.name,
+        "token": style.token.token,
+        "domain": style.domain,
+        "hash": style.hash,
+        "base": {"name": style.base_name, "fingerprint": style.base_fingerprint},
+        "layers": len(style.offsets),
+        "rank": style.rank,
+        "numbers": sum(tensor.numel() for tensor in style.tensors().values()),
+        **style.metadata,
+    }

@@ -1,0 +1,151 @@
+"""What the commands take: flags made from the configs' fields, flags many commands share, and how values are read."""
+
+import dataclasses
+import functools
+import inspect
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sigstyle.cli.console import failures_reported
+from sigstyle.config import CaptureConfig, TransferConfig, field_type
+from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.files import reason
+
+if TYPE_CHECKING:
+    import torch
+
+_REPAINTING = ("eta", "anchor", "smoothing", "adain", "reference", "noise_sigma", "margin_px")
+UNUSED_IN_GENERATE = ("prompt", "inversion_iterations", "swap_until", "swap", *_REPAINTING)
+DTYPES = ("float32", "float16", "bfloat16")
+
+Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fastest there is unless given")]
+DType = Annotated[str | None, typer.Option(help=f"{', '.join(DTYPES)}; the device's own unless given")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print nothing but errors, and --json's object")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")]
+Preset = Annotated[str, typer.Option(help="settings to start from: default, or paper (as published)")]
+Styles = Annotated[
+    list[str],
+    typer.Option("--style", "-s", metavar="STYLE[:WEIGHT]", help="style file or name of a shipped style; repeatable"),
+]
+_Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an error")]
+
+
+def command(
+    app: typer.Typer, defaults: CaptureConfig | TransferConfig | None = None, without: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers a command that reports its failures in one line.
+
+    With `defaults`, the command gets one flag for each field of that config but those in `without`; the ones that
+    were given arrive in the command's `**settings`.
+    """
+    fields = dataclasses.fields(defaults) if defaults is not None else ()
+    entries = [entry for entry in fields if entry.name not in without]
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def reported(debug: bool, **values: Any) -> None:
+            settings = {entry.name: values.pop(entry.name) for entry in entries}
+            with failures_reported(debug):
+                function(**values, **{name: value for name, value in settings.items() if value is not None})
+
+        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        flags = [_flag(entry, getattr(defaults, entry.name)) for entry in entries]
+        debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, annotation=_Debug, default=False)
+        vars(reported)["__signature__"] = inspect.Signature([*own, *flags, debug])
+        app.command()(reported)
+        return reported
+
+    return register
+
+
+def _flag(entry: dataclasses.Field, default: Any) -> inspect.Parameter:
+    """The flag of a config field; its value is checked by the config alone."""
+    choices = entry.metadata.get("choices")
+    shown = "" if default in (None, "") else f" (default {_short(default)})"
+    option = typer.Option(
+        help=entry.metadata["help"] + shown,
+        metavar="|".join(choices) if choices else None,
+        rich_help_panel="Settings",
+    )
+    annotation = Annotated[field_type(entry) | None, option]
+    return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
+    """Styles and their weights of texts such as 'wave.safetensors:0.5' or 'wave'; weights are None when none is given.
+
+    Where only some styles have a weight, the others get an even share.
+    Raises: StyleFileError for what is neither a file nor a shipped style.
+    """
+    pairs = [_split_weight(text) for text in texts]
+    styles = [existing_style(style) for style, _ in pairs]
+    if all(weight is None for _, weight in pairs):
+        return styles, None
+    return styles, [1 / len(pairs) if weight is None else weight for _, weight in pairs]
+
+
+def _split_weight(text: str) -> tuple[str, float | None]:
+    style, _, number = text.rpartition(":")
+    try:
+        return (text, None) if not style or Path(text).exists() else (style, float(number))
+    except ValueError:
+        return text, None
+
+
+def existing_style(style: str) -> str:
+    """`style`, when it is a file or the name of a shipped style. Raises: StyleFileError, which lists the shipped."""
+    shipped = [path.stem for path in shipped_styles()]
+    if style not in shipped and not Path(style).expanduser().exists():
+        known = ", ".join(shipped) or "none"
+        raise StyleFileError(f"There is no file {style!r} and no shipped style of that name; shipped are: {known}.")
+    return style
+
+
+def shipped_styles() -> list[Path]:
+    """Files of the styles that come with the project."""
+    from sigstyle.api import STYLES_FOLDER
+
+    return sorted(STYLES_FOLDER.glob("*.safetensors"))
+
+
+def output_path(path: Path, suffix: str) -> Path:
+    """`path`, known to be a place where a file of this kind can be written: asked before the work, not after it.
+
+    Raises: ConfigError.
+    """
+    path = path.expanduser()
+    if path.suffix.lower() != suffix:
+        raise ConfigError(f"The output is {path}; expected a name that ends in {suffix}.")
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder; expected the name of a file.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: expected a file in an existing folder. Make {path.parent} first.")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):  # the sure way to know, also where rights are not the reason
+            return path
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {reason(error)}. Choose a writable folder.") from error
+
+
+def device_and_dtype(device: str | None, dtype: str | None) -> "tuple[torch.device | None, torch.dtype | None]":
+    """A device that works on this machine and a dtype, or None for what is not given. Raises: ConfigError."""
+    if device is None and dtype is None:
+        return None, None
+    import torch
+
+    if dtype is not None and dtype not in DTYPES:
+        raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}.")
+    try:
+        chosen = torch.zeros(1, device=device).device if device is not None else None
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"There is no device {device!r} here; 'python -m sigstyle doctor' lists them.") from error
+    return chosen, getattr(torch, dtype) if dtype is not None else None

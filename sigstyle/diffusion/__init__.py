@@ -1,0 +1,1 @@
+"""Attention, denoising and inversion of a UNet."""

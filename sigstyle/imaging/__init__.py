@@ -1,0 +1,1 @@
+"""Images, masks and smoothing, before any network sees them."""

@@ -1,0 +1,97 @@
+"""The learner of a capture: the UNet's prediction as a function of the style token and the offsets."""
+
+import time
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from sigstyle.base import split_unet
+from sigstyle.base.model import BaseModel, decode
+from sigstyle.base.prompts import StyleToken, embed_prompts, starting_embedding, style_prompt, tokenize
+from sigstyle.config import CaptureConfig
+from sigstyle.imaging.images import to_pil
+from sigstyle.learning.batches import Batch, clean_guess, noisy_batch
+from sigstyle.learning.state import TrainingState
+from sigstyle.style.attach import training
+from sigstyle.style.hypernet import StyleHypernet
+from sigstyle.style.targets import target_layers
+
+_WORTH_IT = 1.3  # bfloat16 must be this much faster: a closer race would be decided by chance, and change the result
+
+
+class Learner:
+    """A base, the state that is trained on it, and the prompt that names the style."""
+
+    def __init__(self, base: BaseModel, config: CaptureConfig, token: str) -> None:
+        self.base, self.config, self.token_name = base, config, token
+        start = starting_embedding(base.tokenizer, base.text_encoder, config.domain).to(base.device)
+        self.state = _new_state(base, config, nn.Parameter(start))
+        prompt = style_prompt("", config.domain, token)
+        self._prompt = tokenize(base.tokenizer, [prompt], [self.token])
+
+    @property
+    def token(self) -> StyleToken:
+        """The style token with the vectors being learned."""
+        return StyleToken(self.token_name, self.state.token)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean squared error of the prediction for `batch`."""
+        return F.mse_loss(self._predict(batch, self.state.progression.autocast), batch.target)
+
+    def _predict(self, batch: Batch, autocast: bool) -> Tensor:
+        """The UNet's prediction [b, c, h, w] for a batch, float32, with gradients to the token and the offsets."""
+        unet = self.base.unet
+        with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=autocast):
+            embeds = embed_prompts(self.base.text_encoder, self._prompt, [self.token])
+            embeds = embeds.to(unet.dtype).expand(len(batch.noisy), -1, -1)
+            return split_unet.predict(unet, batch.noisy.to(unet.dtype), batch.timesteps, embeds).float()
+
+    @torch.no_grad()
+    def preview(self, clean: Tensor) -> Image.Image:
+        """What the model makes of latents [1, c, h, w] once they are at 60 % of the noise."""
+        scheduler = self.base.scheduler
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(self.config.seed)).to(clean.device)
+        timestep = torch.tensor([int(0.6 * scheduler.config.num_train_timesteps)], device=clean.device)
+        batch = noisy_batch(clean, noise, timestep, scheduler)
+        output = self._predict(batch, self.state.progression.autocast)
+        return to_pil(decode(self.base.vae, clean_guess(batch, output, scheduler)))
+
+    def wants_autocast(self, clean: Tensor) -> bool:
+        """Whether to train in bfloat16: as configured; with float16 weights, whose gradients underflow; or as measured.
+
+        Shapes: clean [1, c, h, w], the latents to measure on.
+        """
+        if self.config.autocast != "auto":
+            return self.config.autocast == "on"
+        if self.base.dtype != torch.float32 or self.base.device.type == "mps":
+            return self.base.dtype == torch.float16
+        return self._seconds_per_pass(clean, autocast=False) > _WORTH_IT * self._seconds_per_pass(clean, autocast=True)
+
+    def _seconds_per_pass(self, clean: Tensor, autocast: bool) -> float:
+        """The shortest of three training passes over one sample, without changing anything."""
+        timesteps = torch.zeros(1, dtype=torch.long, device=clean.device)
+        batch = noisy_batch(clean, torch.zeros_like(clean), timesteps, self.base.scheduler)
+        seconds = []
+        for _ in range(3):
+            started = time.monotonic()
+            with training(self.base.unet, self.state.hypernet):
+                loss = F.mse_loss(self._predict(batch, autocast), batch.target)
+                loss.backward()
+                loss.item()  # waits for the device
+            self.state.optimizer.zero_grad(set_to_none=True)
+            seconds.append(time.monotonic() - started)
+        return min(seconds)
+
+
+def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> TrainingState:
+    """The state before the first step: offsets at the identity, the token at the domain's own embedding."""
+    layers = target_layers(base.unet, config.targets, config.rank)
+    hypernet = StyleHypernet(layers, config.rank, config.seed).to(base.device)
+    groups = [
+        {"params": list(hypernet.parameters()), "full_lr": config.hypernet_lr},
+        {"params": [token], "full_lr": config.token_lr},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
+    return TrainingState(hypernet, token, optimizer, torch.Generator().manual_seed(config.seed + 1))

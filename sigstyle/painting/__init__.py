@@ -1,0 +1,1 @@
+"""Repainting one image."""

@@ -1,0 +1,170 @@
+"""The bases the app may use: found, described in plain words before anything starts, loaded once."""
+
+import json
+import re
+import struct
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import psutil
+import torch
+
+from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, default_device, load_base
+from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.doctor import cached_bases, measured_tflops
+from sigstyle.errors import ConfigError
+from sigstyle.painting.reference import reference_evaluations
+from sigstyle.studio.folder import DataFolder
+from sigstyle.studio.words import duration, memory
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_PARTS = ("unet", "vae", "text_encoder")
+_FORWARD_TFLOP = 0.803  # one SD 1.5 UNet evaluation at 512 px, by its 860 million parameters
+_FORWARD_PARAMETERS = 860e6
+_SHARE_OF_PEAK = 0.5  # of a plain matrix product's speed that a UNet reaches
+_WORKING_BYTES = 1.5e9  # program and activations at 512 px
+_LOADED_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """A base that is there. Units: parameters counts numbers, 0 when unknown."""
+
+    key: str
+    label: str
+    parameters: int
+
+
+class Bases:
+    """Bases by key: 'mini', a path below the models folder, the one the app was started with, or a hub id."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        first: str = EMBEDDED,
+        device: str | torch.device | None = None,
+        may_download: bool = True,
+    ) -> None:
+        self.folder, self.first, self.may_download = folder, first, may_download
+        self.device = torch.device(device) if device is not None else default_device()
+        self.forward_s: dict[str, float] = {}  # measured seconds of one UNet evaluation at 512 px
+        self._loaded: OrderedDict[str, BaseModel] = OrderedDict()
+
+    @cached_property
+    def _cached(self) -> dict[str, Path]:
+        return {entry["base"]: Path(entry["where"]) for entry in cached_bases()}
+
+    def _fetched(self) -> dict[str, Path]:
+        """Hub ids that this app has downloaded."""
+        return {entry["base"]: Path(entry["where"]) for entry in cached_bases(self.folder.folder("models") / "hub")}
+
+    def choices(self) -> list[BaseChoice]:
+        """What can be used without any download."""
+        found = {self.first: _label(self.first), EMBEDDED: "mini · comes with the app"}
+        models = self.folder.folder("models")
+        for path in sorted(models.iterdir()):
+            if (path / "unet").is_dir() or path.suffix == ".safetensors":
+                found[str(path)] = f"{path.name} · in the models folder"
+        found |= {key: f"{key} · downloaded earlier" for key in (*self._cached, *self._fetched())}
+        return [BaseChoice(key, label, self._parameters(key)) for key, label in found.items()]
+
+    def check(self, key: str) -> str:
+        """`key`, when the app may try to load it. Raises: ConfigError, which says what is possible instead."""
+        key = "".join(letter for letter in key if letter.isprintable()).strip()
+        if any(choice.key == key for choice in self.choices()):
+            return key
+        models = self.folder.folder("models")
+        if (models / key).resolve().parent == models and (models / key).exists():
+            return str(models / key)
+        if not _HUB_ID.fullmatch(key) or Path(key).exists():
+            raise ConfigError(
+                f"There is no base {key!r}. Put a diffusers folder or .safetensors checkpoint of Stable Diffusion 1.x "
+                f"or 2.x into {models}, start the app with --base PATH, or give a hub id such as owner/name."
+            )
+        if not self.may_download:
+            raise ConfigError("Downloads are off while strangers can reach this app. Choose from the list.")
+        return key
+
+    def get(self, key: str) -> BaseModel:
+        """The base, loaded at its first use; call this in the lane. Raises: ConfigError."""
+        if key not in self._loaded:
+            while len(self._loaded) >= _LOADED_AT_ONCE:
+                self._loaded.popitem(last=False)
+            fetched = key not in self._cached and _HUB_ID.fullmatch(key) and not Path(key).exists()
+            cache = self.folder.folder("models") / "hub" if fetched else None
+            self._loaded[key] = load_base(key, self.device, cache=cache)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
+
+    def loaded(self, key: str) -> BaseModel | None:
+        """The base if it is in memory."""
+        return self._loaded.get(key)
+
+    def words(self, key: str) -> str:
+        """What using this base takes, in plain words."""
+        choice = next((choice for choice in self.choices() if choice.key == key), None)
+        if choice is None:
+            return (
+                f"**{key}** is not on this computer. Loading it downloads about 2 to 5 GB from the Hugging Face hub "
+                "once; afterwards it works offline."
+            )
+        needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
+        free = self._free_bytes()
+        lines = [f"**{choice.label}**: about {memory(needed)} of memory ({memory(free)} are free now)."]
+        measured = self.forward_s.get(key)
+        seconds = self._forward_s(choice.parameters) if measured is None else measured
+        transfer, capture = TransferConfig(), CaptureConfig()
+        evaluations = transfer.steps * (1 + transfer.inversion_iterations)
+        evaluations += reference_evaluations(transfer.reference, transfer.steps)
+        guess = "a rough guess" if measured is None else "measured here"
+        share = 0.25 if key == EMBEDDED else 1.0  # trained at 256 px, a quarter of the pixels
+        learning = capture.steps * capture.batch_size * seconds * share
+        lines.append(
+            f"On {self.device} a picture takes about {duration(evaluations * seconds)}, learning a style about "
+            f"{duration(learning)} ({guess})."
+        )
+        if needed > free and self.loaded(key) is None:
+            lines.append("That is more memory than is free: close other programs, or stay with mini.")
+        return " ".join(lines)
+
+    def _free_bytes(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.mem_get_info(self.device)[0]
+        return psutil.virtual_memory().available
+
+    @cached_property
+    def _speed_tflops(self) -> float:
+        measured = measured_tflops(self.device, torch.float16 if self.device.type == "cuda" else torch.float32)
+        return measured if isinstance(measured, float) else 0.1
+
+    def _forward_s(self, parameters: int) -> float:
+        """A guess at one UNet evaluation at 512 px, from the number of parameters and this machine's speed."""
+        work = _FORWARD_TFLOP * max(parameters, 1) / (_FORWARD_PARAMETERS * 1.25)
+        return work / (self._speed_tflops * _SHARE_OF_PEAK)
+
+    def _parameters(self, key: str) -> int:
+        path = EMBEDDED_FOLDER if key == EMBEDDED else {**self._cached, **self._fetched()}.get(key, Path(key))
+        return count_parameters(path)
+
+
+def _label(key: str) -> str:
+    return f"{Path(key).name} · given at the start"
+
+
+def count_parameters(path: Path) -> int:
+    """How many numbers the weights at a folder or a .safetensors file hold, from their headers alone."""
+    files = [path] if path.is_file() else [file for part in _PARTS for file in path.rglob(f"{part}/*.safetensors")]
+    return sum(_numbers_in(file) for file in files)
+
+
+def _numbers_in(file: Path) -> int:
+    try:
+        with file.open("rb") as opened:
+            size = struct.unpack("<Q", opened.read(8))[0]
+            header = json.loads(opened.read(min(size, 2**26)))
+        shapes = [entry["shape"] for key, entry in header.items() if key != "__metadata__"]
+        return sum(int(torch.Size(shape).numel()) for shape in shapes)
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return 0

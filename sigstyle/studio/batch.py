@@ -1,0 +1,94 @@
+"""Many photos in many styles, as a job: a folder of pictures, a contact sheet and a zip of it all."""
+
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sigstyle.batches.batch import BatchProgress, batch
+from sigstyle.config import TransferConfig
+from sigstyle.errors import ConfigError
+from sigstyle.imaging.images import Source
+from sigstyle.studio.folder import safe_name
+from sigstyle.studio.lane import Job
+from sigstyle.studio.paint import Photo, take_photos
+from sigstyle.studio.studio import Studio, Who
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a batch made: pictures, sheets, a zip of both, and sentences on what could not be made."""
+
+    pictures: tuple[Path, ...]
+    sheets: tuple[Path, ...]
+    archive: Path | None
+    problems: tuple[str, ...]
+
+
+def paint_all(
+    studio: Studio, who: Who, photos: Sequence[Source], styles: Sequence[str], base: str, config: TransferConfig
+) -> Job[Batch]:
+    """Repaint every photo in every style; `detail` of the updates holds the paths of the pictures made so far.
+
+    Raises: SigStyleError for anything that can be known to be wrong before the work begins.
+    """
+    workspace, library = studio.workspace(who), studio.library(who)
+    if not styles:
+        raise ConfigError("No style is chosen yet. Tick one or more.")
+    opened = [library.get(style).style for style in styles]
+    kept, key = take_photos(workspace, photos), studio.bases.check(base)
+    folder = workspace.new_result("folder", "")
+
+    def work(job: Job[Batch]) -> Batch:
+        contents = _named(kept, folder / "photos")
+        made: list[Path] = []
+        problems: list[str] = []
+
+        def on_progress(progress: BatchProgress) -> None:
+            job.report(done=round(10 * progress.position), total=10 * progress.total, eta_s=progress.eta_s)
+
+        results = batch(
+            contents,
+            opened,
+            folder / "pictures",
+            base=studio.bases.get(key),
+            config=config,
+            on_progress=on_progress,
+            should_stop=job.should_stop,
+        )
+        for result in results:
+            if result.path is not None:
+                made.append(Path(result.path))
+            else:
+                problems.append(f"{result.content} in {result.style}: {result.error}")
+            note = f"{len(made) + len(problems)} of {len(kept) * len(opened)} pictures"
+            job.report(note=note, detail=tuple(made))
+        return _packed(folder, made, problems)
+
+    return studio.submit(who, "batch", work)
+
+
+def _named(photos: Sequence[Photo], folder: Path) -> list[Path]:
+    """Copies of kept photos under their own names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copies: list[Path] = []
+    for number, photo in enumerate(photos, 1):
+        name = safe_name(photo.name, "photo")
+        path = folder / f"{name}.png"
+        path = folder / f"{name}-{number}.png" if path in copies else path
+        shutil.copyfile(photo.path, path)
+        copies.append(path)
+    return copies
+
+
+def _packed(folder: Path, made: Sequence[Path], problems: Sequence[str]) -> Batch:
+    """The finished batch with its contact sheets in a zip."""
+    sheets = tuple(sorted((folder / "pictures").glob("contact-sheet*.png")))
+    if not made:
+        return Batch((), sheets, None, tuple(problems))
+    archive = folder / f"{folder.name}.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for path in (*made, *sheets):
+            zipped.write(path, path.name)
+    return Batch(tuple(made), sheets, archive, tuple(problems))

@@ -1,0 +1,154 @@
+"""Restyling photos and painting prompts, as jobs."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from sigstyle import api
+from sigstyle.api import TransferResult
+from sigstyle.config import TransferConfig
+from sigstyle.errors import ConfigError
+from sigstyle.imaging.images import Source, load_image
+from sigstyle.studio.folder import Workspace
+from sigstyle.studio.lane import Job
+from sigstyle.studio.studio import Studio, Who
+from sigstyle.studio.traces import trace_key
+
+_MAX_PHOTOS = 50
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture, the kept photo it was made from, if any, and what was worth saying on the way."""
+
+    path: Path
+    photo: Path | None
+    name: str
+    seconds: float
+    reused: bool = False
+    notices: tuple[str, ...] = ()
+
+    def before(self) -> Image.Image | None:
+        """The photo at the picture's size."""
+        if self.photo is None:
+            return None
+        with Image.open(self.path) as picture:
+            size = picture.size
+        return load_image(self.photo).resize(size, Image.Resampling.LANCZOS)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to restyle: what to call it, and where it is kept."""
+
+    name: str
+    path: Path
+
+
+def take_photos(workspace: Workspace, sources: Sequence[Source]) -> list[Photo]:
+    """Keep these photos. Raises: ConfigError when there are none or too many, ImageError for an unusable one."""
+    if not sources:
+        raise ConfigError("There is no photo yet. Drop one, or click an example.")
+    if len(sources) > _MAX_PHOTOS:
+        raise ConfigError(f"These are {len(sources)} photos; at most {_MAX_PHOTOS} at once.")
+    return [
+        Photo(Path(source).stem if isinstance(source, str | Path) else "photo", workspace.keep_photo(source))
+        for source in sources
+    ]
+
+
+def restyle(
+    studio: Studio, who: Who, photos: Sequence[Source], style: str, base: str, config: TransferConfig
+) -> Job[list[Picture]]:
+    """Repaint photos in a style, one after the other; `detail` of the updates holds the pictures made so far.
+
+    Raises: SigStyleError for anything that can be known to be wrong before the work begins.
+    """
+    workspace = studio.workspace(who)
+    kept, entry = take_photos(workspace, photos), studio.library(who).get(style)
+    key = studio.bases.check(base)
+
+    def paint(job: Job, photo: Photo, on_progress: Callable[[int, int], None]) -> Picture:
+        loaded = studio.bases.get(key)
+        wanted = trace_key(who.person, loaded.fingerprint, photo.path.stem, config)
+        trace, started = studio.traces.get(wanted), time.monotonic()
+        result = api.transfer(
+            load_image(photo.path),
+            entry.style,
+            base=loaded,
+            config=config,
+            trace=trace,
+            on_progress=on_progress,
+            on_preview=lambda preview: job.report(preview=preview),
+            should_stop=job.should_stop,
+        )
+        if result.trace is not None:
+            studio.traces.put(wanted, result.trace)
+        name = f"{photo.name} in {entry.name}"
+        return _saved(workspace, result, name, started, photo.path, reused=result.trace is trace)
+
+    return studio.submit(who, "restyle", lambda job: _one_by_one(job, "photo", kept, paint))
+
+
+def imagine(
+    studio: Studio, who: Who, prompt: str, style: str, base: str, settings: dict[str, Any], count: int = 1
+) -> Job[list[Picture]]:
+    """Paint a prompt in a style, `count` times with seeds that follow each other.
+
+    `settings` are those of `api.generate`. Raises: as `restyle`.
+    """
+    if not prompt.strip():
+        raise ConfigError("There is no prompt yet. Say what the picture shows, such as 'a castle by the sea'.")
+    workspace, entry, key = studio.workspace(who), studio.library(who).get(style), studio.bases.check(base)
+    sizes = {name: settings.get(name) for name in ("width", "height")}
+    given = {name: value for name, value in settings.items() if name not in sizes}
+    config = TransferConfig.preset("generate", **given, prompt=prompt)
+    for name, value in sizes.items():
+        if value is not None and not 64 <= value <= 2048:
+            raise ConfigError(f"The {name} is {value}; expected 64 to 2048 pixels.")
+
+    def paint(job: Job, seed: int, on_progress: Callable[[int, int], None]) -> Picture:
+        started = time.monotonic()
+        result = api.generate(
+            prompt,
+            entry.style,
+            base=studio.bases.get(key),
+            on_progress=on_progress,
+            on_preview=lambda preview: job.report(preview=preview),
+            should_stop=job.should_stop,
+            **sizes,
+            **{**given, "seed": seed},
+        )
+        return _saved(workspace, result, f"{prompt[:40]} in {entry.name}", started, None)
+
+    seeds = [config.seed + i for i in range(count)]
+    return studio.submit(who, "imagine", lambda job: _one_by_one(job, "picture", seeds, paint))
+
+
+def _one_by_one(job: Job, noun: str, items: Sequence[Any], paint: Callable[..., Picture]) -> list[Picture]:
+    """Paint each item, reporting over all of them."""
+    pictures: list[Picture] = []
+    for number, item in enumerate(items):
+        note = f"{noun} {number + 1} of {len(items)}" if len(items) > 1 else ""
+        job.report(note=note, preview=None)
+
+        def on_progress(done: int, total: int, number: int = number) -> None:
+            job.report(done=number * total + done, total=len(items) * total)
+
+        pictures.append(paint(job, item, on_progress))
+        job.report(detail=tuple(pictures))
+    return pictures
+
+
+def _saved(
+    workspace: Workspace, result: TransferResult, name: str, started: float, photo: Path | None, reused: bool = False
+) -> Picture:
+    """The one picture of a result, written with its recipe."""
+    path = workspace.new_result(name)
+    replace(result, images=result.images[:1]).save(path)
+    seconds = time.monotonic() - started
+    return Picture(path, photo, name, seconds, reused, tuple(result.notices))

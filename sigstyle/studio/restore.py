@@ -1,0 +1,113 @@
+"""From a picture back to what made it: the settings in its recipe, its style and its photo found again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import ImageChops
+
+from sigstyle.config import TransferConfig
+from sigstyle.errors import ConfigError
+from sigstyle.imaging.images import load_image, read_recipe
+from sigstyle.recipe import file_entry
+from sigstyle.studio.lane import Job
+from sigstyle.studio.library import Entry
+from sigstyle.studio.paint import Picture, imagine, restyle
+from sigstyle.studio.studio import Studio, Who
+
+_SIZES = ("width", "height")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a recipe asks for, and what of it is here; `missing` says in sentences what is not."""
+
+    recipe: dict[str, Any]
+    kind: str
+    config: TransferConfig
+    style: Entry | None
+    photo: Path | None
+    missing: tuple[str, ...]
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Width and height of a painted prompt."""
+        return {name: self.recipe.get(name) for name in _SIZES}
+
+
+def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None = None) -> Restored:
+    """Read a picture's recipe and find what it needs; `photo` is given by hand where the kept one is not here.
+
+    Nothing that the recipe names as a path is ever opened.
+    Raises: ImageError for a picture without a recipe, ConfigError for one that cannot be repeated here.
+    """
+    recipe = read_recipe(path)
+    try:
+        kind, config = recipe["kind"], TransferConfig.from_dict(recipe["settings"])
+        styles, fingerprint = list(recipe["styles"]), str(recipe["base"]["fingerprint"])
+        base_name, style_hash = str(recipe["base"]["name"]), str(styles[0]["hash"])
+        style_name = str(styles[0]["name"])
+        content = dict(recipe.get("content") or {})
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ConfigError(
+            f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
+        ) from error
+    _check_repeatable(path, kind, styles, recipe)
+    missing = []
+    loaded = studio.bases.loaded(base)
+    if loaded is None or loaded.fingerprint != fingerprint:
+        missing.append(f"It was made with the base {base_name} ({fingerprint}). Choose that one in the Model tab.")
+    style = next((e for e in studio.library(who).entries() if e.style.hash == style_hash), None)
+    if style is None:
+        missing.append(f"Its style {style_name} ({style_hash}) is not in your library. Drop the style file in there.")
+    found = None
+    if kind == "transfer":
+        found = _photo(studio, who, content, photo)
+        if found is None:
+            missing.append("The photo it was made from is not here. Drop the photo beside the picture.")
+    return Restored(recipe, kind, config, style, found, tuple(missing))
+
+
+def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[str, Any]) -> None:
+    """Raises ConfigError for what the app itself cannot make."""
+    if kind not in ("transfer", "generate"):
+        raise ConfigError(f"{path.name} is a {kind!r}; expected a restyled photo or a painted prompt.")
+    many = len(styles) > 1 or recipe.get("images", 1) != 1 or recipe.get("mask") is not None
+    weighted = any(isinstance(style, dict) and style.get("weight", 1.0) != 1.0 for style in styles)
+    if many or weighted:
+        raise ConfigError(
+            f"{path.name} was made with a blend, a mask or several images at once, which the page does not have. "
+            f"'python -m sigstyle info {path.name}' prints the command that makes it again."
+        )
+
+
+def _photo(studio: Studio, who: Who, content: Mapping[str, Any], given: Path | None) -> Path | None:
+    """The kept photo that a recipe's content entry means. Raises: ConfigError when another photo was given."""
+    workspace = studio.workspace(who)
+    pixels = str(content.get("pixels_sha256", ""))
+    if given is None:
+        return workspace.photo(pixels)
+    kept = workspace.keep_photo(given)
+    file_hash = file_entry(given)["sha256"]
+    if pixels not in ("", kept.stem) or content.get("sha256", file_hash) != file_hash:
+        raise ConfigError(f"{given.name} is not the photo this picture was made from. Drop the original photo.")
+    return kept
+
+
+def repeat(studio: Studio, who: Who, restored: Restored, base: str) -> Job[list[Picture]]:
+    """Make the picture again. Raises: ConfigError when something is missing, otherwise as `restyle`."""
+    if restored.missing or restored.style is None:
+        raise ConfigError(" ".join(restored.missing))
+    name, config = restored.style.name, restored.config
+    if restored.kind == "transfer":
+        return restyle(studio, who, [restored.photo] if restored.photo else [], name, base, config)
+    used = ("steps", "strength", "guidance_scale", "negative_prompt", "seed", "size_px")
+    settings = {key: getattr(config, key) for key in used}
+    return imagine(studio, who, config.prompt, name, base, settings | restored.sizes)
+
+
+def same_pixels(first: Path, second: Path) -> bool:
+    """Whether two pictures show exactly the same."""
+    one, other = load_image(first), load_image(second)
+    return one.size == other.size and ImageChops.difference(one, other).getbbox() is None

@@ -1,0 +1,96 @@
+"""The studio: what the app does, without the page. Work goes through one lane; each person has a workspace."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from sigstyle.base.model import EMBEDDED, BaseModel
+from sigstyle.doctor import ESTIMATE_SIZE_PX, forward_seconds
+from sigstyle.studio.bases import Bases
+from sigstyle.studio.folder import DataFolder, Workspace
+from sigstyle.studio.lane import Job, Lane
+from sigstyle.studio.library import Library
+from sigstyle.studio.traces import TraceCache
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who asks: a person, who owns files, on one open page or connection, which owns running work."""
+
+    person: str
+    page: str
+
+
+class Studio:
+    """Everything the app keeps: the folder, the bases, the lane with its jobs, the inversions of photos."""
+
+    def __init__(
+        self,
+        data: Path,
+        base: str = EMBEDDED,
+        device: str | torch.device | None = None,
+        may_download: bool = True,
+        room: int = 20,
+    ) -> None:
+        self.folder = DataFolder(data)
+        self.bases = Bases(self.folder, base, device, may_download)
+        self.lane = Lane(str(self.bases.device), room)
+        self.traces = TraceCache()
+        self.learning: set[Path] = set()
+        self._jobs: dict[tuple[str, str], Job] = {}
+
+    def workspace(self, who: Who) -> Workspace:
+        """Where a person's files are."""
+        return self.folder.workspace(who.person)
+
+    def library(self, who: Who) -> Library:
+        """The styles a person can choose from."""
+        return Library(self.folder, self.workspace(who))
+
+    def submit(self, who: Who, kind: str, work: Callable[[Job[T]], T]) -> Job[T]:
+        """Put work in the lane; an earlier job of this kind on the same page is stopped. Raises: BusyError."""
+        self.stop(who, kind)
+        self._jobs = {key: job for key, job in self._jobs.items() if not job.ended}
+        job = self.lane.submit(work)
+        self._jobs[who.page, kind] = job
+        return job
+
+    def stop(self, who: Who, kind: str | None = None) -> bool:
+        """Stop this page's job of a kind, or all of its jobs; whether there was one."""
+        return self._each(who, kind, Job.stop)
+
+    def finish(self, who: Who, kind: str) -> bool:
+        """Let this page's job end with what it has; whether there was one."""
+        return self._each(who, kind, Job.finish)
+
+    def _each(self, who: Who, kind: str | None, do: Callable[[Job], None]) -> bool:
+        own = [j for (page, k), j in list(self._jobs.items()) if page == who.page and kind in (None, k) and not j.ended]
+        for job in own:
+            do(job)
+        return bool(own)
+
+    def warm_up(self) -> Job[BaseModel]:
+        """Load the first base while the page is being built."""
+        return self.load(Who("app", "app"), self.bases.first)
+
+    def load(self, who: Who, key: str) -> Job[BaseModel]:
+        """Load a base, in the lane. Raises: ConfigError for one that is not allowed, BusyError."""
+        checked = self.bases.check(key)
+        return self.submit(who, "load", lambda job: self.bases.get(checked))
+
+    def measured(self, who: Who, key: str) -> Job[str]:
+        """Load a base and say what using it takes, with one measured UNet evaluation. Raises: as `load`."""
+        checked = self.bases.check(key)
+
+        def work(job: Job[str]) -> str:
+            base = self.bases.get(checked)
+            if checked not in self.bases.forward_s:
+                self.bases.forward_s[checked] = forward_seconds(base, ESTIMATE_SIZE_PX)
+            return self.bases.words(checked)
+
+        return self.submit(who, "load", work)

@@ -1,0 +1,47 @@
+"""Inversions kept in memory, so that a second style on the same photo skips the first half of the work."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from sigstyle.config import TransferConfig
+from sigstyle.diffusion.inversion import ContentTrace
+
+# what an inversion does not depend on
+_UNUSED = ("strength", "guidance_scale", "negative_prompt", "adain", "reference", "eta", "anchor")
+
+
+def trace_key(person: str, base_fingerprint: str, photo: str, config: TransferConfig) -> Hashable:
+    """Tells traces apart: whose, of which photo, on which base, with which of the settings they may depend on."""
+    used = {name: value for name, value in config.to_dict().items() if name not in _UNUSED}
+    return (person, base_fingerprint, photo, *used.items())
+
+
+class TraceCache:
+    """The traces used last, as many as fit. Units: max_bytes of tensors."""
+
+    def __init__(self, max_bytes: int = 2**30) -> None:
+        self.max_bytes = max_bytes
+        self._kept: OrderedDict[Hashable, tuple[ContentTrace, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> ContentTrace | None:
+        """The trace, or None when it is not kept (any more)."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key][0]
+
+    def put(self, key: Hashable, trace: ContentTrace) -> None:
+        """Keep a trace, and let those go that were not used for longest where there is no room."""
+        self._kept[key] = (trace, _bytes(trace))
+        self._kept.move_to_end(key)
+        while self._kept and sum(size for _, size in self._kept.values()) > self.max_bytes:
+            self._kept.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def _bytes(trace: ContentTrace) -> int:
+    features = [found for layers in trace.features.values() for found in layers.values()]
+    tensors = [trace.path, *(f.query for f in features), *(f.key for f in features if f.key is not None)]
+    return sum(tensor.nbytes for tensor in tensors)

@@ -1,0 +1,91 @@
+"""Styles in use together: what a weighted blend of them means for weights, prompts and the start latent."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sigstyle.base.prompts import encode_prompts, style_prompt
+from sigstyle.errors import ConfigError
+from sigstyle.style.offsets import Offset
+from sigstyle.style.style import Style
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Styles with their weights; the weights' sum is how strong the blend is, so one style at 1 is that style.
+
+    Raises: ConfigError for no styles, another number of weights, or weights that are not above 0.
+    """
+
+    styles: tuple[Style, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.styles or len(self.styles) != len(self.weights):
+            raise ConfigError(
+                f"There are {len(self.styles)} styles and {len(self.weights)} weights; expected at least one style "
+                "and one weight for each. Load a style first."
+            )
+        if not all(0 < weight < float("inf") for weight in self.weights):
+            raise ConfigError(f"The style weights are {list(self.weights)}; expected numbers above 0.")
+
+    @classmethod
+    def of(cls, styles: Sequence[Style], weights: Sequence[float | None] | None = None) -> "Blend":
+        """A blend in which a style without a weight gets an even share of 1."""
+        chosen = weights if weights is not None else [None] * len(styles)
+        return cls(tuple(styles), tuple(1 / len(styles) if weight is None else weight for weight in chosen))
+
+    def amount(self, strength: float) -> float:
+        """How far to go from the content to the styles, 0 to 1."""
+        return min(1.0, strength * sum(self.weights))
+
+    def offsets(self, strength: float) -> list[tuple[Mapping[str, Offset], float]]:
+        """Pairs (offsets, strength) as `attach.styled` takes them."""
+        return [(style.offsets, strength * weight) for style, weight in zip(self.styles, self.weights, strict=True)]
+
+    def source_prompt(self, prompt: str) -> str:
+        """`prompt` without any mention of the styles: what the content shows."""
+        return _without(prompt, [style.token.token for style in self.styles])
+
+    def prompts(self, prompt: str) -> list[str]:
+        """`prompt` in each style."""
+        tokens = [style.token.token for style in self.styles]
+        others = [[token for token in tokens if token != own] for own in tokens]
+        return [
+            style_prompt(_without(prompt, rest), style.domain, style.token.token)
+            for style, rest in zip(self.styles, others, strict=True)
+        ]
+
+    def embed(self, tokenizer: Any, text_encoder: nn.Module, prompt: str, strength: float) -> Tensor:
+        """Prompt embeddings [1, tokens, dim]: the source prompt's at amount 0, the blended style prompts' at 1."""
+        source = encode_prompts(tokenizer, text_encoder, [self.source_prompt(prompt)])
+        total = sum(self.weights)
+        styled = torch.zeros_like(source)
+        for style, weight, text in zip(self.styles, self.weights, self.prompts(prompt), strict=True):
+            styled += encode_prompts(tokenizer, text_encoder, [text], [style.token]) * (weight / total)
+        return torch.lerp(source, styled, self.amount(strength))
+
+    def references(self, amount: float) -> list[tuple[Tensor, float]]:
+        """Latents [c, h, w] of the styles' images and the share of the attention each gets, `amount` in all.
+
+        A style without one leaves its share to the others.
+        """
+        known = [(s.reference, w) for s, w in zip(self.styles, self.weights, strict=True) if s.reference is not None]
+        total = sum(weight for _, weight in known)
+        return [(latents, amount * weight / total) for latents, weight in known] if amount > 0 else []
+
+    def start_mean(self) -> Tensor:
+        """Blended channel mean [c] of the noise that the styles' images come from."""
+        shares = torch.tensor(self.weights) / sum(self.weights)
+        return torch.stack([style.start_mean for style in self.styles]).mul(shares.unsqueeze(1)).sum(0)
+
+
+def _without(prompt: str, tokens: Sequence[str]) -> str:
+    """`prompt` without these tokens and the words that lead up to them."""
+    for token in tokens:
+        prompt = re.sub(rf"(,?\s*\bin the style of)?\s*{re.escape(token)}", "", prompt)
+    return prompt.strip(" ,;")

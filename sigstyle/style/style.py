@@ -1,0 +1,202 @@
+"""A captured style and its file: factors, a token and a few statistics in one small safetensors file."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from sigstyle.base.prompts import StyleToken
+from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
+from sigstyle.style.offsets import Offset
+from sigstyle.style.tensor_file import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from sigstyle.base.model import BaseModel
+
+FORMAT = 1
+_STATISTICS = ("start_mean", "start_std", "latent_mean", "latent_std")
+_THUMBNAIL = re.compile(r"data:image/(jpeg|png|webp);base64,[A-Za-z0-9+/=]+")
+_TEXTS = ("name", "token", "domain", "base_name", "base_fingerprint")
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a capture learned.
+
+    Shapes: offsets by module path of the UNet; latent_mean/std [c] are channel statistics of the style images'
+    latents, start_mean/std [c] those of the noise their DDIM inversion ends in; reference [c, h, w] are latents of the
+    first style image itself, which a transfer refers to, or None.
+    Factors, token vectors and reference are held at float16 precision (as float32), so a saved style is the same style.
+    Raises: ConfigError for values that are not finite or do not fit float16.
+    """
+
+    name: str
+    token: StyleToken
+    offsets: Mapping[str, Offset]
+    domain: str
+    base_fingerprint: str
+    base_name: str
+    start_mean: Tensor
+    start_std: Tensor
+    latent_mean: Tensor
+    latent_std: Tensor
+    metadata: dict[str, Any] = field(default_factory=dict)
+    thumbnail: str = ""
+    reference: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        rounded = {path: Offset(_half(o.up), _half(o.down)) for path, o in self.offsets.items()}
+        object.__setattr__(self, "offsets", rounded)
+        if self.reference is not None:
+            object.__setattr__(self, "reference", _half(self.reference))
+        object.__setattr__(self, "token", StyleToken(self.token.token, _half(self.token.embedding)))
+        for key in _STATISTICS:
+            object.__setattr__(self, key, getattr(self, key).detach().float().cpu())
+        if not self.name.isprintable() or not 0 < len(self.name) <= 80:
+            raise ConfigError(f"The style name is {self.name[:80]!r}; expected 1 to 80 printable characters.")
+        bad = [key for key, tensor in self.tensors().items() if not tensor.isfinite().all()]
+        if bad:
+            raise ConfigError(f"The style {self.name} has values that are not finite or too large in {bad[0]}.")
+
+    @property
+    def rank(self) -> int:
+        """The highest rank among the offsets."""
+        return max((offset.rank for offset in self.offsets.values()), default=0)
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits over the token's name and every tensor."""
+        digest = hashlib.sha256(self.token.token.encode())
+        for key, tensor in sorted(self.tensors().items()):
+            digest.update(json.dumps([key, list(tensor.shape)]).encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by its name in the file: float16 factors, token and reference, float32 statistics."""
+        factors = {f"offsets.{path}.up": offset.up.half() for path, offset in self.offsets.items()}
+        factors |= {f"offsets.{path}.down": offset.down.half() for path, offset in self.offsets.items()}
+        statistics = {key: getattr(self, key) for key in _STATISTICS}
+        reference = {} if self.reference is None else {"reference": self.reference.half()}
+        return {**factors, "token": self.token.embedding.half(), **statistics, **reference}
+
+    def check_base(self, base: "BaseModel", same_weights: bool = True) -> None:
+        """Raises: BaseMismatchError unless `base` is the base of this style.
+
+        With `same_weights=False` a fine-tune of that base will do: only the architecture must agree.
+        """
+        if base.fingerprint == self.base_fingerprint:
+            return
+        same_architecture = base.fingerprint.split("-")[0] == self.base_fingerprint.split("-")[0]
+        if same_architecture and not same_weights:
+            return
+        difference = "other weights" if same_architecture else "another architecture"
+        raise BaseMismatchError(
+            f"The style {self.name} was captured on {self.base_name} ({self.base_fingerprint}); "
+            f"the base in use is {base.name} ({base.fingerprint}), which has {difference}. "
+            "Load the style's base, or capture the style again on this one."
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the style to `path`, whole or not at all.
+
+        Raises: StyleFileError when the place cannot be written or the disk is full; an older file stays as it was.
+        """
+        header = {"format": FORMAT, "name": self.name, "token": self.token.token, "domain": self.domain}
+        header |= {"base_name": self.base_name, "base_fingerprint": self.base_fingerprint, "metadata": self.metadata}
+        metadata = {"sigstyle": json.dumps(header, sort_keys=True), **self._modelspec()}
+        write_tensors(Path(path), self.tensors(), metadata)
+
+    def _modelspec(self) -> dict[str, str]:
+        """The header keys that style and model browsers read (Stability AI's Model Metadata Standard)."""
+        return {
+            "modelspec.sai_model_spec": "1.0.0",
+            "modelspec.architecture": f"{self.base_name}/sigstyle",
+            "modelspec.implementation": "sigstyle",
+            "modelspec.title": self.name,
+            "modelspec.trigger_phrase": self.token.token,
+            "modelspec.thumbnail": self.thumbnail,
+        }
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Style":
+        """Read a style file, checking everything in it; nothing in it is ever executed.
+
+        Raises: StyleFileError when it is missing, damaged, foreign or unsafe.
+        """
+        path = Path(path)
+        tensors, metadata = read_tensors(path)
+        header = _header(path, metadata)
+        expected = {"token", *_STATISTICS}
+        missing = sorted(expected - set(tensors))
+        if missing:
+            raise StyleFileError(f"{path.name} lacks {', '.join(missing)}. Capture the style again.")
+        fields: dict[str, Any] = {key: header[key] for key in (*_TEXTS, "metadata")}
+        fields |= {key: tensors[key] for key in _STATISTICS} | {"reference": _reference(path, tensors)}
+        factors = {key: value for key, value in tensors.items() if key not in {*expected, "reference"}}
+        try:
+            fields["token"] = StyleToken(header["token"], tensors["token"])
+            return cls(**fields, offsets=_offsets(path, factors), thumbnail=_thumbnail(metadata))
+        except ConfigError as error:
+            raise StyleFileError(f"{path.name} is not a usable style: {error}") from error
+
+
+def _thumbnail(metadata: Mapping[str, str]) -> str:
+    """The thumbnail's data URI, or '' when it is anything but a small embedded picture."""
+    found = metadata.get("modelspec.thumbnail", "")
+    return found if _THUMBNAIL.fullmatch(found) else ""
+
+
+def _reference(path: Path, tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """The reference's latents, or None. Raises: StyleFileError for latents that do not go with the statistics."""
+    found = tensors.get("reference")
+    if found is not None and (found.ndim != 3 or len(found) != len(tensors["latent_mean"]) or 0 in found.shape):
+        raise StyleFileError(f"{path.name} has a reference of shape {list(found.shape)}; expected latents [c, h, w].")
+    return found
+
+
+def _half(tensor: Tensor) -> Tensor:
+    """`tensor` on the CPU, rounded to float16 precision, as float32."""
+    return tensor.detach().cpu().half().float()
+
+
+def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The style's own header. Raises: StyleFileError when it is not ours or incomplete."""
+    if "sigstyle" not in metadata:
+        raise StyleFileError(
+            f"{path.name} is a safetensors file but not a SigStyle style (a LoRA or checkpoint?). Expected a file that "
+            "'sigstyle capture' wrote."
+        )
+    try:
+        header = json.loads(metadata["sigstyle"])
+    except ValueError as error:
+        raise StyleFileError(f"{path.name} has a damaged header: {error}.") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else header
+        raise StyleFileError(f"{path.name} has style format {found!r}; this version reads {FORMAT}. Update SigStyle.")
+    texts = all(isinstance(header.get(key), str) and header[key] for key in _TEXTS)
+    if not texts or not isinstance(header.get("metadata"), dict):
+        raise StyleFileError(f"{path.name} has an incomplete header; expected {', '.join(_TEXTS)} and metadata.")
+    return header
+
+
+def _offsets(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Offset]:
+    """Offsets from `offsets.<module path>.up/down`. Raises: StyleFileError for other keys or a lone factor."""
+    layers: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        prefix, _, rest = key.partition(".")
+        layer, _, factor = rest.rpartition(".")
+        if prefix != "offsets" or factor not in ("up", "down") or not layer:
+            raise StyleFileError(
+                f"{path.name} has an unknown entry {key[:80]!r}; expected offsets.<layer>.up and .down."
+            )
+        layers.setdefault(layer, {})[factor] = tensor
+    for layer, factors in layers.items():
+        if len(factors) < 2:
+            raise StyleFileError(f"{path.name} has only one factor for {layer}; expected up and down.")
+    return {layer: Offset(**factors) for layer, factors in layers.items()}
