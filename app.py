@@ -42,7 +42,7 @@ def logins(file: Path | None) -> list[tuple[str, str]] | None:
 def start(options: argparse.Namespace, **launch: Any) -> Any:
     """Builds the page and serves it; the gr.Blocks. Raises: SigStyleError."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from sigstyle.cli.options import device_and_dtype
+    from sigstyle.base.devices import device_and_dtype
     from sigstyle.studio.studio import Studio
 
     auth = logins(options.auth)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from sigstyle import __version__
+from sigstyle.base.devices import default_device
 from sigstyle.base.model import (
     EMBEDDED,
     EMBEDDED_FOLDER,
     BaseModel,
-    default_device,
     load_base,
     pixels_per_latent,
     trained_size_px,

@@ -26,6 +26,14 @@ def test_a_saved_pipeline_loads_as_the_same_base(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(loaded.unet.parameters(), parts.unet.parameters(), strict=True))
 
 
+def test_a_folder_keeps_the_whole_of_its_name_and_a_file_loses_its_ending(tmp_path: Path) -> None:
+    folder = save_pipeline(tmp_path / "sd-v1.5", make_parts())
+    assert load_base(folder, device="cpu").name == "sd-v1.5"
+    (tmp_path / "sd-v1.5.safetensors").touch()
+    assert base_model.base_name(str(tmp_path / "sd-v1.5.safetensors")) == "sd-v1.5"
+    assert base_model.base_name("some-owner/sd-v1.5") == "some-owner/sd-v1.5"
+
+
 def test_the_embedded_base_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base_model, "EMBEDDED_FOLDER", save_pipeline(tmp_path / "mini", make_parts()))
     assert load_base("mini", device="cpu").name == "mini"

@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from sigstyle.base.devices import default_device, default_dtype
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
 from sigstyle.errors import ConfigError, first_line
@@ -123,13 +124,6 @@ def fingerprint(unet: nn.Module) -> str:
     return f"{shapes.hexdigest()[:8]}-{signs.hexdigest()[:8]}"
 
 
-def default_device() -> torch.device:
-    """CUDA, then Apple's MPS, then the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 def load_base(
     base: "str | Path | BaseModel" = EMBEDDED,
     device: str | torch.device | None = None,
@@ -146,11 +140,10 @@ def load_base(
     if isinstance(base, BaseModel):
         return base
     device = torch.device(device) if device is not None else default_device()
-    dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
-    parts = _load_parts(str(base), dtype, offline, cache)
+    parts = _load_parts(str(base), dtype or default_dtype(device), offline, cache)
     for module in (parts.unet, parts.vae, parts.text_encoder):
         align(module.to(device))
-    return BaseModel.from_pipeline(parts, name=_base_name(str(base)))
+    return BaseModel.from_pipeline(parts, name=base_name(str(base)))
 
 
 def is_hub_id(base: str) -> bool:
@@ -158,9 +151,12 @@ def is_hub_id(base: str) -> bool:
     return "/" in base and _HUB_ID.fullmatch(base) is not None
 
 
-def _base_name(base: str) -> str:
+def base_name(base: str) -> str:
     """What a base is called in style files: the embedded one's name, a file's or folder's, or the hub id."""
-    return Path(base).resolve().stem if Path(base).exists() else base
+    path = Path(base).expanduser()
+    if not path.exists():
+        return base
+    return path.resolve().stem if path.is_file() else path.resolve().name
 
 
 def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:

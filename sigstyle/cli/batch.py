@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet, device_and_dtype, existing_style
+from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet, existing_style
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sigstyle.base.devices import default_device, device_and_dtype
 from sigstyle.cli.console import Report
-from sigstyle.cli.options import AsJson, Device, Quiet, device_and_dtype
+from sigstyle.cli.options import AsJson, Device, Quiet
 from sigstyle.errors import ConfigError, SigStyleError
 
 if TYPE_CHECKING:
@@ -130,8 +131,6 @@ def _scorer(clip: str | None, dino: str | None, csd: Path | None, lpips: bool, d
 
 
 def _device(name: str | None) -> Any:
-    from sigstyle.base.model import default_device
-
     return device_and_dtype(name, None)[0] or default_device()
 
 

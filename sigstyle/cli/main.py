@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sigstyle import __version__
+from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli import evaluate as cli_evaluate
 from sigstyle.cli.batch import batch
 from sigstyle.cli.console import INTERRUPTED, OneLineUsage, Report, Update, as_lines, fail
@@ -22,7 +23,6 @@ from sigstyle.cli.options import (
     Quiet,
     Styles,
     command,
-    device_and_dtype,
     output_path,
     split_weights,
 )

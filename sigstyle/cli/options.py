@@ -6,21 +6,18 @@ import inspect
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from sigstyle.base.devices import DTYPES
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, TransferConfig, field_type
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import reason
 
-if TYPE_CHECKING:
-    import torch
-
 _REPAINTING = ("eta", "anchor", "smoothing", "adain", "reference", "noise_sigma", "margin_px")
 UNUSED_IN_GENERATE = ("prompt", "inversion_iterations", "swap_until", "swap", *_REPAINTING)
-DTYPES = ("float32", "float16", "bfloat16")
 
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fastest there is unless given")]
@@ -134,18 +131,3 @@ def output_path(path: Path, suffix: str) -> Path:
             return path
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {reason(error)}. Choose a writable folder.") from error
-
-
-def device_and_dtype(device: str | None, dtype: str | None) -> "tuple[torch.device | None, torch.dtype | None]":
-    """A device that works on this machine and a dtype, or None for what is not given. Raises: ConfigError."""
-    if device is None and dtype is None:
-        return None, None
-    import torch
-
-    if dtype is not None and dtype not in DTYPES:
-        raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}.")
-    try:
-        chosen = torch.zeros(1, device=device).device if device is not None else None
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"There is no device {device!r} here; 'python -m sigstyle doctor' lists them.") from error
-    return chosen, getattr(torch, dtype) if dtype is not None else None

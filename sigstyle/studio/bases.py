@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, default_device, load_base
+from sigstyle.base.devices import default_device
+from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
