@@ -13,13 +13,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sigstyle.base import split_unet
 from sigstyle.base.model import BaseModel, encode
 from sigstyle.base.prompts import encode_prompts, style_prompt
+from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, CaptureError, ConfigError, StyleFileError
 from sigstyle.imaging.images import to_tensor
-from sigstyle.learning.batches import Batch, cached_latents, clean_guess, draw_batch, noisy_batch
+from sigstyle.learning import learner
+from sigstyle.learning.batches import Batch, cached_latents, draw_batch, noisy_batch, pred_x0_of
 from sigstyle.learning.loop import Progress, capture_style
 from sigstyle.style.attach import styled, training
 from sigstyle.style.hypernet import StyleHypernet
@@ -89,6 +90,7 @@ def test_the_base_comes_back_as_it_was(base: BaseModel, painting: Image.Image) -
     flags = [[p.requires_grad for p in module.parameters()] for module in modules]
     processors = dict(base.unet.attn_processors)
     tokens = len(base.tokenizer)
+    randomness = torch.random.get_rng_state()
     on_progress, should_stop = stop_after(2)
     with pytest.raises(Cancelled):
         capture_style(base, [painting], "wave", QUICK, on_progress=on_progress, should_stop=should_stop)
@@ -98,6 +100,8 @@ def test_the_base_comes_back_as_it_was(base: BaseModel, painting: Image.Image) -
     assert all(p.grad is None for module in modules for p in module.parameters())
     assert base.unet.attn_processors == processors
     assert len(base.tokenizer) == tokens
+    assert torch.equal(torch.random.get_rng_state(), randomness)
+    assert base.scheduler.num_inference_steps is None and len(base.scheduler.timesteps) == 1000
 
 
 def test_the_same_seed_gives_the_same_style_whatever_the_global_one(
@@ -245,14 +249,14 @@ def test_a_second_loss_that_is_not_finite_stops_with_a_message(
 def test_short_memory_cuts_the_batch_and_one_sample_too_many_says_so(
     base: BaseModel, painting: Image.Image, monkeypatch: pytest.MonkeyPatch, whole: Style
 ) -> None:
-    original, limit = split_unet.predict, [1]
+    original, limit = split_forward, [1]
 
     def predict(unet: object, sample: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         if len(sample) > limit[0]:
             raise torch.OutOfMemoryError
         return original(unet, sample, *rest)
 
-    monkeypatch.setattr(split_unet, "predict", predict)
+    monkeypatch.setattr(learner, "split_forward", predict)
     cut = capture_style(base, [painting], "wave", QUICK)
     for path, offset in whole.offsets.items():
         assert torch.allclose(cut.offsets[path].delta(), offset.delta(), atol=1e-2)
@@ -301,7 +305,7 @@ def test_no_image_is_refused(base: BaseModel) -> None:
 def test_the_split_forward_is_the_unets_own(size: tuple[int, int], changes: dict) -> None:
     unet = make_unet(**changes).eval()
     sample, text, timesteps = torch.randn(2, 4, *size), torch.randn(2, 7, 32), torch.tensor([3, 900])
-    assert torch.equal(split_unet.predict(unet, sample, timesteps, text), unet(sample, timesteps, text).sample)
+    assert torch.equal(split_forward(unet, sample, timesteps, text), unet(sample, timesteps, text).sample)
 
 
 def test_the_split_forward_has_the_decoders_gradients() -> None:
@@ -309,7 +313,7 @@ def test_the_split_forward_has_the_decoders_gradients() -> None:
     sample, text = torch.randn(1, 4, 8, 8), torch.randn(1, 7, 32)
     gradients = []
     for forward in (
-        lambda: split_unet.predict(unet, sample, torch.tensor([5]), text),
+        lambda: split_forward(unet, sample, torch.tensor([5]), text),
         lambda: unet(sample, 5, text)[0],
     ):
         unet.zero_grad()
@@ -328,7 +332,7 @@ def test_a_step_on_stable_diffusion_1_5_costs_at_most_1_4_teraflops() -> None:
         unet = UNet2DConditionModel(cross_attention_dim=768).eval()
         inputs = torch.zeros(1, 4, 64, 64), torch.zeros(1, dtype=torch.long), torch.zeros(1, 77, 768)
         with training(unet, StyleHypernet(target_layers(unet, "auto"))), FlopCounterMode(display=False) as counter:
-            split_unet.predict(unet, *inputs).square().mean().backward()
+            split_forward(unet, *inputs).square().mean().backward()
     assert counter.get_total_flops() < 1.4e12
 
 
@@ -365,7 +369,7 @@ def test_a_perfect_prediction_leads_back_to_the_clean_latents(make_base: MakeBas
     scheduler = make_base(prediction_type=prediction_type).scheduler
     clean, noise = torch.randn(3, 4, 8, 8), torch.randn(3, 4, 8, 8)
     batch = noisy_batch(clean, noise, torch.tensor([1, 500, 900]), scheduler)
-    assert torch.allclose(clean_guess(batch, batch.target, scheduler), clean, atol=1e-4)
+    assert torch.allclose(pred_x0_of(batch, batch.target, scheduler), clean, atol=1e-4)
 
 
 def test_other_prediction_types_are_refused(make_base: MakeBase) -> None:

@@ -26,6 +26,7 @@ def test_the_same_seed_makes_the_same_network() -> None:
 def test_making_one_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
     state = StyleHypernet(SHAPES).state_dict()
+    assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(99)
     assert all(torch.equal(value, state[key]) for key, value in StyleHypernet(SHAPES).state_dict().items())
     torch.random.set_rng_state(before)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Features:
+@dataclass(frozen=True, eq=False)
+class EncoderOutputs:
     """What the UNet's decoder reads.
 
     Shapes: hidden [b, c, h, w] (the mid block's output); skips: the encoder's outputs, first to last; time [b, dim].
@@ -23,7 +23,7 @@ def _has_attention(block: Any) -> bool:
     return bool(getattr(block, "has_cross_attention", False))
 
 
-def encode(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Tensor) -> Features:
+def run_encoder(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Tensor) -> EncoderOutputs:
     """Time embedding, conv_in, down blocks and mid block of a UNet2DConditionModel without extra conditioning.
 
     Shapes: sample [b, c, h, w], timesteps [b], prompt_embeds [b, seq, dim].
@@ -42,30 +42,28 @@ def encode(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Tensor) 
     if unet.mid_block is not None:
         text = {"encoder_hidden_states": prompt_embeds} if _has_attention(unet.mid_block) else {}
         hidden = unet.mid_block(hidden, time, **text)
-    return Features(hidden, skips, time)
+    return EncoderOutputs(hidden, skips, time)
 
 
-def decode(unet: Any, features: Features, prompt_embeds: Tensor) -> Tensor:
+def run_decoder(unet: Any, encoded: EncoderOutputs, prompt_embeds: Tensor) -> Tensor:
     """Up blocks and conv_out: the prediction [b, c, h, w]."""
-    hidden, skips = features.hidden, features.skips
+    hidden, skips = encoded.hidden, encoded.skips
     for block in unet.up_blocks:
         count = len(block.resnets)
         skips, own = skips[:-count], skips[-count:]
         text = {"encoder_hidden_states": prompt_embeds} if _has_attention(block) else {}
         size = skips[-1].shape[2:] if skips else None
-        hidden = block(
-            hidden_states=hidden, temb=features.time, res_hidden_states_tuple=own, upsample_size=size, **text
-        )
+        hidden = block(hidden_states=hidden, temb=encoded.time, res_hidden_states_tuple=own, upsample_size=size, **text)
     if unet.conv_norm_out is not None:
         hidden = unet.conv_act(unet.conv_norm_out(hidden))
     return unet.conv_out(hidden)
 
 
-def predict(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Tensor) -> Tensor:
+def split_forward(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Tensor) -> Tensor:
     """What `unet(sample, timesteps, prompt_embeds)` gives, with gradients from the decoder only.
 
     Raises: whatever the UNet's blocks raise for wrong shapes.
     """
     with torch.no_grad():
-        features = encode(unet, sample, timesteps, prompt_embeds)
-    return decode(unet, features, prompt_embeds)
+        encoded = run_encoder(unet, sample, timesteps, prompt_embeds)
+    return run_decoder(unet, encoded, prompt_embeds)

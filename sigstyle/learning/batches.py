@@ -91,8 +91,8 @@ def noisy_batch(clean: Tensor, noise: Tensor, timesteps: Tensor, scheduler: Any)
     return Batch(scheduler.add_noise(clean, noise, timesteps), timesteps, target)
 
 
-def clean_guess(batch: Batch, output: Tensor, scheduler: Any) -> Tensor:
-    """The clean latents [b, c, h, w] that a prediction for `batch` amounts to."""
+def pred_x0_of(batch: Batch, output: Tensor, scheduler: Any) -> Tensor:
+    """The clean latents [b, c, h, w] that the UNet's `output` for `batch` amounts to."""
     kept = scheduler.alphas_cumprod[batch.timesteps.cpu()].to(output).view(-1, 1, 1, 1)
     if scheduler.config.prediction_type == "epsilon":
         return (batch.noisy - (1 - kept).sqrt() * output) / kept.sqrt()

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from sigstyle.base import split_unet
 from sigstyle.base.model import BaseModel, decode
 from sigstyle.base.prompts import StyleToken, embed_prompts, starting_embedding, style_prompt, tokenize
+from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
-from sigstyle.learning.batches import Batch, clean_guess, noisy_batch
+from sigstyle.learning.batches import Batch, noisy_batch, pred_x0_of
 from sigstyle.learning.state import TrainingState
 from sigstyle.style.attach import training
 from sigstyle.style.hypernet import StyleHypernet
@@ -46,7 +46,7 @@ class Learner:
         with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=autocast):
             embeds = embed_prompts(self.base.text_encoder, self._prompt, [self.token])
             embeds = embeds.to(unet.dtype).expand(len(batch.noisy), -1, -1)
-            return split_unet.predict(unet, batch.noisy.to(unet.dtype), batch.timesteps, embeds).float()
+            return split_forward(unet, batch.noisy.to(unet.dtype), batch.timesteps, embeds).float()
 
     @torch.no_grad()
     def preview(self, clean: Tensor) -> Image.Image:
@@ -56,7 +56,7 @@ class Learner:
         timestep = torch.tensor([int(0.6 * scheduler.config.num_train_timesteps)], device=clean.device)
         batch = noisy_batch(clean, noise, timestep, scheduler)
         output = self._predict(batch, self.state.progression.autocast)
-        return to_pil(decode(self.base.vae, clean_guess(batch, output, scheduler)))
+        return to_pil(decode(self.base.vae, pred_x0_of(batch, output, scheduler)))
 
     def wants_autocast(self, clean: Tensor) -> bool:
         """Whether to train in bfloat16: as configured; with float16 weights, whose gradients underflow; or as measured.

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, encode, side_multiple_px
+from sigstyle.base.model import BaseModel, ddim, encode, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.base.reference_latents import reference_latents
 from sigstyle.diffusion.inversion import invert
@@ -27,10 +27,11 @@ def style_statistics(
     by the base itself, with an empty prompt. Units: size_px is the short side to work at.
     """
     prompt = encode_prompts(base.tokenizer, base.text_encoder, [""])
+    scheduler = ddim(base.scheduler)  # inverting sets its timesteps, and the base is to stay as it is
     rows = []
     for image in images:
         latents = encode(base.vae, to_tensor(fit(image, size_px, side_multiple_px(base))))
-        trace = invert(base.unet, base.scheduler, latents, prompt, steps=_STEPS, should_stop=should_stop)
+        trace = invert(base.unet, scheduler, latents, prompt, steps=_STEPS, should_stop=should_stop)
         if trace is None:
             return None
         rows.append(torch.stack([*_by_channel(latents), *_by_channel(trace.start)]))

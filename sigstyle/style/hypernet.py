@@ -21,6 +21,13 @@ def constant_norm(values: Tensor) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
+class _Linear(nn.Linear):
+    """A layer without values yet: PyTorch would draw them from the global generator, which is the caller's."""
+
+    def reset_parameters(self) -> None:
+        """Nothing: `StyleHypernet` gives the values."""
+
+
 class StyleHypernet(nn.Module):
     """Maps (style embedding, layer embedding) to each layer's factors; it knows shapes, not layers.
 
@@ -37,9 +44,9 @@ class StyleHypernet(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         self.style = nn.Parameter(torch.randn(_EMBEDDING, generator=generator))
         self.layers = nn.Parameter(torch.randn(len(shapes), _EMBEDDING, generator=generator))
-        self.trunk = nn.Sequential(nn.Linear(4 * _EMBEDDING, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, _WIDTH), nn.SiLU())
+        self.trunk = nn.Sequential(_Linear(4 * _EMBEDDING, _WIDTH), nn.SiLU(), _Linear(_WIDTH, _WIDTH), nn.SiLU())
         self.heads = nn.ModuleDict(
-            {_key(shape): nn.Linear(_WIDTH, sum(shape) * rank) for shape in sorted(set(self.shapes.values()))}
+            {_key(shape): _Linear(_WIDTH, sum(shape) * rank) for shape in sorted(set(self.shapes.values()))}
         )
         self._initialise(generator)
         for index, (_, fan_in) in enumerate(self.shapes.values()):
