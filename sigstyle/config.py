@@ -125,7 +125,7 @@ class CaptureConfig(_Config):
     seed: int = _number(0, 0, 2**63 - 1, "seed of everything random")
     preview_every: int = _number(0, 0, 100_000, "steps between previews; 0 is none")
     autocast: str = _choice(
-        "auto", ("auto", "on", "off"), "bfloat16 arithmetic: auto measures once and takes the faster"
+        "auto", ("auto", "on", "off"), "bfloat16 arithmetic: auto is on where the processor or card has units for it"
     )
 
     _presets = {

@@ -1,5 +1,7 @@
+import itertools
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import torch.nn.functional as F
 from conftest import MakeBase, digest, make_painting, make_parts, make_unet
 from diffusers import UNet2DConditionModel
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -286,12 +290,71 @@ def test_several_images_are_all_used(base: BaseModel, painting: Image.Image) -> 
     assert both.hash not in {style.hash for style in alone}
 
 
-@pytest.mark.parametrize("choice", ["on", "auto"])
-def test_bfloat16_is_a_choice_and_recorded(base: BaseModel, painting: Image.Image, choice: str) -> None:
+def decide(monkeypatch: pytest.MonkeyPatch, bfloat16: bool) -> None:
+    """Let the hardware have bfloat16 units or not."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": bfloat16})
+
+
+@pytest.mark.parametrize(
+    ("choice", "able", "used"), [("on", False, True), ("auto", True, True), ("auto", False, False)]
+)
+def test_bfloat16_is_a_choice_or_the_hardwares_and_recorded(
+    base: BaseModel, painting: Image.Image, monkeypatch: pytest.MonkeyPatch, choice: str, able: bool, used: bool
+) -> None:
+    decide(monkeypatch, able)
     config = CaptureConfig.from_dict(QUICK.to_dict() | {"autocast": choice, "steps": 2})
     style = capture_style(base, [painting], "wave", config)
-    assert style.metadata["autocast"] in ({True} if choice == "on" else {True, False})
+    assert style.metadata["autocast"] is used
+    assert ("amx_bf16" if choice == "auto" else "autocast is 'on'") in style.metadata["autocast_reason"]
     json.dumps(style.metadata)
+
+
+def test_no_clock_decides_what_is_learned(
+    base: BaseModel, painting: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CaptureConfig.from_dict(QUICK.to_dict() | {"autocast": "auto", "steps": 2})
+    calm = capture_style(base, [painting], "wave", config)
+    clock = itertools.count(0, 1000)
+    for name in ("monotonic", "perf_counter", "time", "process_time"):
+        monkeypatch.setattr(time, name, lambda: float(next(clock) ** 2 % 7))
+    assert same(capture_style(base, [painting], "wave", config), calm)
+
+
+def test_a_capture_goes_on_in_the_arithmetic_it_began_in(
+    base: BaseModel, painting: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, config = tmp_path / "state", CaptureConfig.from_dict(QUICK.to_dict() | {"autocast": "auto"})
+    decide(monkeypatch, True)
+    whole = capture_style(base, [painting], "wave", config)
+
+    class Killed(BaseException):
+        """As sudden as a kill: nothing is saved on the way out."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(learner, "split_forward", kill)
+        capture_style(base, [painting], "wave", config, state_path=path)
+    decide(monkeypatch, False)  # another machine
+    resumed = capture_style(base, [painting], "wave", config, state_path=path, resume=True)
+    assert same(resumed, whole) and resumed.metadata["autocast"] is True
+
+
+def test_a_state_of_before_has_no_reason_and_goes_on(
+    base: BaseModel, painting: Image.Image, tmp_path: Path, whole: Style
+) -> None:
+    path = tmp_path / "state"
+    on_progress, should_stop = stop_after(2)
+    with pytest.raises(Cancelled):
+        capture_style(
+            base, [painting], "wave", QUICK, state_path=path, on_progress=on_progress, should_stop=should_stop
+        )
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["sigstyle_capture"])
+    del header["progression"]["autocast_reason"]
+    save_file(load_file(path), path, {"sigstyle_capture": json.dumps(header)})
+    assert capture_style(base, [painting], "wave", QUICK, state_path=path, resume=True).hash == whole.hash
 
 
 def test_no_image_is_refused(base: BaseModel) -> None:

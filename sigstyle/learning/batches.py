@@ -15,7 +15,7 @@ from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import random_crops, to_tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Noisy latents and what the UNet should say of them.
 
@@ -25,6 +25,9 @@ class Batch:
     noisy: Tensor
     timesteps: Tensor
     target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.noisy)
 
     def split(self, chunks: int) -> list["Batch"]:
         """The same samples in `chunks` pieces, or as many as there are samples."""

@@ -1,12 +1,10 @@
 """The learner of a capture: the UNet's prediction as a function of the style token and the offsets."""
 
-import time
-
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from sigstyle.base.devices import Arithmetic, training_arithmetic
 from sigstyle.base.model import BaseModel, decode
 from sigstyle.base.prompts import StyleToken, embed_prompts, starting_embedding, style_prompt, tokenize
 from sigstyle.base.split_unet import split_forward
@@ -14,11 +12,8 @@ from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
 from sigstyle.learning.batches import Batch, noisy_batch, pred_x0_of
 from sigstyle.learning.state import TrainingState
-from sigstyle.style.attach import training
 from sigstyle.style.hypernet import StyleHypernet
 from sigstyle.style.targets import target_layers
-
-_WORTH_IT = 1.3  # bfloat16 must be this much faster: a closer race would be decided by chance, and change the result
 
 
 class Learner:
@@ -36,14 +31,10 @@ class Learner:
         """The style token with the vectors being learned."""
         return StyleToken(self.token_name, self.state.token)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean squared error of the prediction for `batch`."""
-        return F.mse_loss(self._predict(batch, self.state.progression.autocast), batch.target)
-
-    def _predict(self, batch: Batch, autocast: bool) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """The UNet's prediction [b, c, h, w] for a batch, float32, with gradients to the token and the offsets."""
         unet = self.base.unet
-        with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=autocast):
+        with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=self.state.progression.autocast):
             embeds = embed_prompts(self.base.text_encoder, self._prompt, [self.token])
             embeds = embeds.to(unet.dtype).expand(len(batch.noisy), -1, -1)
             return split_forward(unet, batch.noisy.to(unet.dtype), batch.timesteps, embeds).float()
@@ -55,34 +46,14 @@ class Learner:
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(self.config.seed)).to(clean.device)
         timestep = torch.tensor([int(0.6 * scheduler.config.num_train_timesteps)], device=clean.device)
         batch = noisy_batch(clean, noise, timestep, scheduler)
-        output = self._predict(batch, self.state.progression.autocast)
+        output = self.predict(batch)
         return to_pil(decode(self.base.vae, pred_x0_of(batch, output, scheduler)))
 
-    def wants_autocast(self, clean: Tensor) -> bool:
-        """Whether to train in bfloat16: as configured; with float16 weights, whose gradients underflow; or as measured.
-
-        Shapes: clean [1, c, h, w], the latents to measure on.
-        """
+    def arithmetic(self) -> Arithmetic:
+        """In which arithmetic to train: as configured, or as the hardware has it."""
         if self.config.autocast != "auto":
-            return self.config.autocast == "on"
-        if self.base.dtype != torch.float32 or self.base.device.type == "mps":
-            return self.base.dtype == torch.float16
-        return self._seconds_per_pass(clean, autocast=False) > _WORTH_IT * self._seconds_per_pass(clean, autocast=True)
-
-    def _seconds_per_pass(self, clean: Tensor, autocast: bool) -> float:
-        """The shortest of three training passes over one sample, without changing anything."""
-        timesteps = torch.zeros(1, dtype=torch.long, device=clean.device)
-        batch = noisy_batch(clean, torch.zeros_like(clean), timesteps, self.base.scheduler)
-        seconds = []
-        for _ in range(3):
-            started = time.monotonic()
-            with training(self.base.unet, self.state.hypernet):
-                loss = F.mse_loss(self._predict(batch, autocast), batch.target)
-                loss.backward()
-                loss.item()  # waits for the device
-            self.state.optimizer.zero_grad(set_to_none=True)
-            seconds.append(time.monotonic() - started)
-        return min(seconds)
+            return Arithmetic(self.config.autocast == "on", f"autocast is {self.config.autocast!r}")
+        return training_arithmetic(self.base.device, self.base.dtype)
 
 
 def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> TrainingState:

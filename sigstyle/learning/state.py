@@ -23,16 +23,17 @@ class Progression:
     """Where a capture stands, apart from its tensors: plain values.
 
     `lr_scale` drops once after a loss that is not finite; `chunks` is into how many pieces a batch is cut so that it
-    fits into memory; `autocast` is whether bfloat16 was chosen.
+    fits into memory; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why.
     """
 
     step: int = 0
     lr_scale: float = 1.0
     chunks: int = 1
     autocast: bool = False
+    autocast_reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """A copy of a capture's state that later steps do not touch."""
 
@@ -40,7 +41,7 @@ class Snapshot:
     progression: Progression
 
 
-@dataclass
+@dataclass(eq=False)
 class TrainingState:
     """What is learned, its optimiser, and the source of everything random.
 

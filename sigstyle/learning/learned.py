@@ -1,0 +1,56 @@
+"""The style that a capture ends in: its offsets and token, what is measured after it, and how it was made."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import diffusers
+import torch
+from PIL import Image
+
+from sigstyle.base.model import default_size_px
+from sigstyle.imaging.images import thumbnail_uri
+from sigstyle.learning.batches import images_hash
+from sigstyle.learning.learner import Learner
+from sigstyle.learning.statistics import style_statistics
+from sigstyle.style.style import Style
+
+
+def learned_style(
+    learner: Learner, name: str, images: Sequence[Image.Image], should_stop: Callable[[], bool]
+) -> Style | None:
+    """The style as `learner` knows it now; None when `should_stop` turned true while the images were measured."""
+    base, config = learner.base, learner.config
+    with torch.no_grad():
+        offsets = learner.state.hypernet()
+    statistics = style_statistics(base, images, config.size_px or default_size_px(base), should_stop)
+    if statistics is None:
+        return None
+    return Style(
+        name=name,
+        token=learner.token,
+        offsets=offsets,
+        domain=config.domain,
+        base_fingerprint=base.fingerprint,
+        base_name=base.name,
+        **statistics,
+        metadata=_metadata(learner, images),
+        thumbnail=thumbnail_uri(images[0]),
+    )
+
+
+def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]:
+    """How the style was made, as plain values."""
+    losses, progression = learner.state.losses, learner.state.progression
+    some = max(1, len(losses) // 10)
+    early = {} if progression.step == learner.config.steps else {"finished_at": progression.step}
+    return {
+        **early,
+        "config": learner.config.to_dict(),
+        "images": images_hash(images),
+        "autocast": progression.autocast,
+        "autocast_reason": progression.autocast_reason,
+        "lr_scale": progression.lr_scale,
+        "loss_first": sum(losses[:some]) / some,
+        "loss_last": sum(losses[-some:]) / some,
+        "versions": {"torch": torch.__version__, "diffusers": diffusers.__version__},
+    }

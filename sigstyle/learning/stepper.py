@@ -1,0 +1,86 @@
+"""One optimiser step of a capture: gradients within the memory there is, and the way back from a step gone wrong."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from sigstyle.config import CaptureConfig
+from sigstyle.errors import CaptureError
+from sigstyle.learning.lessons import Lesson
+from sigstyle.learning.state import Snapshot, TrainingState
+
+_LOWERED_LR = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Stepper:
+    """Steps on `lessons`, whatever they are; all that it changes is in `state`."""
+
+    state: TrainingState
+    config: CaptureConfig
+    lessons: Sequence[Lesson[Any]]
+
+    def step(self, refresh: Callable[[], None]) -> float | None:
+        """One optimiser step; its loss, or None (nothing changed but randomness) when it is not finite.
+
+        `refresh` is called before every forward, see `attach.training`. Raises: CaptureError when memory is short.
+        """
+        state = self.state
+        drawn = [(lesson, lesson.draw(state.generator)) for lesson in self.lessons]
+        loss = self._backward(drawn, refresh)
+        norm = nn.utils.clip_grad_norm_(state.parameters().values(), 1.0)
+        if not math.isfinite(loss) or not norm.isfinite():
+            return None
+        factor = _lr_factor(state.progression.step, self.config) * state.progression.lr_scale
+        for group in state.optimizer.param_groups:
+            group["lr"] = group["full_lr"] * factor
+        state.optimizer.step()
+        state.progression.step += 1
+        state.losses.append(loss)
+        return loss
+
+    def _backward(self, drawn: Sequence[tuple[Lesson[Any], Any]], refresh: Callable[[], None]) -> float:
+        """Gradients of all samples' loss, and the loss; cut into ever smaller pieces while memory is short.
+
+        Raises: CaptureError when even one sample does not fit.
+        """
+        progression = self.state.progression
+        while True:
+            self.state.optimizer.zero_grad(set_to_none=True)
+            try:
+                total = 0.0
+                for lesson, samples in drawn:
+                    for part in samples.split(progression.chunks):
+                        refresh()
+                        loss = lesson.loss(part) * (len(part) / len(samples))
+                        loss.backward()
+                        total += loss.item()
+                return total
+            except torch.OutOfMemoryError as error:
+                if progression.chunks >= max(len(samples) for _, samples in drawn):
+                    raise CaptureError(
+                        f"The device {self.state.token.device} has too little memory for one sample of this base. "
+                        "Lower size_px, use float16, or choose a smaller base or the CPU."
+                    ) from error
+                progression.chunks *= 2
+
+    def rolled_back(self, safe: Snapshot) -> Snapshot:
+        """The state as it was last safe, with a lower learning rate. Raises: CaptureError the second time."""
+        if self.state.progression.lr_scale < 1:
+            raise CaptureError(
+                f"The loss was not finite again at step {self.state.progression.step + 1}, at a lowered learning rate "
+                f"too. Lower hypernet_lr ({self.config.hypernet_lr}) and token_lr ({self.config.token_lr}), or use "
+                "float32 and autocast='off'."
+            )
+        self.state.restore(safe)
+        self.state.progression.lr_scale = _LOWERED_LR
+        return self.state.snapshot()
+
+
+def _lr_factor(step: int, config: CaptureConfig) -> float:
+    """Linear warm-up, then linear decay to nearly 0 at the last step."""
+    return min(1.0, (step + 1) / max(1, config.warmup)) * (1 - step / config.steps)
