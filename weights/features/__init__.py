@@ -1,0 +1,1 @@
+"""The feature network of the painting loss."""
