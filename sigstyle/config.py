@@ -8,7 +8,7 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeVar, get_args
 
 from sigstyle.errors import ConfigError
 
@@ -98,6 +98,26 @@ class _Config:
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain values, ready for JSON."""
         return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+
+C = TypeVar("C", bound=_Config)
+
+
+def resolve(kind: type[C], preset: str | None, config: C | None, settings: Mapping[str, Any]) -> C:
+    """Settings from a preset ('default' where it is None) or from a ready config, with `settings` on top.
+
+    Raises: ConfigError for both at once, for an unknown preset, an unknown setting or a bad value.
+    """
+    if config is None:
+        return kind.preset(preset or "default", **settings)
+    if preset is not None:
+        raise ConfigError(
+            f"Both preset={preset!r} and config= are given; expected one of them. A config is made from a preset with "
+            f"{kind.__name__}.preset({preset!r}, …)."
+        )
+    if not isinstance(config, kind):
+        raise ConfigError(f"config is a {type(config).__name__}; expected a {kind.__name__}.")
+    return kind.from_dict({**config.to_dict(), **settings})
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from sigstyle.base.model import (
     trained_size_px,
 )
 from sigstyle.base.prompts import encode_prompts
-from sigstyle.cli.options import shipped_styles
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.inversion import evaluations_per_step
 from sigstyle.errors import SigStyleError, StyleFileError
 from sigstyle.painting.reference import reference_evaluations
+from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "gradio")

@@ -244,6 +244,15 @@ def test_rows_of_one_photo_share_its_inversion_where_they_can(
         assert Image.open(tmp_path / "out" / f"{index}.png").tobytes() == alone.images[0].tobytes()
 
 
+def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(
+    photos: Path, styles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sigstyle.batches.batch.load_base", lambda *_: pytest.fail("a base was asked for"))
+    with pytest.raises(ConfigError, match="neither embedded nor a path here"):
+        run(photos, styles, tmp_path / "out")
+
+
 def test_a_folder_that_cannot_be_written_ends_the_batch(
     base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path
 ) -> None:

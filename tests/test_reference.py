@@ -14,11 +14,12 @@ from torch import Tensor
 import sigstyle
 from pipelines import SigStylePipeline
 from sigstyle.base.model import BaseModel
+from sigstyle.base.reference_latents import reference_latents
 from sigstyle.diffusion.attention import self_attention_layers
 from sigstyle.diffusion.attention_reference import Shown, referring, show
 from sigstyle.diffusion.denoise import predict
 from sigstyle.errors import StyleFileError
-from sigstyle.painting.reference import References, reference_evaluations, reference_latents
+from sigstyle.painting.reference import References, reference_evaluations
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import read_tensors, write_tensors

@@ -18,6 +18,7 @@ from sigstyle.diffusion.inversion import evaluations_per_step, swapped_steps
 from sigstyle.doctor import forward_seconds
 from sigstyle.errors import SigStyleError
 from sigstyle.painting.reference import reference_evaluations
+from sigstyle.style.shipped import own_base
 
 
 def estimate(
@@ -36,7 +37,7 @@ def estimate(
     }
     if not missing:
         return data
-    loaded = load_base(base or planned.outputs[0].look.style.base_name, device, dtype)
+    loaded = load_base(base or own_base(planned.outputs[0].look.style), device, dtype)
     rows = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     per_side = {side: forward_seconds(loaded, side) for side in {_side(output, loaded) for output in missing}}
     seconds = sum(_evaluations(output) * per_side[_side(output, loaded)] for output in missing)

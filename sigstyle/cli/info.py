@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sigstyle.api import open_style
-from sigstyle.cli.options import UNUSED_IN_GENERATE, existing_style
+from sigstyle.cli.options import UNUSED_IN_GENERATE
 from sigstyle.config import InjectionConfig, TransferConfig
 from sigstyle.imaging.images import read_recipe
+from sigstyle.style.shipped import existing_style, open_style
 from sigstyle.style.style import Style
 
 _COMMANDS = {"transfer": ["transfer"], "generate": ["generate"], "training-free": ["transfer", "--training-free"]}

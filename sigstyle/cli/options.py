@@ -12,7 +12,7 @@ import typer
 
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, TransferConfig, field_type
-from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.errors import ConfigError
 from sigstyle.files import reason
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
     Where only some styles have a weight, the others get an even share.
     Raises: StyleFileError for what is neither a file nor a shipped style.
     """
+    from sigstyle.style.shipped import existing_style
+
     pairs = [_split_weight(text) for text in texts]
     styles = [existing_style(style) for style, _ in pairs]
     if all(weight is None for _, weight in pairs):
@@ -99,22 +101,6 @@ def _split_weight(text: str) -> tuple[str, float | None]:
         return (text, None) if not style or Path(text).exists() else (style, float(number))
     except ValueError:
         return text, None
-
-
-def existing_style(style: str) -> str:
-    """`style`, when it is a file or the name of a shipped style. Raises: StyleFileError, which lists the shipped."""
-    shipped = [path.stem for path in shipped_styles()]
-    if style not in shipped and not Path(style).expanduser().exists():
-        known = ", ".join(shipped) or "none"
-        raise StyleFileError(f"There is no file {style!r} and no shipped style of that name; shipped are: {known}.")
-    return style
-
-
-def shipped_styles() -> list[Path]:
-    """Files of the styles that come with the project."""
-    from sigstyle.api import STYLES_FOLDER
-
-    return sorted(STYLES_FOLDER.glob("*.safetensors"))
 
 
 def output_path(path: Path, suffix: str) -> Path:

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sigstyle.base.model import BaseModel, encode, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
+from sigstyle.base.reference_latents import reference_latents
 from sigstyle.diffusion.inversion import invert
 from sigstyle.imaging.images import fit, to_tensor
-from sigstyle.painting.reference import reference_latents
 
 _STEPS = 20
 

@@ -5,24 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, encode, side_multiple_px, trained_size_px
 from sigstyle.diffusion.attention import Features, recorded, recording
 from sigstyle.diffusion.attention_injection import injected_layers
 from sigstyle.diffusion.attention_reference import Shown
 from sigstyle.diffusion.denoise import Refer, predict
-from sigstyle.imaging.images import fit, to_tensor
 
 _EVERY = 2  # steps that share what the reference showed in the first of them: it changes slowly with the noise
 _NOISE_SEED = 0  # the same noise for every picture: the reference does not depend on what is painted
-
-
-def reference_latents(base: BaseModel, image: Image.Image) -> Tensor:
-    """What a style keeps of its image: latents [c, h, w] at the size the base was trained at."""
-    fitted = fit(image, trained_size_px(base), side_multiple_px(base))
-    return encode(base.vae, to_tensor(fitted))[0]
 
 
 def reference_evaluations(reference: float, steps: int) -> int:

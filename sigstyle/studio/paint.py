@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 
 from sigstyle import api
-from sigstyle.api import TransferResult
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_image
+from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
 from sigstyle.studio.studio import Studio, Who
