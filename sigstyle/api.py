@@ -10,7 +10,7 @@ from PIL import Image
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput
 from sigstyle.base.model import EMBEDDED, BaseModel, load_base
-from sigstyle.config import CaptureConfig, InjectionConfig, TransferConfig, resolve
+from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig, resolve
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
@@ -18,7 +18,8 @@ from sigstyle.imaging.images import Source, load_image, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.painting.content import Content
-from sigstyle.painting.training_free import Injection
+from sigstyle.painting.evaluations import never, unwatched
+from sigstyle.painting.training_free import TrainingFreeRun
 from sigstyle.recipe import asked_for, base_entry, file_entry, recipe, recipe_with
 from sigstyle.result import TransferResult
 from sigstyle.style.blend import Blend
@@ -27,11 +28,6 @@ from sigstyle.style.style import Style
 
 OnPreview = Callable[[Image.Image], None]
 BaseLike = BaseModel | str | Path
-
-
-def never() -> bool:
-    """The `should_stop` of work that nobody stops."""
-    return False
 
 
 def capture(
@@ -112,7 +108,8 @@ def transfer(
     def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
         if on_progress is not None:
             on_progress(done, total)
-        pipe._interrupt = pipe.interrupt or should_stop()
+        if should_stop():
+            pipe.stop()
 
     made = pipe(
         content,
@@ -122,7 +119,7 @@ def transfer(
         num_images_per_prompt=num_images,
         callback_on_evaluation=watch,
         callback_on_step_end=_previewing(pipe.base, on_preview),
-        callback_on_step_end_tensor_inputs=["clean"],
+        callback_on_step_end_tensor_inputs=["pred_x0"],
     )
     output = cast(SigStyleOutput, made)
     if output.interrupted:
@@ -147,13 +144,13 @@ def generate(
     should_stop: Callable[[], bool] = never,
     **settings: Any,
 ) -> TransferResult:
-    """Paint `prompt` in one style or a blend; `settings` are steps, strength, guidance_scale, negative_prompt, seed.
+    """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
     `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps;
     `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = TransferConfig.preset("generate", **settings, prompt=prompt)
+    chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
     opened, paths = _opened(styles)
     Blend.of(opened, weights)
     pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
@@ -166,7 +163,8 @@ def generate(
             on_progress(step + 1, chosen.steps)
         if preview is not None:
             preview(pipe, step, timestep, tensors)
-        pipe._interrupt = pipe.interrupt or should_stop()
+        if should_stop():
+            pipe.stop()
         return tensors
 
     made = pipe(
@@ -175,7 +173,7 @@ def generate(
         width=width,
         num_images_per_prompt=num_images,
         callback_on_step_end=watch,
-        callback_on_step_end_tensor_inputs=["clean"],
+        callback_on_step_end_tensor_inputs=["pred_x0"],
     )
     output = cast(SigStyleOutput, made)
     if output.interrupted:
@@ -190,23 +188,23 @@ def transfer_training_free(
     *,
     base: BaseLike = EMBEDDED,
     preset: str | None = None,
-    config: InjectionConfig | None = None,
+    config: TrainingFreeConfig | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] = never,
     **settings: Any,
 ) -> TransferResult:
-    """Repaint `content` after the image `style` with nothing learned; `settings` are those of InjectionConfig.
+    """Repaint `content` after the image `style` with nothing learned; `settings` are those of TrainingFreeConfig.
 
     Quicker than a capture and a transfer, and less of a likeness. `base`, `on_progress` and `should_stop` as in
     `transfer`.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped.
     """
-    chosen = resolve(InjectionConfig, preset, config, settings)
+    chosen = resolve(TrainingFreeConfig, preset, config, settings)
     loaded = load_base(base, device, dtype)
     images = [Content.load(source, loaded, chosen.size_px) for source in (content, style)]
-    run = Injection(loaded, chosen, on_progress or (lambda done, total: None), should_stop)
+    run = TrainingFreeRun(loaded, chosen, on_progress or unwatched, should_stop)
     made = run.repaint(*images)
     if made is None:
         raise Cancelled("The transfer was stopped.")
@@ -222,7 +220,7 @@ def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | No
     preview = Preview(base)
 
     def shown(pipe: Any, step: int, timestep: int, tensors: dict[str, Any]) -> None:
-        on_preview(preview(tensors["clean"]))
+        on_preview(preview(tensors["pred_x0"]))
 
     return shown
 

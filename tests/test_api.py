@@ -15,7 +15,7 @@ from sigstyle import api
 from sigstyle.api import TransferResult, capture, generate, transfer
 from sigstyle.base.model import BaseModel
 from sigstyle.batches.batch import plan
-from sigstyle.config import CaptureConfig, InjectionConfig, TransferConfig
+from sigstyle.config import CaptureConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.errors import BaseMismatchError, Cancelled, ConfigError, ImageError, StyleFileError
 from sigstyle.imaging.images import read_recipe
 from sigstyle.style import shipped
@@ -176,7 +176,7 @@ def test_a_preset_beside_a_config_is_refused(base: BaseModel, photo: Path, paint
     for paint in (
         lambda: transfer(photo, style, base=base, preset=preset, config=TransferConfig(**FEW)),
         lambda: capture(photo, base=base, preset=preset, config=CaptureConfig()),
-        lambda: free(photo, painting, base=base, preset=preset, config=InjectionConfig()),
+        lambda: free(photo, painting, base=base, preset=preset, config=TrainingFreeConfig()),
         lambda: plan(photo, style, photo.parent / "out", preset=preset, config=TransferConfig()),
     ):
         with pytest.raises(ConfigError, match=f"Both preset='{preset}' and config= are given"):

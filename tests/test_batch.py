@@ -72,7 +72,7 @@ def test_a_photo_is_inverted_once_for_all_styles(
 ) -> None:
     calls = []
     monkeypatch.setattr(
-        "sigstyle.painting.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
+        "sigstyle.painting.inversion.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
     )
     run(photos, styles, tmp_path / "out", base=base)
     assert len(calls) == 3
@@ -235,7 +235,7 @@ def test_rows_of_one_photo_share_its_inversion_where_they_can(
     (photos / "jobs.jsonl").write_text(text)
     calls = []
     monkeypatch.setattr(
-        "sigstyle.painting.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
+        "sigstyle.painting.inversion.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
     )
     results = run(None, styles[0], tmp_path / "out", jobs=photos / "jobs.jsonl", base=base)
     assert len(calls) == 2 and len(results) == 4

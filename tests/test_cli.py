@@ -29,8 +29,8 @@ from sigstyle.base.model import BaseModel, load_base
 from sigstyle.cli import console as cli_console
 from sigstyle.cli import demo
 from sigstyle.cli.main import app
-from sigstyle.cli.options import UNUSED_IN_GENERATE, split_weights
-from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.cli.options import split_weights
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import StyleFileError
 from sigstyle.imaging.images import read_recipe
 from sigstyle.style import shipped
@@ -104,7 +104,7 @@ def options_of(name: str) -> set[str]:
     [
         ("capture", CaptureConfig, ()),
         ("transfer", TransferConfig, ()),
-        ("generate", TransferConfig, UNUSED_IN_GENERATE),
+        ("generate", GenerateConfig, ("prompt",)),
     ],
 )
 def test_every_setting_is_a_flag(name: str, config: type, without: tuple[str, ...]) -> None:
@@ -416,7 +416,7 @@ def test_python_in_the_readme_uses_what_there_is() -> None:
     callables = {
         "sigstyle.capture": (api.capture, CaptureConfig),
         "sigstyle.transfer": (api.transfer, TransferConfig),
-        "sigstyle.generate": (api.generate, TransferConfig),
+        "sigstyle.generate": (api.generate, GenerateConfig),
         "pipe": (SigStylePipeline.__call__, None),
         "text2img": (SigStyleText2ImgPipeline.__call__, None),
     }

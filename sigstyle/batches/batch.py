@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from sigstyle.api import BaseLike, never
+from sigstyle.api import BaseLike
 from sigstyle.base.model import load_base
 from sigstyle.batches.check import check_existing
 from sigstyle.batches.claims import Claims
@@ -25,6 +25,7 @@ from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig, resolve
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source
+from sigstyle.painting.evaluations import never
 from sigstyle.recipe import asked_for
 from sigstyle.style.shipped import StyleLike, open_style, own_base
 from sigstyle.style.style import Style

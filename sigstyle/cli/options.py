@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sigstyle.cli.console import failures_reported
-from sigstyle.config import CaptureConfig, TransferConfig, field_type
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig, field_type
 from sigstyle.errors import ConfigError
 from sigstyle.files import reason
 
 if TYPE_CHECKING:
     import torch
 
-_REPAINTING = ("eta", "anchor", "smoothing", "adain", "reference", "noise_sigma", "margin_px")
-UNUSED_IN_GENERATE = ("prompt", "inversion_iterations", "swap_until", "swap", *_REPAINTING)
+AnyConfig = CaptureConfig | TransferConfig | GenerateConfig
 DTYPES = ("float32", "float16", "bfloat16")
 
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
@@ -36,7 +35,9 @@ _Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an
 
 
 def command(
-    app: typer.Typer, defaults: CaptureConfig | TransferConfig | None = None, without: Sequence[str] = ()
+    app: typer.Typer,
+    defaults: AnyConfig | None = None,
+    without: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a command that reports its failures in one line.
 
