@@ -10,8 +10,9 @@ from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput
-from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, is_hub_id, load_base
+from sigstyle.base.model import EMBEDDED, BaseModel, is_hub_id, load_base
 from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.data import shipped_path
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
@@ -22,7 +23,7 @@ from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
-STYLES_FOLDER = EMBEDDED_FOLDER.parent / "styles"
+STYLES_FOLDER = shipped_path("weights/styles")
 
 OnPreview = Callable[[Image.Image], None]
 StyleLike = Style | str | Path

@@ -385,7 +385,7 @@ def test_the_demo_says_what_is_missing(base: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(base_model, "EMBEDDED_FOLDER", tmp_path / "mini")
     assert "embedded base is missing" in refused(*command)
     monkeypatch.setattr(demo, "EXAMPLES", tmp_path)
-    assert "Run the demo from the whole repository" in refused(*command, "--base", base)
+    assert "Get the repository or the package whole" in refused(*command, "--base", base)
     assert not (tmp_path / "demo").exists()
 
 
