@@ -41,7 +41,8 @@ def logins(file: Path | None) -> list[tuple[str, str]] | None:
         raise SystemExit(f"{program()}: {file} cannot be read: {error.strerror}.") from error
     pairs = [(user, password) for user, _, password in (line.partition(":") for line in lines if line)]
     if not pairs or not all(user and password for user, password in pairs):
-        raise SystemExit(f"{program()}: {file} lacks a user or password in a line; expected lines as anna:secret.")
+        problem = "has a line without user or password; expected lines such as anna:secret."
+        raise SystemExit(f"{program()}: {file} {problem}")
     return pairs
 
 
