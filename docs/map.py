@@ -23,11 +23,7 @@ class Room:
 
 
 FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
-    (
-        "the page",
-        "#f3f0fa",
-        (Room("app.py", "starts it", 0.5), Room("ui/", "page, tabs, endpoints; gradio only here", 2)),
-    ),
+    ("the page", "#f3f0fa", (Room("ui/", "page, tabs, endpoints, serve; gradio only here; app.py starts it"),)),
     (
         "front ends",
         "#f3f0fa",
@@ -51,6 +47,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         (
             Room("pipelines/", "thin diffusers pipelines over painting", 1.6),
             Room("recipe", "how a picture was made", 1, "9"),
+            Room("result", "images and all about them", 1, "9"),
         ),
     ),
     (
@@ -58,7 +55,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#fdf3e7",
         (
             Room("learning/", "batches, learner, loop, state, statistics", 1.3, "", "4 6"),
-            Room("painting/", "content, run, anchor, reference, generate, cost", 1.7, "4 6"),
+            Room("painting/", "content, run, anchor, reference, generate, cost", 1.7, "4 6 8"),
         ),
     ),
     (
