@@ -1,20 +1,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
-.PHONY: setup app demo browser test check fix
+.DEFAULT_GOAL := help
+.PHONY: help setup app demo browser test check fix format hooks constraints release-check
 
-$(VENV)/.ready: requirements.txt
+help:                        ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/pip install -q -r requirements.txt
+	$(PIP) -r requirements.txt
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
-	$(BIN)/pip install -q -r requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
 	touch $@
 
-setup: $(VENV)/.ready        ## what running needs
+setup: $(VENV)/.ready        ## what running needs, in .venv
 
 app: setup                   ## the web app
 	$(BIN)/python app.py
@@ -25,14 +30,27 @@ demo: setup                  ## a complete run on the embedded base
 browser: $(VENV)/.ready-dev  ## a Chromium for the browser tests, where there is none: apt-get as root, or Playwright's
 	$(BIN)/python tests/chromium.py
 
-test: $(VENV)/.ready-dev browser  ## lint, types, tests
-	$(BIN)/ruff check .
-	$(BIN)/pyright
+test: check browser          ## lint, format, types, tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.ready-dev    ## lint and types alone
+check: $(VENV)/.ready-dev    ## lint, format and types alone
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-fix: $(VENV)/.ready-dev      ## mend what can be mended by itself
+fix: $(VENV)/.ready-dev      ## mend what can be mended by itself, format included
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+format: $(VENV)/.ready-dev   ## bring all code into the one format
+	$(BIN)/ruff format .
+
+hooks: $(VENV)/.ready-dev    ## from now on lint and format before each commit, types before each push
+	$(BIN)/pre-commit install
+
+constraints: $(VENV)/.ready-dev  ## write down the versions in .venv as the tested ones
+	{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude sigstyle | sed -n 's/^\([A-Za-z0-9._-]*==[^+ ;]*\).*/\1/p'; } > constraints.new
+	mv constraints.new constraints.txt
+
+release-check: $(VENV)/.ready-dev  ## the wheel, installed whole into a fresh environment and used from another folder
+	$(BIN)/python tests/release_check.py

@@ -92,7 +92,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         callback_on_evaluation: OnEvaluation | None = None,
-    ) -> SigStyleOutput | tuple:
+    ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config`, whose default is `TransferConfig()`.
 
         `trace` is the trace of an earlier result: with the same content, prompt, steps and seed the inversion is

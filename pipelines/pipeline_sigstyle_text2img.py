@@ -71,7 +71,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-    ) -> SigStyleOutput | tuple:
+    ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Paint `prompt`; what is left None is as in `config`, whose default is `GenerateConfig()`.
 
         At strength 0 the base itself paints the prompt without the style. Without a `generator` the config's seed

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from sigstyle.base.model import BaseModel
 
 TEXT_DIM = 32
+SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+PredictionType = Literal["epsilon", "sample", "v_prediction"]
 MakeBase = Callable[..., BaseModel]
 
 
@@ -29,7 +31,7 @@ def one_thread() -> None:
 def make_tokenizer() -> CLIPTokenizer:
     """A CLIP tokenizer that knows every byte and a few whole words."""
     alphabet = sorted(ByteLevel.alphabet())
-    merges = [("o", "f</w>"), ("i", "n</w>"), ("t", "h"), ("th", "e</w>"), ("a", "n")]
+    merges: Any = [("o", "f</w>"), ("i", "n</w>"), ("t", "h"), ("th", "e</w>"), ("a", "n")]
     entries = [*alphabet, *(f"{letter}</w>" for letter in alphabet), *("".join(pair) for pair in merges)]
     entries += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {entry: index for index, entry in enumerate(entries)}
@@ -38,6 +40,7 @@ def make_tokenizer() -> CLIPTokenizer:
 
 def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """A two-layer CLIP text encoder for `tokenizer`."""
+    special: dict[str, Any] = {name: getattr(tokenizer, name) for name in SPECIAL_TOKENS}
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -46,9 +49,7 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             num_hidden_layers=2,
             num_attention_heads=2,
             max_position_embeddings=77,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            **special,
         )
     )
 
@@ -56,10 +57,13 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 def make_vae(kind: str) -> AutoencoderKL | AutoencoderTiny:
     """An autoencoder, 'kl' or 'tiny', of 4 channels, 8 pixels to a latent."""
     if kind == "kl":
+        levels: dict[str, Any] = {
+            "block_out_channels": (8, 8, 8, 8),
+            "down_block_types": ("DownEncoderBlock2D",) * 4,
+            "up_block_types": ("UpDecoderBlock2D",) * 4,
+        }
         return AutoencoderKL(
-            block_out_channels=(8, 8, 8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
+            **levels,
             norm_num_groups=4,
             latent_channels=4,
             sample_size=64,
@@ -91,7 +95,7 @@ def make_unet(**changes: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(**(settings | changes))
 
 
-def make_parts(vae: str = "tiny", prediction_type: str = "epsilon", seed: int = 0) -> SimpleNamespace:
+def make_parts(vae: str = "tiny", prediction_type: PredictionType = "epsilon", seed: int = 0) -> SimpleNamespace:
     """The parts of a tiny pipeline, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

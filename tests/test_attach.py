@@ -1,9 +1,10 @@
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
 from conftest import TEXT_DIM, digest, make_unet
+from diffusers import UNet2DConditionModel
 from peft import HiraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
@@ -14,7 +15,9 @@ from sigstyle.style.offsets import Offset
 from sigstyle.style.targets import target_layers
 
 
-def random_offsets(unet: nn.Module, group: str = "attention", rank: int = 3, scale: float = 0.3) -> dict[str, Offset]:
+def random_offsets(
+    unet: UNet2DConditionModel, group: str = "attention", rank: int = 3, scale: float = 0.3
+) -> dict[str, Offset]:
     return {
         path: Offset(scale * torch.randn(fan_out, rank), scale * torch.randn(rank, fan_in))
         for path, (fan_out, fan_in) in target_layers(unet, group).items()
@@ -29,47 +32,47 @@ def evaluate(unet: nn.Module) -> Tensor:
 
 
 @pytest.fixture
-def unet() -> nn.Module:
+def unet() -> UNet2DConditionModel:
     torch.manual_seed(0)
     return make_unet().eval()
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("group", ["attention", "decoder"])
-def test_styled_multiplies_the_weights_and_restores_every_bit(unet: nn.Module, group: str) -> None:
+def test_styled_multiplies_the_weights_and_restores_every_bit(unet: UNet2DConditionModel, group: str) -> None:
     offsets, before, plain = random_offsets(unet, group), digest(unet), evaluate(unet)
-    weights = {path: unet.get_submodule(path).weight.clone() for path in offsets}
+    weights = {path: unet.get_parameter(f"{path}.weight").clone() for path in offsets}
     with styled(unet, [(offsets, 0.7)]):
         for path, weight in weights.items():
-            assert torch.allclose(unet.get_submodule(path).weight, offsets[path].apply(weight, 0.7), atol=1e-6)
+            assert torch.allclose(unet.get_parameter(f"{path}.weight"), offsets[path].apply(weight, 0.7), atol=1e-6)
         assert not torch.allclose(evaluate(unet), plain)
     assert digest(unet) == before
     assert torch.equal(evaluate(unet), plain)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_styled_restores_after_an_exception(unet: nn.Module, error: type[BaseException]) -> None:
+def test_styled_restores_after_an_exception(unet: UNet2DConditionModel, error: type[BaseException]) -> None:
     before = digest(unet)
     with pytest.raises(error), styled(unet, [(random_offsets(unet), 1.0)]):
         raise error
     assert digest(unet) == before
 
 
-def test_styled_keeps_the_same_parameters(unet: nn.Module) -> None:
+def test_styled_keeps_the_same_parameters(unet: UNet2DConditionModel) -> None:
     before = {name: (id(p), p.data_ptr(), p.requires_grad) for name, p in unet.named_parameters()}
     with styled(unet, [(random_offsets(unet), 1.0)]):
         assert {name: (id(p), p.data_ptr(), p.requires_grad) for name, p in unet.named_parameters()} == before
 
 
 @torch.no_grad()
-def test_strength_zero_is_the_base_bit_for_bit(unet: nn.Module) -> None:
+def test_strength_zero_is_the_base_bit_for_bit(unet: UNet2DConditionModel) -> None:
     plain = evaluate(unet)
     with styled(unet, [(random_offsets(unet), 0.0)]):
         assert torch.equal(evaluate(unet), plain)
 
 
 @torch.no_grad()
-def test_several_styles_add_up_and_opposites_cancel(unet: nn.Module) -> None:
+def test_several_styles_add_up_and_opposites_cancel(unet: UNet2DConditionModel) -> None:
     offsets, plain = random_offsets(unet), evaluate(unet)
     with styled(unet, [(offsets, 0.25), (offsets, 0.75)]):
         mixed = evaluate(unet)
@@ -79,7 +82,7 @@ def test_several_styles_add_up_and_opposites_cancel(unet: nn.Module) -> None:
         assert torch.allclose(evaluate(unet), plain, atol=1e-5)
 
 
-def test_styles_can_be_nested(unet: nn.Module) -> None:
+def test_styles_can_be_nested(unet: UNet2DConditionModel) -> None:
     before = digest(unet)
     with styled(unet, [(random_offsets(unet), 1.0)]):
         outer = digest(unet)
@@ -96,7 +99,7 @@ def test_styles_can_be_nested(unet: nn.Module) -> None:
         {"conv_in": Offset(torch.ones(4, 1), torch.ones(1, 4))},
     ],
 )
-def test_offsets_that_do_not_fit_change_nothing(unet: nn.Module, offsets: Mapping[str, Offset]) -> None:
+def test_offsets_that_do_not_fit_change_nothing(unet: UNet2DConditionModel, offsets: Mapping[str, Offset]) -> None:
     before = digest(unet)
     with pytest.raises(ConfigError), styled(unet, [(random_offsets(unet), 1.0), (offsets, 1.0)]):
         pass
@@ -104,7 +107,7 @@ def test_offsets_that_do_not_fit_change_nothing(unet: nn.Module, offsets: Mappin
 
 
 @torch.no_grad()
-def test_a_compiled_unet_sees_the_style(unet: nn.Module) -> None:
+def test_a_compiled_unet_sees_the_style(unet: UNet2DConditionModel) -> None:
     offsets = random_offsets(unet)
     compiled = cast(nn.Module, torch.compile(unet, backend="eager"))
     plain = evaluate(compiled)
@@ -116,7 +119,7 @@ def test_a_compiled_unet_sees_the_style(unet: nn.Module) -> None:
 
 
 @torch.no_grad()
-def test_training_and_styled_give_the_same_weights_and_outputs(unet: nn.Module) -> None:
+def test_training_and_styled_give_the_same_weights_and_outputs(unet: UNet2DConditionModel) -> None:
     offsets = random_offsets(unet)
     with styled(unet, [(offsets, 1.0)]):
         merged = evaluate(unet)
@@ -124,8 +127,8 @@ def test_training_and_styled_give_the_same_weights_and_outputs(unet: nn.Module) 
         assert torch.equal(evaluate(unet), merged)
 
 
-def test_training_gives_the_same_parameters_back(unet: nn.Module) -> None:
-    unet.conv_in.weight.requires_grad_(False)
+def test_training_gives_the_same_parameters_back(unet: UNet2DConditionModel) -> None:
+    unet.get_parameter("conv_in.weight").requires_grad_(False)
     before, state = digest(unet), {name: (id(p), p.requires_grad) for name, p in unet.named_parameters()}
     types = {name: type(module) for name, module in unet.named_modules()}
     with pytest.raises(RuntimeError), training(unet, lambda: random_offsets(unet)):
@@ -135,7 +138,7 @@ def test_training_gives_the_same_parameters_back(unet: nn.Module) -> None:
     assert {name: type(module) for name, module in unet.named_modules()} == types
 
 
-def test_training_reaches_the_hypernetwork_and_nothing_else(unet: nn.Module) -> None:
+def test_training_reaches_the_hypernetwork_and_nothing_else(unet: UNet2DConditionModel) -> None:
     hypernet = StyleHypernet(target_layers(unet))
     with training(unet, hypernet) as refresh:
         refresh()
@@ -144,7 +147,7 @@ def test_training_reaches_the_hypernetwork_and_nothing_else(unet: nn.Module) -> 
     assert all(p.grad is None for p in unet.parameters())
 
 
-def test_gradients_are_exact_under_checkpointing(unet: nn.Module) -> None:
+def test_gradients_are_exact_under_checkpointing(unet: UNet2DConditionModel) -> None:
     hypernet = StyleHypernet(target_layers(unet))
     gradients = []
     for checkpointed in (False, True):
@@ -168,14 +171,14 @@ def test_frozen_restores_each_flag() -> None:
 
 
 @torch.no_grad()
-def test_the_same_form_as_pefts_hira(unet: nn.Module) -> None:
+def test_the_same_form_as_pefts_hira(unet: UNet2DConditionModel) -> None:
     paths = [path for path in target_layers(unet) if path.endswith("to_q")]
     ours = {path: offset for path, offset in random_offsets(unet).items() if path in paths}
     with styled(unet, [(ours, 1.0)]):
         merged = evaluate(unet)
     inject_adapter_in_model(HiraConfig(r=3, target_modules=paths, hira_dropout=0.0), unet)
     for path, offset in ours.items():
-        layer = unet.get_submodule(path)
+        layer: Any = unet.get_submodule(path)
         layer.hira_A["default"].copy_(offset.down)
         layer.hira_B["default"].copy_(offset.up)
     assert torch.allclose(evaluate(unet), merged, atol=1e-5)

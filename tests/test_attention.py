@@ -184,7 +184,7 @@ def test_processors_come_back_as_the_same_objects(base: BaseModel, install: Any)
 def test_a_compiled_unet_swaps_the_same() -> None:
     small = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("CrossAttnUpBlock2D",)}
     unet = make_unet(block_out_channels=(8,), mid_block_type=None, **small).eval()
-    compiled = torch.compile(unet, backend="eager")
+    compiled: Any = torch.compile(unet, backend="eager")
     latents = noise(1, 4, 8, 8)
     features = {path: Projections(query) for path, query in own_queries(unet, latents * 2).items()}
     outputs = []

@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,8 @@ from sigstyle.errors import ConfigError
 
 
 def save_pipeline(folder: Path, parts: SimpleNamespace) -> Path:
-    StableDiffusionPipeline(
-        **vars(parts), safety_checker=None, feature_extractor=None, requires_safety_checker=False
-    ).save_pretrained(folder)
+    unchecked: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    StableDiffusionPipeline(**vars(parts), **unchecked).save_pretrained(folder)
     return folder
 
 
@@ -45,7 +45,7 @@ def test_a_loaded_base_passes_through(base: BaseModel) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_fingerprint_does_not_depend_on_the_dtype(dtype: torch.dtype) -> None:
-    unet = make_unet()
+    unet: Any = make_unet()
     before = fingerprint(unet)
     assert fingerprint(unet.to(dtype)) == before
 
@@ -59,7 +59,7 @@ def test_fingerprint_tells_weights_and_architectures_apart(make_base: MakeBase) 
 
 
 def test_fingerprint_sees_a_slight_fine_tune() -> None:
-    unet = make_unet()
+    unet: Any = make_unet()
     before = fingerprint(unet)
     with torch.no_grad():
         for parameter in unet.parameters():
@@ -133,7 +133,7 @@ def test_weights_that_are_only_there_as_pickles_are_refused(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ["tiny", "kl"])
 def test_encoding_is_deterministic_scaled_and_undone_by_decoding(kind: str) -> None:
-    vae = make_vae(kind).eval()
+    vae: Any = make_vae(kind).eval()
     pixels = torch.rand(1, 3, 64, 48) * 2 - 1
     with torch.no_grad():
         latents, again = encode(vae, pixels), encode(vae, pixels)

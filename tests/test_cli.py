@@ -218,7 +218,7 @@ def test_the_paper_preset_is_taken_with_settings_on_top(base: Path, wave: Path, 
 
 def test_a_mask_keeps_the_rest(base: Path, wave: Path, photo: Path, painting: Image.Image, tmp_path: Path) -> None:
     out, mask = tmp_path / "out.png", tmp_path / "mask.png"
-    Image.linear_gradient("L").point(lambda value: 255 * (value > 127)).resize(painting.size).save(mask)
+    Image.linear_gradient("L").point([255 * (value > 127) for value in range(256)]).resize(painting.size).save(mask)
     done("transfer", photo, "-s", wave, "-o", out, "--base", base, "--mask", mask, *SMALL)
     kept = (0, 0, painting.width, painting.height // 4)
     assert Image.open(out).crop(kept).tobytes() == painting.crop(kept).tobytes()
@@ -386,7 +386,7 @@ def test_the_demo_says_what_is_missing(base: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(base_model, "EMBEDDED_FOLDER", tmp_path / "mini")
     assert "embedded base is missing" in refused(*command)
     monkeypatch.setattr(demo, "EXAMPLES", tmp_path)
-    assert "Run the demo from the whole repository" in refused(*command, "--base", base)
+    assert "Get the repository or the package whole" in refused(*command, "--base", base)
     assert not (tmp_path / "demo").exists()
 
 

@@ -38,7 +38,7 @@ def test_every_parameter_learns_and_layers_of_one_shape_differ() -> None:
     targets = {path: torch.randn(shape, generator=torch.Generator().manual_seed(1)) for path, shape in SHAPES.items()}
     for _ in range(3):
         optimizer.zero_grad()
-        sum((o.delta() - targets[path]).square().mean() for path, o in hypernet().items()).backward()
+        torch.stack([(o.delta() - targets[path]).square().mean() for path, o in hypernet().items()]).sum().backward()
         optimizer.step()
     assert all(p.grad is not None and p.grad.any() for p in hypernet.parameters())
     offsets = hypernet()

@@ -38,9 +38,8 @@ def style_of(base: BaseModel, group: str, vectors: int = 1) -> Style:
 
 
 def diffusers_with(lora: Path, token: Path) -> Any:
-    pipe: Any = StableDiffusionPipeline(
-        **vars(make_parts()), safety_checker=None, feature_extractor=None, requires_safety_checker=False
-    )
+    unchecked: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipe: Any = StableDiffusionPipeline(**vars(make_parts()), **unchecked)
     pipe.set_progress_bar_config(disable=True)
     pipe.load_lora_weights(lora)
     pipe.load_textual_inversion(token)

@@ -17,10 +17,12 @@ from random_style import random_style
 from torch import Tensor
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
+from pipelines.style_mixin import SigStyleOutput
 from sigstyle.base.locks import lock_of
 from sigstyle.base.model import BaseModel, decode, encode, fingerprint
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
+from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import BaseMismatchError, ConfigError, ImageError, StyleFileError
 from sigstyle.imaging.images import fit, mirrored_margin, to_tensor
 from sigstyle.style.attach import styled
@@ -45,6 +47,12 @@ def pipe(base: BaseModel, style: Style) -> SigStylePipeline:
 def quiet(pipe: Any) -> Any:
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def traced(result: SigStyleOutput) -> ContentTrace:
+    """The trace of a result that has one."""
+    assert result.trace is not None
+    return result.trace
 
 
 def pixels(image: Any) -> np.ndarray:
@@ -179,12 +187,12 @@ def test_the_default_preset_keeps_to_its_budget(pipe: SigStylePipeline, base: Ba
 
 
 def test_only_swapped_layers_and_steps_are_kept(pipe: SigStylePipeline, painting: Image.Image) -> None:
-    trace = pipe(painting, swap_until=0.5, **FEW).trace
+    trace = traced(pipe(painting, swap_until=0.5, **FEW))
     assert len(trace.projections) == 2
     assert all(found.key is None for layers in trace.projections.values() for found in layers.values())
     assert all(len(layers) == 7 for layers in trace.projections.values())
-    assert pipe(painting, swap="none", **FEW).trace.projections == {}
-    keyed = pipe(painting, swap="qk", swap_until=0.1, **FEW).trace
+    assert traced(pipe(painting, swap="none", **FEW)).projections == {}
+    keyed = traced(pipe(painting, swap="qk", swap_until=0.1, **FEW))
     assert [len(layers) for layers in keyed.projections.values()] == [7]
     assert all(found.key is not None for layers in keyed.projections.values() for found in layers.values())
 
@@ -242,7 +250,7 @@ def test_a_trace_gives_the_same_image_without_the_inversion(
 def test_a_trace_of_something_else_is_not_used(
     pipe: SigStylePipeline, painting: Image.Image, change: dict[str, Any], told: str
 ) -> None:
-    noisy = FEW | {"noise_sigma": 4.0}
+    noisy: dict[str, Any] = FEW | {"noise_sigma": 4.0}
     trace = pipe(painting, **noisy).trace
     result = pipe(painting, trace=trace, **(noisy | change))
     assert result.trace is not trace
@@ -323,8 +331,8 @@ def test_a_masked_out_region_follows_the_content_in_the_latents(pipe: SigStylePi
     mask = Image.new("L", content.size, 0)
     mask.paste(255, (0, 0, 48, 64))
     result = pipe(content, mask=mask, output_type="latent", margin_px=0, **FEW)
-    torch.testing.assert_close(result.images[..., 6:], result.trace.path[0][..., 6:])
-    assert (result.images[..., :6] - result.trace.path[0][..., :6]).abs().max() > 0.1
+    torch.testing.assert_close(result.images[..., 6:], traced(result).path[0][..., 6:])
+    assert (result.images[..., :6] - traced(result).path[0][..., :6]).abs().max() > 0.1
 
 
 def test_a_black_mask_gives_the_content_and_a_white_one_the_style(
@@ -383,7 +391,7 @@ def test_images_of_one_prompt_differ_by_their_noise(
 ) -> None:
     few = FEW | settings
     two = pipe(painting, num_images_per_prompt=2, **few)
-    assert two.trace.initial_noise.shape[0] == inversions and difference(*two.images) > 0
+    assert traced(two).initial_noise.shape[0] == inversions and difference(*two.images) > 0
     again = pipe(painting, num_images_per_prompt=2, trace=two.trace, **few)
     assert all(difference(a, b) == 0 for a, b in zip(two.images, again.images, strict=True))
     assert difference(two.images[0], pipe(painting, **few).images[0]) <= 1
@@ -392,7 +400,7 @@ def test_images_of_one_prompt_differ_by_their_noise(
     alone = pipe(painting, generator=torch.Generator().manual_seed(4), **few).images
     assert difference(seeded[1], alone[0]) <= 1
     same = pipe(painting, num_images_per_prompt=2, eta=0.0, **FEW)
-    assert same.trace.initial_noise.shape[0] == 1 and difference(*same.images) == 0
+    assert traced(same).initial_noise.shape[0] == 1 and difference(*same.images) == 0
     with pytest.raises(ConfigError, match="num_images_per_prompt"):
         pipe(painting, num_images_per_prompt=3, generator=generators, **FEW)
 

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def test_without_tokens_it_is_the_text_encoder_itself(base: BaseModel) -> None:
 @torch.no_grad()
 def test_equal_to_a_text_encoder_whose_vocabulary_was_extended() -> None:
     tokenizer, token = make_tokenizer(), wave()
-    encoder = make_text_encoder(tokenizer).eval()
+    encoder: Any = make_text_encoder(tokenizer).eval()
     ours = encode_prompts(tokenizer, encoder, [PROMPT], [token])
     tokenizer.add_tokens(["<wave>"])
     encoder.resize_token_embeddings(len(tokenizer))

@@ -1,6 +1,7 @@
 """The style image as a reference: shares, costs, blends, files, and that nothing stays behind."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def pipe(base: BaseModel, style: Style) -> SigStylePipeline:
     return pipe
 
 
-def seen(base: BaseModel, shown: dict[str, list[Shown]] | None) -> Tensor:
+def seen(base: BaseModel, shown: Mapping[str, Sequence[Shown]] | None) -> Tensor:
     """One evaluation whose self-attention layers are shown this; None is the UNet as it is."""
     latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     embeds = torch.zeros(2, 77, base.unet.config.cross_attention_dim)
@@ -54,7 +55,7 @@ def seen(base: BaseModel, shown: dict[str, list[Shown]] | None) -> Tensor:
         return predict(base.unet, latents, torch.tensor(400), embeds)
 
 
-def shown_with(base: BaseModel, style: Style, *shares: float) -> dict[str, list[Shown]]:
+def shown_with(base: BaseModel, style: Style, *shares: float) -> Mapping[str, Sequence[Shown]]:
     """The style's reference at one step, with each of these shares."""
     assert style.reference is not None
     embeds = torch.zeros(1, 77, base.unet.config.cross_attention_dim)

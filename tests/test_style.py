@@ -45,7 +45,7 @@ def make_style(**changes: Any) -> Style:
     return Style(**(values | changes))
 
 
-def rewrite(path: Path, tensors: dict[str, torch.Tensor] | None = None, **metadata: str) -> Path:
+def rewrite(path: Path, tensors: dict[str, torch.Tensor] | None = None, /, **metadata: str) -> Path:
     """Write `path` again with other tensors or other header texts."""
     old, header = safetensors.torch.load_file(path), read_tensors(path)[1]
     safetensors.torch.save_file(old | (tensors or {}), path, header | metadata)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from sigstyle.base.devices import default_device, default_dtype
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
+from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, first_line
 
 EMBEDDED = "mini"
-EMBEDDED_FOLDER = Path(__file__).resolve().parents[2] / "weights" / EMBEDDED
+EMBEDDED_FOLDER = shipped_path(f"weights/{EMBEDDED}")
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")

@@ -11,11 +11,12 @@ from sigstyle import api
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.cli.console import Report
 from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = shipped_path("examples")
 PHOTO = "content/neuschwanstein.jpg"
 PAINTING = "style/hokusai-great-wave.jpg"
 SHIPPED = "cafe-terrace"
@@ -106,7 +107,7 @@ def _example(name: str) -> Path:
     """An example image of the project. Raises: ConfigError when it is missing."""
     path = EXAMPLES / name
     if not path.is_file():
-        raise ConfigError(f"The example {path} is missing. Run the demo from the whole repository.")
+        raise ConfigError(f"The example {path} is missing. Get the repository or the package whole.")
     return path
 
 

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, first_line
 from sigstyle.scoring.network import Block, Conv
 
-FEATURES_FILE = Path(__file__).resolve().parents[2] / "weights" / "features" / "efficientnet-lite0.safetensors"
+FEATURES_FILE = shipped_path("weights/features/efficientnet-lite0.safetensors")
 DEEPEST = 5  # the block whose expansion is the last feature
 CHANNELS = (3, 32, 96, 144, 144, 240, 240)
 STRIDES = (1, 2, 2, 4, 4, 8, 8)

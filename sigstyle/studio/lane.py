@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
@@ -80,7 +80,7 @@ class Job(Generic[T]):
         """Called by the work when what went before says nothing about the time left."""
         self._started = time.monotonic()
 
-    def follow(self, every_s: float = 0.2) -> Iterator[Update]:
+    def follow(self, every_s: float = 0.2) -> Generator[Update, None, None]:
         """Where the job stands, again and again until it has ended; giving up on this iterator stops the job."""
         seen = -1
         try:

@@ -61,7 +61,7 @@ def training(unet: nn.Module, make_offsets: Callable[[], Offsets]) -> Iterator[C
     with ExitStack() as undo:
         undo.enter_context(frozen(unet))
         for path, layer in layers.items():
-            undo.callback(_reorder, layer, list(layer._parameters))
+            undo.callback(_reorder, layer, [name for name, _ in layer.named_parameters(recurse=False)])
             parametrize.register_parametrization(layer, "weight", _Styled(slot, path), unsafe=True)
             undo.callback(parametrize.remove_parametrizations, layer, "weight", leave_parametrized=False)
         yield lambda: slot.update(make_offsets())
@@ -70,7 +70,9 @@ def training(unet: nn.Module, make_offsets: Callable[[], Offsets]) -> Iterator[C
 def _reorder(layer: nn.Module, names: Sequence[str]) -> None:
     """Bring a layer's parameters back into this order, which a parametrization leaves changed."""
     for name in names:
-        layer._parameters[name] = layer._parameters.pop(name)
+        parameter = layer.get_parameter(name)
+        delattr(layer, name)
+        layer.register_parameter(name, parameter)
 
 
 @contextmanager

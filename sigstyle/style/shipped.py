@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, is_hub_id
+from sigstyle.base.model import EMBEDDED, is_hub_id
+from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.style import Style
 
-STYLES_FOLDER = EMBEDDED_FOLDER.parent / "styles"
+STYLES_FOLDER = shipped_path("weights/styles")
 
 StyleLike = Style | str | Path
 

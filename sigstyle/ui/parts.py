@@ -10,10 +10,11 @@ import gradio as gr
 from PIL import Image
 
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig, field_type
+from sigstyle.data import shipped_path
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.ui.handlers import PRIVATE, empty
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = shipped_path("examples")
 NO_STYLES = empty(
     "No style yet",
     "Open the Learn tab, drop a painting and press learn: it takes a few minutes, and the style appears here.",

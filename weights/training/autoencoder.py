@@ -234,15 +234,15 @@ class Trainer:
                 window[-1]["seconds"] = time.perf_counter() - begun
                 self.elapsed_s += window[-1]["seconds"]
                 if self.step % config.log_every == 0:
-                    self._log(folder, summarise(window))
+                    self.log(folder, summarise(window))
                     window = []
                 if some and clock.due("eval", 60 * config.eval_minutes, self.elapsed_s):
-                    self._log(folder, {"eval": evaluate(self.ema, some, config.device)})
+                    self.log(folder, {"eval": evaluate(self.ema, some, config.device)})
                 if clock.due("save", 60 * config.save_minutes, self.elapsed_s):
                     self.save(path)
             self.save(path)
 
-    def _log(self, folder: Path, found: dict[str, Any]) -> None:
+    def log(self, folder: Path, found: dict[str, Any]) -> None:
         head = {"phase": self.config.phase, "step": self.step, "elapsed_s": round(self.elapsed_s, 1)}
         log_line(folder, head | found)
 
@@ -270,7 +270,7 @@ def train(
     trainer.run(folder, samples)
     trainer.ema.save_pretrained(folder / config.phase)
     found = evaluate(trainer.ema, samples, config.device, bf16=False) if samples else {}
-    trainer._log(folder, {"final": found})
+    trainer.log(folder, {"final": found})
     if samples:
         some = samples[:: max(1, len(samples) // config.eval_images)]
         save_grid(trainer.ema, some, folder / f"{config.phase}.png", config.device)
