@@ -1,0 +1,66 @@
+"""A palette: mean and covariance of an image's colours, and the map that gives them to another image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_LEAST_VARIANCE = 1e-4  # of a colour direction, in units of [-1, 1]: a grey photo has directions without any
+_MOST_GAIN = 4.0  # of contrast along a colour direction: more would make noise visible
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """The colours of an image as a Gaussian in RGB.
+
+    Shapes: mean [3], covariance [3, 3], float32. Units: colours in [-1, 1].
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+    @classmethod
+    def of(cls, pixels: Tensor) -> "Palette":
+        """The palette of pixels [b, 3, h, w] in [-1, 1], all images together."""
+        colours = pixels.detach().double().movedim(1, 0).flatten(1)
+        mean = colours.mean(1)
+        centred = colours - mean[:, None]
+        return cls(mean.float(), (centred @ centred.T / colours.shape[1]).float())
+
+
+def recoloured(pixels: Tensor, palette: Palette, amount: float = 1.0) -> Tensor:
+    """`pixels` with the mean and covariance of `palette`, each image by itself; 0 changes nothing.
+
+    The map is affine and the least movement of colours that gets there, so hues keep their order.
+
+    Shapes: pixels [b, 3, h, w] in [-1, 1], as the result.
+    Source: Pitié & Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping" (2007), equation 4.
+    """
+    if amount == 0:
+        return pixels
+    return torch.cat([_moved(image, palette, amount) for image in pixels.split(1)])
+
+
+def _moved(pixels: Tensor, palette: Palette, amount: float) -> Tensor:
+    """One image [1, 3, h, w], part of the way to the palette."""
+    own = Palette.of(pixels)
+    matrix = torch.lerp(torch.eye(3, dtype=torch.double), _map(own.covariance, palette.covariance), amount)
+    mean = torch.lerp(own.mean, palette.mean, amount)
+    matrix, mean, centre = (tensor.to(pixels) for tensor in (matrix, mean, own.mean))
+    moved = torch.einsum("dc,bchw->bdhw", matrix, pixels - centre.view(1, 3, 1, 1)) + mean.view(1, 3, 1, 1)
+    return moved.clamp(-1, 1)
+
+
+def _map(own: Tensor, wanted: Tensor) -> Tensor:
+    """The matrix [3, 3], in double, that turns the covariance `own` into `wanted`."""
+    root, inverse = _root(own), _root(own, inverse=True)
+    matrix = inverse @ _root(root @ wanted.double() @ root) @ inverse
+    values, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
+    return axes @ torch.diag(values.clamp(max=_MOST_GAIN)) @ axes.T
+
+
+def _root(covariance: Tensor, inverse: bool = False) -> Tensor:
+    """The symmetric square root of a covariance, or of its inverse."""
+    values, axes = torch.linalg.eigh(covariance.double())
+    roots = values.clamp_min(_LEAST_VARIANCE).sqrt()
+    return axes @ torch.diag(1 / roots if inverse else roots) @ axes.T
