@@ -7,7 +7,8 @@ from conftest import MakeBase, make_parts, make_unet, make_vae
 from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler, StableDiffusionPipeline
 
 from sigstyle.base import model as base_model
-from sigstyle.base.model import BaseModel, decode, default_size_px, encode, fingerprint, load_base
+from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
+from sigstyle.base.model import BaseModel, decode, default_size_px, encode, load_base
 from sigstyle.errors import ConfigError
 
 
@@ -56,6 +57,33 @@ def test_fingerprint_tells_weights_and_architectures_apart(make_base: MakeBase) 
     assert first == again
     assert first.split("-")[0] == tuned.split("-")[0] and first != tuned
     assert wider.split("-")[0] != first.split("-")[0]
+
+
+@pytest.mark.parametrize("kind", ["tiny", "kl"])
+def test_the_autoencoders_fingerprint_is_of_its_latents(kind: str) -> None:
+    vae = make_vae(kind)
+    before = latents_fingerprint(vae)
+    assert latents_fingerprint(vae.to(torch.bfloat16)) == before
+    with torch.no_grad():
+        for parameter in vae.decoder.parameters():
+            parameter.neg_()
+    assert latents_fingerprint(vae) == before, "a fine-tuned decoder reads the same latents"
+    vae.register_to_config(scaling_factor=0.5)
+    assert latents_fingerprint(vae) not in (before, latents_fingerprint(make_vae(kind)))
+    assert latents_fingerprint(vae).split("-")[0] == before.split("-")[0]
+
+
+def test_tokens_added_to_the_vocabulary_leave_the_text_encoder_what_it_is() -> None:
+    parts = make_parts()
+    before = text_fingerprint(parts.text_encoder)
+    parts.text_encoder.resize_token_embeddings(len(parts.tokenizer) + 3)
+    assert text_fingerprint(parts.text_encoder) == before
+    assert text_fingerprint(make_parts(seed=1).text_encoder) != before
+
+
+def test_bases_are_equal_to_themselves_alone(make_base: MakeBase) -> None:
+    base, other = make_base(), make_base()
+    assert base == base and base != other and len({base, other}) == 2
 
 
 def test_fingerprint_sees_a_slight_fine_tune() -> None:

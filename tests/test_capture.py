@@ -59,6 +59,7 @@ def test_a_capture_gives_a_style_of_its_base(
     base = make_base(vae=vae, prediction_type=prediction_type)
     style = capture_style(base, [painting], "Great Wave", QUICK)
     style.check_base(base)
+    assert style.vae_fingerprint == base.vae_fingerprint and style.text_fingerprint == base.text_fingerprint
     assert style.token.token == "<great-wave>"
     assert {path: o.shape for path, o in style.offsets.items()} == target_layers(base.unet, "auto")
     assert style.rank == 3

@@ -7,7 +7,7 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 from sigstyle.api import open_style
-from sigstyle.base.model import fingerprint
+from sigstyle.base.fingerprints import fingerprint
 from sigstyle.style.targets import target_layers
 from weights.styles.__main__ import STYLES
 from weights.training.autoencoder_eval import load_sample, quality, reconstruct

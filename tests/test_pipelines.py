@@ -17,8 +17,9 @@ from random_style import random_style
 from torch import Tensor
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
+from sigstyle.base.fingerprints import fingerprint
 from sigstyle.base.locks import lock_of
-from sigstyle.base.model import BaseModel, decode, encode, fingerprint
+from sigstyle.base.model import BaseModel, decode, encode
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
 from sigstyle.errors import BaseMismatchError, ConfigError, ImageError, StyleFileError

@@ -1,16 +1,15 @@
 """Bases: Stable Diffusion checkpoints as this library uses them, found, checked and loaded."""
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sigstyle.base.devices import default_device, default_dtype
+from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
 from sigstyle.errors import ConfigError, first_line
@@ -20,16 +19,16 @@ EMBEDDED_FOLDER = Path(__file__).resolve().parents[2] / "weights" / EMBEDDED
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-_SAMPLES = 64
 _LEAST_SIZE_PX = 512
 
 
-@dataclass
+@dataclass(eq=False)
 class BaseModel:
     """The parts of a Stable Diffusion pipeline, ready for capture and transfer.
 
     `scheduler` is always DDIM. `fingerprint` tells bases apart whatever dtype they are loaded in: its part before the
-    hyphen is the architecture, the part after it the weights. Hold `lock` while weights or processors are changed:
+    hyphen is the architecture, the part after it the weights; so do `vae_fingerprint`, of what makes latents, and
+    `text_fingerprint`, where '' is unknown. Hold `lock` while weights or processors are changed:
     it is the UNet's, so bases and pipelines that share the UNet wait for each other.
     """
 
@@ -40,6 +39,8 @@ class BaseModel:
     scheduler: Any
     name: str
     fingerprint: str
+    vae_fingerprint: str = ""
+    text_fingerprint: str = ""
 
     @property
     def lock(self) -> Any:
@@ -76,6 +77,8 @@ class BaseModel:
             scheduler=ddim(pipe.scheduler),
             name=name,
             fingerprint=identity,
+            vae_fingerprint=latents_fingerprint(pipe.vae),
+            text_fingerprint=text_fingerprint(pipe.text_encoder),
         )
 
 
@@ -108,20 +111,6 @@ def _check_kind(pipe: Any, name: str) -> None:
         problem = "is conditioned on classes"
     if problem:
         raise ConfigError(f"The base {name} {problem}; expected a text-to-image Stable Diffusion 1.x or 2.x pipeline.")
-
-
-def fingerprint(unet: nn.Module) -> str:
-    """'architecture-weights', 8 hex digits each: names and shapes, and the signs of a sample of each parameter.
-
-    Signs survive rounding, so float32, float16 and bfloat16 copies of one base agree; fine-tunes do not.
-    """
-    shapes, signs = hashlib.sha256(), hashlib.sha256()
-    for name, parameter in sorted(unet.named_parameters()):
-        shapes.update(json.dumps([name, list(parameter.shape)]).encode())
-        values = parameter.detach().flatten()
-        sample = values[:: max(1, values.numel() // _SAMPLES)][:_SAMPLES]
-        signs.update(bytes(torch.signbit(sample).cpu().tolist()))
-    return f"{shapes.hexdigest()[:8]}-{signs.hexdigest()[:8]}"
 
 
 def load_base(
