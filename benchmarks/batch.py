@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 
 import sigstyle
-from sigstyle.api import open_style
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.prompts import StyleToken
 from sigstyle.batches.jobs import find_photos
 from sigstyle.config import TransferConfig
+from sigstyle.style.shipped import open_style
 from sigstyle.style.style import Style
 
 STYLE_COUNTS = (1, 2, 4, 8)

@@ -14,7 +14,7 @@ from skimage.exposure import match_histograms
 import sigstyle
 from sigstyle.base.model import BaseModel, ddim, decode
 from sigstyle.base.prompts import encode_prompts
-from sigstyle.config import InjectionConfig, TransferConfig
+from sigstyle.config import TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict_guided
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.imaging.images import load_image, to_pil, unfit
@@ -95,8 +95,8 @@ def paper(job: Job) -> Image.Image:
 
 def injection(job: Job) -> Image.Image:
     """StyleID's injection, as `transfer --training-free` does it."""
-    known = {key: value for key, value in job.changes.items() if key in InjectionConfig().to_dict()}
-    config = InjectionConfig(size_px=job.size_px, seed=job.seed, **known)
+    known = {key: value for key, value in job.changes.items() if key in TrainingFreeConfig().to_dict()}
+    config = TrainingFreeConfig(size_px=job.size_px, seed=job.seed, **known)
     return sigstyle.transfer_training_free(job.content, job.style_image, base=job.base, config=config).images[0]
 
 

@@ -12,7 +12,8 @@ import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from sigstyle.diffusion.attention import Recorder, Swapper, self_attention_layers
+from sigstyle.diffusion.attention import Recorder, self_attention_layers
+from sigstyle.diffusion.step_attention import SteeredProcessor
 
 _CPU_ATTENTION = {  # what PyTorch's counter leaves out
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
@@ -44,7 +45,7 @@ def counted_evaluations(*unets: Any) -> Iterator[Kinds]:
 
     def count(unet: Any, args: tuple[Any, ...]) -> None:
         processor = unet.get_submodule(self_attention_layers(unet)[0]).processor
-        swapped = isinstance(processor, Swapper) and processor.slot is not None
+        swapped = isinstance(processor, SteeredProcessor) and processor.swapped is not None
         recorded = isinstance(processor, Recorder)
         kinds[Kind(len(args[0]), "swapped" if swapped else "recorded" if recorded else "plain")] += 1
 

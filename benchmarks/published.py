@@ -14,7 +14,8 @@ from torch.nn.utils import parametrize
 
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken, embed_prompts, tokenize
-from sigstyle.diffusion.attention import fill, recorded, recording, self_attention_layers, swapping
+from sigstyle.diffusion.attention import recorded, recording, self_attention_layers
+from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import predict, predict_guided
 from sigstyle.style.targets import target_layers
 
@@ -108,14 +109,14 @@ def published_transfer(styled: Any, plain: Any, scheduler: Any, latents: Tensor,
             output = predict(plain, latents, torch.tensor(timestep), prompt)
             latents = scheduler.step(output, timestep, latents).prev_sample
     scheduler.set_timesteps(STEPS)
-    with swapping(styled, layers) as swappers:
-        for step, timestep in enumerate(scheduler.timesteps.tolist()):
-            features = {}
-            if step < SWAPPED_STEPS:
-                with recording(plain, layers) as recorders:
-                    predict(plain, latents, torch.tensor(timestep), prompt)
-                features = recorded(recorders)
-            fill(swappers, features, rows=1)
+    for step, timestep in enumerate(scheduler.timesteps.tolist()):
+        swap = Swap({})
+        if step < SWAPPED_STEPS:
+            with recording(plain, layers) as recorders:
+                predict(plain, latents, torch.tensor(timestep), prompt)
+            swap = Swap({timestep: recorded(recorders)})
+        with swap.installed(styled):
+            swap.prepare(step, timestep, rows=1)
             output = predict_guided(styled, latents, torch.tensor(timestep), prompt, negative, GUIDANCE)
-            latents = scheduler.step(output, timestep, latents).prev_sample
+        latents = scheduler.step(output, timestep, latents).prev_sample
     return latents

@@ -15,7 +15,8 @@ from benchmarks.random_base import random_style
 from pipelines import SigStylePipeline
 from sigstyle.base.model import BaseModel, pixels_per_latent
 from sigstyle.config import CaptureConfig, TransferConfig
-from sigstyle.diffusion.attention import Features, fill, recorded, recording, self_attention_layers, swapping
+from sigstyle.diffusion.attention import Projections, recorded, recording, self_attention_layers
+from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import predict
 from sigstyle.learning.batches import noisy_batch
 from sigstyle.learning.learner import Learner
@@ -103,20 +104,20 @@ def evaluation(base: BaseModel, kind: Kind, size_px: int) -> Work:
     latents, embeds = torch.zeros(kind.rows, *_latent_shape(base, size_px)), _embeds(base, kind.rows)
     timestep = torch.tensor(500)
 
-    def record() -> dict[str, Features]:
+    def record() -> dict[str, Projections]:
         with recording(unet, layers) as recorders:
             predict(unet, latents[:1], timestep, embeds[:1])
         return recorded(recorders)
 
-    features = record() if kind.attention == "swapped" else {}
+    swap = Swap({int(timestep): record()} if kind.attention == "swapped" else {})
 
     @torch.no_grad()
     def work() -> None:
         if kind.attention == "recorded":
             record()
             return
-        with swapping(unet, features) as swappers:
-            fill(swappers, features, rows=1)
+        with swap.installed(unet):
+            swap.prepare(0, int(timestep), rows=1)
             predict(unet, latents, timestep, embeds)
 
     return work

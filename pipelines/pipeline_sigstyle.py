@@ -12,26 +12,28 @@ from diffusers import (
     DiffusionPipeline,
     UNet2DConditionModel,
 )
-from PIL import Image
-from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipelines.style_mixin import OnStepEnd, SigStyleOutput, StyleMixin, as_output_type, check_output_type
-from sigstyle.base.model import ddim, pixels_per_latent
-from sigstyle.base.prompts import encode_prompts
+from pipelines.style_mixin import (
+    OFFLOAD_ORDER,
+    STEP_TENSORS,
+    OnStepEnd,
+    SigStyleOutput,
+    StyleMixin,
+    as_output_type,
+    check_output_type,
+)
+from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
-from sigstyle.diffusion.denoise import OnStep, adain, denoise
-from sigstyle.diffusion.inversion import ContentTrace, swapped_steps
-from sigstyle.errors import ConfigError
-from sigstyle.imaging.images import Source, load_mask, mirrored_margin, unfit
-from sigstyle.imaging.masks import latent_mask, matching
-from sigstyle.painting.content import Content, Inversion
-from sigstyle.painting.reference import References, reference_evaluations
-from sigstyle.style.attach import styled
-from sigstyle.style.blend import Blend
+from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.imaging.images import Source, load_mask
+from sigstyle.imaging.masks import matching
+from sigstyle.painting.content import Content, decoded
+from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.run import Run
+from sigstyle.painting.seeds import Generators, check_generators
 
-OnEvaluation = Callable[[Any, int, int], None]
-_NEXT_IMAGE = 0x9E3779B97F4A7C15  # far from seeds that people choose
+OnEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
 
 
 class SigStylePipeline(StyleMixin, DiffusionPipeline):
@@ -42,7 +44,8 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     Source: SigStyle, arXiv 2502.13997.
     """
 
-    _callback_tensor_inputs = ["latents"]
+    model_cpu_offload_seq = OFFLOAD_ORDER
+    _callback_tensor_inputs = STEP_TENSORS
 
     def __init__(
         self,
@@ -113,28 +116,30 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         generator = generator or torch.Generator().manual_seed(settings.seed)
         wanted = self._wanted(image, settings, num_images_per_prompt, generator)
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
-        run = Run(self, wanted, self.blend, region, on_step, callback_on_evaluation)
-        self._interrupt = False
-        with self.base.lock:
-            output = run.repaint(trace, output_type)
-        if output_type == "latent" and not output.interrupted:
-            output.images = self._without_margin(output.images, wanted.content.margin_px)
+
+        def evaluated(done: int, total: int) -> None:
+            bar.update()
+            if callback_on_evaluation is not None:
+                callback_on_evaluation(self, done, total)
+
+        run = Run(wanted, self.blend, region, trace, on_step, evaluated, lambda: self.interrupt)
+        with self._running(run.total) as bar:
+            output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
 
-    def _without_margin(self, latents: Tensor, margin_px: int) -> Tensor:
-        """Latents [b, c, h, w] of a working copy without its margin."""
-        cut = margin_px // pixels_per_latent(self.base.vae)
-        return latents[:, :, cut : latents.shape[2] - cut, cut : latents.shape[3] - cut]
+    def _painted(self, run: Run, output_type: str) -> SigStyleOutput:
+        """What a run makes, decoded unless it was stopped or latents are wanted."""
+        made, images = run.paint(), []
+        if output_type == "latent" and made.latents is not None:
+            images = run.wanted.content.latents_without_margin(made.latents, self.base)
+        elif made.latents is not None and not made.interrupted:
+            images = as_output_type(run.finished(decoded(self.base.vae, made.latents)), output_type)
+        return SigStyleOutput(images=images, trace=made.trace, notices=made.notices, interrupted=made.interrupted)
 
-    def _wanted(self, image: Source, settings: TransferConfig, images: int, generator: Any) -> Inversion:
+    def _wanted(self, image: Source, settings: TransferConfig, images: int, generator: Generators) -> ContentInversion:
         """The inversion these settings call for. Raises: ConfigError, ImageError."""
-        if images < 1 or (isinstance(generator, list) and len(generator) != images):
-            count = len(generator) if isinstance(generator, list) else 1
-            raise ConfigError(
-                f"num_images_per_prompt is {images}, with {count} generators; expected at least one image, and one "
-                "generator or as many as images."
-            )
-        return Inversion(
+        check_generators(generator, images)
+        return ContentInversion(
             base=self.base,
             scheduler=ddim(self.scheduler),
             content=Content.load(image, self.base, settings.size_px, settings.margin_px),
@@ -144,116 +149,3 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
             images=images,
             amount=self.blend.amount(settings.strength),
         )
-
-
-@dataclasses.dataclass
-class Run:
-    """One call of the pipeline: invert or take the trace, denoise, finish."""
-
-    pipe: SigStylePipeline
-    wanted: Inversion
-    blend: Blend
-    mask: Image.Image | None  # as large as the content
-    on_step: OnStep
-    on_evaluation: OnEvaluation | None
-    done: int = 0
-    total: int = 0
-
-    def __post_init__(self) -> None:
-        self.fresh = fresh_generators(self.wanted.generator, self.wanted.images)
-
-    def repaint(self, trace: ContentTrace | None, output_type: str) -> SigStyleOutput:
-        """Make the images, with the base locked."""
-        problem = self.wanted.mismatch(trace) if trace is not None else None
-        notices = [f"The content was inverted anew: {problem}."] if problem else []
-        if "notice" in self.wanted.content.image.info:
-            notices.append(self.wanted.content.image.info["notice"])
-        reused = trace if problem is None else None
-        config = self.wanted.config
-        beside = len(self._references) * reference_evaluations(config.reference, config.steps)
-        self.total = config.steps + beside + (0 if reused is not None else self.wanted.evaluations)
-        with self.pipe._bar(self.total) as bar:
-            trace = reused if reused is not None else self.wanted.run(lambda: self._evaluated(bar), self._stopped)
-            if trace is None:
-                return SigStyleOutput(images=[], notices=notices, interrupted=True)
-            latents = self._denoised(trace, bar)
-        images = latents if output_type == "latent" else as_output_type(self.finished(latents), output_type)
-        return SigStyleOutput(images=images, trace=trace, notices=notices, interrupted=self._stopped())
-
-    @property
-    def _references(self) -> list[tuple[Tensor, float]]:
-        return self.blend.references(self.wanted.config.reference * self.wanted.amount)
-
-    def _denoised(self, trace: ContentTrace, bar: Any) -> Tensor:
-        """Latents [images, c, h, w] denoised from the trace's start by the styled UNet."""
-        base, config, amount = self.wanted.base, self.wanted.config, self.wanted.amount
-        start = trace.start.expand(self.wanted.images, -1, -1, -1)
-        cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
-        uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
-        references = References(self._references, lambda: self._evaluated(bar))
-        own = self._region(start)
-        anchor = config.anchor * amount
-
-        def on_step(step: int, timestep: int, latents: Tensor, clean: Tensor) -> Tensor:
-            if own is not None:
-                latents = torch.lerp(trace.latents_after(step), latents, own)
-            latents = self.on_step(step, timestep, latents, clean)
-            self._evaluated(bar)
-            return latents
-
-        with styled(base.unet, self.blend.offsets(config.strength)):
-            return denoise(
-                base.unet,
-                self.wanted.scheduler,
-                adain(start, self.blend.start_mean(), None, config.adain * amount),
-                cond.expand(len(start), -1, -1),
-                uncond.expand(len(start), -1, -1),
-                steps=config.steps,
-                guidance_scale=1 + (config.guidance_scale - 1) * amount,
-                features=self.wanted.features(trace),
-                refer=references.seen_by(base.unet, self.wanted.scheduler, cond) if references.images else None,
-                eta=config.eta * amount,
-                eta_from=swapped_steps(config.swap_until, config.steps),
-                generators=self.fresh,
-                draw=self.wanted.content.anchor(base, anchor) if anchor else None,
-                on_step=on_step,
-                should_stop=self._stopped,
-            )
-
-    def _region(self, latents: Tensor) -> Tensor | None:
-        """How much of each latent is styled, [1, 1, h, w]; None without a mask."""
-        if self.mask is None:
-            return None
-        content = self.wanted.content
-        mask = self.mask.resize(content.without_margin(content.work).size, Image.Resampling.BOX)
-        return latent_mask(mirrored_margin(mask, content.margin_px), latents)
-
-    def finished(self, latents: Tensor) -> list[Image.Image]:
-        """Images in the content's aspect; outside a mask they are the content, pixel for pixel."""
-        content, config = self.wanted.content, self.wanted.config
-        images = [content.without_margin(image) for image in self.pipe._decoded(latents)]
-        if self.mask is None:
-            size = content.result_size(config.size_px, self.wanted.base)
-            return [unfit(image, size) for image in images]
-        return [Image.composite(unfit(image, content.image.size), content.image, self.mask) for image in images]
-
-    def _evaluated(self, bar: Any) -> None:
-        self.done += 1
-        bar.update()
-        if self.on_evaluation is not None:
-            self.on_evaluation(self.pipe, self.done, self.total)
-
-    def _stopped(self) -> bool:
-        return self.pipe.interrupt
-
-
-def fresh_generators(generator: Any, images: int) -> list[torch.Generator]:
-    """A CPU generator of fresh noise for each image, the first drawn from the seed of `generator` alone.
-
-    It does not follow the state of `generator`, so a picture is the same whether its inversion was made or reused.
-    """
-    if isinstance(generator, torch.Generator):
-        seeds = [generator.initial_seed() + _NEXT_IMAGE * i for i in range(images)]
-    else:
-        seeds = [own.initial_seed() for own in generator]
-    return [torch.Generator().manual_seed((seed + _NEXT_IMAGE) % 2**63) for seed in seeds]

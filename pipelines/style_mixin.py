@@ -1,6 +1,7 @@
 """What both pipelines share: their output, the styles they hold, and how a run is watched and stopped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -11,23 +12,26 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, decode
+from sigstyle.base.model import BaseModel
 from sigstyle.diffusion.denoise import OnStep
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
-from sigstyle.imaging.images import to_pil
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
 OnStepEnd = Callable[[Any, int, int, dict[str, Tensor]], dict[str, Tensor] | None]
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+STEP_TENSORS = ["latents", "pred_x0"]  # what `callback_on_step_end` can be given
+OFFLOAD_ORDER = "text_encoder->unet->vae"
+_PARTS = ("unet", "vae", "text_encoder", "tokenizer")
 
 
 @dataclass
 class SigStyleOutput(BaseOutput):
-    """What a run made; `interrupted` says that it was stopped, early on without any image.
+    """What a run made; `interrupted` says that it was stopped, and then nothing was decoded.
 
-    Shapes: images are PIL images, or [b, h, w, 3] for 'np' and [b, 3, h, w] for 'pt' in [0, 1], or latents.
+    Shapes: images are PIL images, or [b, h, w, 3] for 'np' and [b, 3, h, w] for 'pt' in [0, 1], or latents, those
+    reached so far where a run was stopped.
     """
 
     images: Any
@@ -52,10 +56,15 @@ class StyleMixin:
 
     @property
     def base(self) -> BaseModel:
-        """The parts of this pipeline as a base. Raises: ConfigError when they are no Stable Diffusion 1.x or 2.x."""
-        if self._base is None or self._base.unet is not self.unet:  # type: ignore[attr-defined]
-            self._base = BaseModel.from_pipeline(self)
-        return self._base
+        """The parts of this pipeline, as they are now, as a base.
+
+        Raises: ConfigError when they are no Stable Diffusion 1.x or 2.x.
+        """
+        known = self._base
+        if known is None or any(getattr(known, part) is not getattr(self, part) for part in _PARTS):
+            same_unet = known is not None and known.unet is self.unet  # type: ignore[attr-defined]
+            self._base = BaseModel.from_pipeline(self, known.name if known is not None and same_unet else None)
+        return self._base  # type: ignore[return-value]
 
     @property
     def styles(self) -> dict[str, Style]:
@@ -83,39 +92,49 @@ class StyleMixin:
 
     @property
     def blend(self) -> Blend:
-        """The loaded styles at their weights. Raises: ConfigError when there are none."""
+        """The loaded styles at their weights.
+
+        Raises: ConfigError when there are none, BaseMismatchError when the pipeline's parts are another base by now.
+        """
         loaded = self._loaded.values()
+        for style, _ in loaded:
+            style.check_base(self.base)
         return Blend.of([style for style, _ in loaded], [weight for _, weight in loaded])
 
     @property
     def interrupt(self) -> bool:
-        """Whether the run is to stop; set `_interrupt` from a callback or another thread."""
+        """Whether the run is to stop."""
         return self._interrupt
 
+    def stop(self) -> None:
+        """Stop the run in progress after its present UNet evaluation; from a callback or another thread."""
+        self._interrupt = True
+
     def _step_callback(self, callback: OnStepEnd | None, inputs: Sequence[str]) -> OnStep:
-        """`callback_on_step_end` as the denoising loop calls it. Raises: ConfigError for inputs it cannot give.
+        """`callback_on_step_end` as a run calls it. Raises: ConfigError for inputs it cannot give.
 
-        It can give the latents that a step led to, and `clean`, the clean latents that the step predicted.
+        It can give the latents that a step led to, and `pred_x0`, the clean latents that the step predicted.
         """
-        if set(inputs) - {"latents", "clean"}:
-            raise ConfigError(
-                f"callback_on_step_end_tensor_inputs is {list(inputs)}; expected some of ['latents', 'clean']."
-            )
+        if set(inputs) - set(STEP_TENSORS):
+            raise ConfigError(f"callback_on_step_end_tensor_inputs is {list(inputs)}; expected some of {STEP_TENSORS}.")
 
-        def on_step(step: int, timestep: int, latents: Tensor, clean: Tensor) -> Tensor:
-            given = {name: tensor for name, tensor in (("latents", latents), ("clean", clean)) if name in inputs}
+        def on_step(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
+            given = {name: tensor for name, tensor in (("latents", latents), ("pred_x0", pred_x0)) if name in inputs}
             changed = callback(self, step, timestep, given) if callback is not None else None
             return (changed or {}).get("latents", latents)
 
         return on_step
 
-    def _bar(self, total: int) -> Any:
-        """The pipeline's progress bar."""
-        return self.progress_bar(total=total)  # type: ignore[attr-defined]
-
-    def _decoded(self, latents: Tensor) -> list[Image.Image]:
-        """Images of latents [b, c, h, w], decoded one by one to save memory."""
-        return [to_pil(decode(self.base.vae, row.unsqueeze(0))) for row in latents]
+    @contextmanager
+    def _running(self, total: int) -> Iterator[Any]:
+        """The base locked for one run and a progress bar, with no stop asked for; offloaded parts go back after it."""
+        with self.base.lock:
+            self._interrupt = False  # not before: until here another run may be the one that is to stop
+            try:
+                with self.progress_bar(total=total) as bar:  # type: ignore[attr-defined]
+                    yield bar
+            finally:
+                self.maybe_free_model_hooks()  # type: ignore[attr-defined]
 
 
 def check_output_type(output_type: str) -> None:

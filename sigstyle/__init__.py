@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sigstyle.version import __version__
 
 if TYPE_CHECKING:
-    from sigstyle.api import capture, generate, transfer
-    from sigstyle.api_training_free import transfer_training_free
+    from sigstyle.api import capture, generate, transfer, transfer_training_free
     from sigstyle.batches.batch import BatchProgress, BatchResult, batch
     from sigstyle.scoring.pairs import evaluate
     from sigstyle.style.style import Style
@@ -29,7 +28,7 @@ _HOMES = {
     "evaluate": "sigstyle.scoring.pairs",
     "generate": "sigstyle.api",
     "transfer": "sigstyle.api",
-    "transfer_training_free": "sigstyle.api_training_free",
+    "transfer_training_free": "sigstyle.api",
 }
 
 

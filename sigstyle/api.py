@@ -1,7 +1,6 @@
 """The library's front door: capture a style, repaint with it, paint prompts with it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,56 +9,25 @@ from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput
-from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, is_hub_id, load_base
-from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.base.model import EMBEDDED, BaseModel, load_base
+from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig, resolve
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.imaging.images import Source, load_image, load_mask, save_png
+from sigstyle.imaging.images import Source, load_image, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.learning.loop import OnProgress, capture_style
-from sigstyle.recipe import file_entry, recipe
+from sigstyle.painting.content import Content
+from sigstyle.painting.evaluations import never, unwatched
+from sigstyle.painting.training_free import TrainingFreeRun
+from sigstyle.recipe import asked_for, base_entry, file_entry, recipe, recipe_with
+from sigstyle.result import TransferResult
 from sigstyle.style.blend import Blend
+from sigstyle.style.shipped import StyleLike, open_style, own_base
 from sigstyle.style.style import Style
 
-STYLES_FOLDER = EMBEDDED_FOLDER.parent / "styles"
-
 OnPreview = Callable[[Image.Image], None]
-StyleLike = Style | str | Path
 BaseLike = BaseModel | str | Path
-
-
-def never() -> bool:
-    """The `should_stop` of work that nobody stops."""
-    return False
-
-
-@dataclass(frozen=True)
-class TransferResult:
-    """Finished images and everything about them.
-
-    `recipe` goes into every PNG; `trace` saves the inversion when the same content is painted in another style;
-    `notices` are lines worth showing.
-    """
-
-    images: list[Image.Image]
-    recipe: dict[str, Any]
-    trace: ContentTrace | None = None
-    notices: list[str] = field(default_factory=list)
-
-    def save(self, path: str | Path) -> list[Path]:
-        """Write PNGs that carry their recipe: `path`, or for several images `path` with -1, -2, … added to its name.
-
-        Raises: ConfigError when the name does not end in .png, ImageError when a file cannot be written.
-        """
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise ConfigError(f"The result is to be written to {path.name}; expected a name that ends in .png.")
-        several = len(self.images) > 1
-        paths = [path.with_stem(f"{path.stem}-{i + 1}") if several else path for i in range(len(self.images))]
-        for i, (image, place) in enumerate(zip(self.images, paths, strict=True)):
-            save_png(image, place, {**self.recipe, "index": i})
-        return paths
 
 
 def capture(
@@ -67,7 +35,7 @@ def capture(
     *,
     base: BaseLike = EMBEDDED,
     name: str | None = None,
-    preset: str = "default",
+    preset: str | None = None,
     config: CaptureConfig | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -85,7 +53,7 @@ def capture(
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
-    chosen = _config(CaptureConfig, preset, config, settings)
+    chosen = resolve(CaptureConfig, preset, config, settings)
     loaded = [load_image(source) for source in sources]
     named = next((Path(source).stem for source in sources if isinstance(source, str | Path)), "style")
     return capture_style(
@@ -108,7 +76,7 @@ def transfer(
     weights: Sequence[float] | None = None,
     mask: Source | None = None,
     base: BaseLike | None = None,
-    preset: str = "default",
+    preset: str | None = None,
     config: TransferConfig | None = None,
     trace: ContentTrace | None = None,
     num_images: int = 1,
@@ -127,7 +95,7 @@ def transfer(
     the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = _config(TransferConfig, preset, config, settings)
+    chosen = resolve(TransferConfig, preset, config, settings)
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
     Blend.of(opened, weights)
@@ -140,7 +108,8 @@ def transfer(
     def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
         if on_progress is not None:
             on_progress(done, total)
-        pipe._interrupt = pipe.interrupt or should_stop()
+        if should_stop():
+            pipe.stop()
 
     made = pipe(
         content,
@@ -150,12 +119,12 @@ def transfer(
         num_images_per_prompt=num_images,
         callback_on_evaluation=watch,
         callback_on_step_end=_previewing(pipe.base, on_preview),
-        callback_on_step_end_tensor_inputs=["clean"],
+        callback_on_step_end_tensor_inputs=["pred_x0"],
     )
     output = cast(SigStyleOutput, made)
     if output.interrupted:
         raise Cancelled("The transfer was stopped.")
-    entries = recipe("transfer", chosen.to_dict(), pipe.base, _path(base), pipe.blend, paths)
+    entries = recipe("transfer", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
     return TransferResult(output.images, entries | used, output.trace, output.notices)
 
 
@@ -175,13 +144,13 @@ def generate(
     should_stop: Callable[[], bool] = never,
     **settings: Any,
 ) -> TransferResult:
-    """Paint `prompt` in one style or a blend; `settings` are steps, strength, guidance_scale, negative_prompt, seed.
+    """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
     `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps;
     `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = TransferConfig.preset("generate", **settings, prompt=prompt)
+    chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
     opened, paths = _opened(styles)
     Blend.of(opened, weights)
     pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
@@ -194,7 +163,8 @@ def generate(
             on_progress(step + 1, chosen.steps)
         if preview is not None:
             preview(pipe, step, timestep, tensors)
-        pipe._interrupt = pipe.interrupt or should_stop()
+        if should_stop():
+            pipe.stop()
         return tensors
 
     made = pipe(
@@ -203,13 +173,44 @@ def generate(
         width=width,
         num_images_per_prompt=num_images,
         callback_on_step_end=watch,
-        callback_on_step_end_tensor_inputs=["clean"],
+        callback_on_step_end_tensor_inputs=["pred_x0"],
     )
     output = cast(SigStyleOutput, made)
     if output.interrupted:
         raise Cancelled("The generation was stopped.")
-    entries = recipe("generate", chosen.to_dict(), pipe.base, _path(base), pipe.blend, paths)
+    entries = recipe("generate", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
     return TransferResult(output.images, entries | {"height": height, "width": width, "images": num_images})
+
+
+def transfer_training_free(
+    content: Source,
+    style: Source,
+    *,
+    base: BaseLike = EMBEDDED,
+    preset: str | None = None,
+    config: TrainingFreeConfig | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] = never,
+    **settings: Any,
+) -> TransferResult:
+    """Repaint `content` after the image `style` with nothing learned; `settings` are those of TrainingFreeConfig.
+
+    Quicker than a capture and a transfer, and less of a likeness. `base`, `on_progress` and `should_stop` as in
+    `transfer`.
+    Raises: ImageError, ConfigError for unusable input; Cancelled when stopped.
+    """
+    chosen = resolve(TrainingFreeConfig, preset, config, settings)
+    loaded = load_base(base, device, dtype)
+    images = [Content.load(source, loaded, chosen.size_px) for source in (content, style)]
+    run = TrainingFreeRun(loaded, chosen, on_progress or unwatched, should_stop)
+    made = run.repaint(*images)
+    if made is None:
+        raise Cancelled("The transfer was stopped.")
+    entries = recipe_with("training-free", chosen.to_dict(), base_entry(loaded, asked_for(base)), [file_entry(style)])
+    notices = [found.image.info["notice"] for found in images if "notice" in found.image.info]
+    return TransferResult([made], {**entries, "content": file_entry(content), "images": 1}, notices=notices)
 
 
 def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | None:
@@ -219,42 +220,9 @@ def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | No
     preview = Preview(base)
 
     def shown(pipe: Any, step: int, timestep: int, tensors: dict[str, Any]) -> None:
-        on_preview(preview(tensors["clean"]))
+        on_preview(preview(tensors["pred_x0"]))
 
     return shown
-
-
-def open_style(style: StyleLike) -> Style:
-    """A style from its file, or from the name of a shipped one.
-
-    Raises: StyleFileError when it is missing or cannot be used.
-    """
-    if isinstance(style, Style):
-        return style
-    shipped = STYLES_FOLDER / f"{style}.safetensors"
-    is_name = isinstance(style, str) and Path(style).name == style and not Path(style).exists()
-    return Style.load(shipped if is_name and shipped.is_file() else style)
-
-
-def own_base(style: Style) -> str:
-    """What to load the style's own base by: the embedded base, a path that is here, or a hub id 'owner/name'.
-
-    Raises: ConfigError, without asking the hub, for a base that was a folder or a file elsewhere.
-    """
-    name = style.base_name
-    if name == EMBEDDED or is_hub_id(name) or Path(name).exists():
-        return name
-    raise ConfigError(
-        f"The style {style.name} was captured on the base {name} ({style.base_fingerprint}), which is neither embedded "
-        "nor a path here; give that base with --base (in Python base=)."
-    )
-
-
-def _config(kind: type, preset: str, config: Any, settings: dict[str, Any]) -> Any:
-    """Settings from a preset, or from a ready config, with `settings` on top. Raises: ConfigError."""
-    if config is None:
-        return kind.preset(preset, **settings)
-    return kind.from_dict({**config.to_dict(), **settings})
 
 
 def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[str | None]]:
@@ -263,11 +231,6 @@ def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[
     if not wanted:
         raise ConfigError("There is no style; give a style file or the name of a shipped style.")
     return [open_style(style) for style in wanted], [None if isinstance(s, Style) else str(s) for s in wanted]
-
-
-def _path(base: BaseLike | None) -> str | None:
-    """What a base was asked for by, where that is not an object in memory."""
-    return str(base) if isinstance(base, str | Path) else None
 
 
 def _load(pipe: Any, styles: Sequence[Style], weights: Sequence[float] | None) -> None:

@@ -8,7 +8,7 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeVar, get_args
 
 from sigstyle.errors import ConfigError
 
@@ -100,6 +100,26 @@ class _Config:
         return dataclasses.asdict(self)  # type: ignore[call-overload]
 
 
+C = TypeVar("C", bound=_Config)
+
+
+def resolve(kind: type[C], preset: str | None, config: C | None, settings: Mapping[str, Any]) -> C:
+    """Settings from a preset ('default' where it is None) or from a ready config, with `settings` on top.
+
+    Raises: ConfigError for both at once, for an unknown preset, an unknown setting or a bad value.
+    """
+    if config is None:
+        return kind.preset(preset or "default", **settings)
+    if preset is not None:
+        raise ConfigError(
+            f"Both preset={preset!r} and config= are given; expected one of them. A config is made from a preset with "
+            f"{kind.__name__}.preset({preset!r}, …)."
+        )
+    if not isinstance(config, kind):
+        raise ConfigError(f"config is a {type(config).__name__}; expected a {kind.__name__}.")
+    return kind.from_dict({**config.to_dict(), **settings})
+
+
 @dataclass(frozen=True)
 class CaptureConfig(_Config):
     """How a style is learned from images."""
@@ -180,12 +200,35 @@ class TransferConfig(_Config):
             "reference": 0.0,
             "margin_px": 0,
         },
-        "generate": {"steps": 30, "guidance_scale": 5.0, "reference": 0.0},
     }
 
 
 @dataclass(frozen=True)
-class InjectionConfig(_Config):
+class GenerateConfig(_Config):
+    """How a prompt is painted without a photo."""
+
+    steps: int = _number(30, 1, 1000, "denoising steps")
+    guidance_scale: float = _number(5.0, 1, 50, "classifier-free guidance; 1 is none and costs half")
+    strength: float = _number(1.0, 0, 4, "how strongly the style's weight offsets apply; 0 leaves the style out")
+    size_px: int | None = _number(None, 8, 4096, "sides of the picture in pixels; None is the base's own")
+    seed: int = _number(0, 0, 2**63 - 1, "seed of everything random")
+    prompt: str = _text("", "what the picture shows")
+    negative_prompt: str = _text("", "what the picture must not show; used when guidance_scale is above 1")
+
+    _presets = {"default": {}}
+
+    @classmethod
+    def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
+        """The settings of a recipe, also of one that lists a transfer's settings too, as recipes once did.
+
+        Raises: ConfigError for a setting that no version had, or a bad value.
+        """
+        once_listed, own = ({entry.name for entry in dataclasses.fields(kind)} for kind in (TransferConfig, cls))
+        return cls.from_dict({name: settings[name] for name in settings if name not in once_listed - own})
+
+
+@dataclass(frozen=True)
+class TrainingFreeConfig(_Config):
     """How a content image is repainted after a style image that nothing was learned from."""
 
     steps: int = _number(20, 1, 1000, "denoising steps, and steps of each of the two inversions before them")

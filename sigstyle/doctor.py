@@ -21,19 +21,17 @@ from sigstyle.base.model import (
     trained_size_px,
 )
 from sigstyle.base.prompts import encode_prompts
-from sigstyle.cli.options import shipped_styles
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict
-from sigstyle.diffusion.inversion import evaluations_per_step
 from sigstyle.errors import SigStyleError, StyleFileError
-from sigstyle.painting.reference import reference_evaluations
+from sigstyle.learning.cost import capture_cost
+from sigstyle.painting.cost import transfer_cost
+from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "gradio")
 ESTIMATE_SIZE_PX = 512
 _MEASURE_S = 0.3
-_PASSES_PER_SAMPLE = 2  # forward, and backward through the decoder alone: measured as twice a forward
-_STATISTICS_STEPS = 20
 
 
 def examine(base: str = EMBEDDED, device: torch.device | None = None) -> dict[str, Any]:
@@ -171,17 +169,14 @@ def _estimate(base: str, device: torch.device) -> dict[str, Any]:
         forward_s = forward_seconds(loaded, ESTIMATE_SIZE_PX)
     except (SigStyleError, RuntimeError) as error:
         return {"base": base, "problem": " ".join(str(error).split())}
-    config = TransferConfig()
-    denoising = config.steps * (2 if config.guidance_scale > 1 else 1)
-    denoising += reference_evaluations(config.reference, config.steps)
-    inversion = config.steps * evaluations_per_step(config.inversion_iterations)
+    cost = transfer_cost(TransferConfig())
     return {
         "base": loaded.name,
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "size_px": ESTIMATE_SIZE_PX,
         "unet_forward_s": round(forward_s, 3),
-        "transfer_s": round((inversion + denoising) * forward_s, 1),
-        "transfer_in_a_further_style_s": round(denoising * forward_s, 1),
+        "transfer_s": round(cost.evaluations * forward_s, 1),
+        "transfer_in_a_further_style_s": round(cost.further * forward_s, 1),
         "capture_s": round(_capture_seconds(loaded, forward_s), 1),
     }
 
@@ -198,7 +193,6 @@ def forward_seconds(base: BaseModel, size_px: int) -> float:
 
 def _capture_seconds(base: BaseModel, forward_s: float) -> float:
     """Seconds of a default capture: training at the size the base was trained at, then one inversion of the image."""
-    config, size_px = CaptureConfig(), trained_size_px(base)
-    sample_s = forward_s if size_px == ESTIMATE_SIZE_PX else forward_seconds(base, size_px)
-    windows = 1 - config.subcrop * 3 / 4  # half-size windows have a quarter of the pixels
-    return config.steps * config.batch_size * windows * sample_s * _PASSES_PER_SAMPLE + _STATISTICS_STEPS * forward_s
+    size_px = trained_size_px(base)
+    crop_s = forward_s if size_px == ESTIMATE_SIZE_PX else forward_seconds(base, size_px)
+    return capture_cost(CaptureConfig()).seconds(crop_s, forward_s)

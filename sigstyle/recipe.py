@@ -45,6 +45,11 @@ def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, A
     ]
 
 
+def asked_for(base: Any) -> str | None:
+    """What a base was asked for by, where that is not an object in memory."""
+    return str(base) if isinstance(base, str | Path) else None
+
+
 def base_entry(base: BaseModel, path: str | None) -> dict[str, Any]:
     """The base, and how it was run: other devices, dtypes and numbers of threads round otherwise.
 

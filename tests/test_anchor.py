@@ -37,12 +37,12 @@ def test_only_edges_are_held_and_only_at_first() -> None:
     edges = torch.zeros(1, 1, 12, 10)
     edges[..., 5] = 1
     anchor = EdgeAnchor(random(1, 4, 12, 10), edges, 0.5)
-    clean = random(2, 4, 12, 10, seed=1)
-    found = anchor(0.0, clean)
-    assert found is not None and found.shape == clean.shape
+    pred_x0 = random(2, 4, 12, 10, seed=1)
+    found = anchor(0.0, pred_x0)
+    assert found is not None and found.shape == pred_x0.shape
     assert found[..., 5].abs().min() > 0 and found[..., :5].abs().max() == 0 == found[..., 6:].abs().max()
-    assert anchor(0.9, clean) is None
-    assert EdgeAnchor(anchor.latents, edges, 0.0)(0.0, clean) is None
+    assert anchor(0.9, pred_x0) is None
+    assert EdgeAnchor(anchor.latents, edges, 0.0)(0.0, pred_x0) is None
 
 
 def test_edges_are_found_and_texture_is_not(step_image: Tensor) -> None:

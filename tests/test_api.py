@@ -10,12 +10,15 @@ import torch
 from PIL import Image
 from random_style import random_style
 
+import sigstyle
 from sigstyle import api
 from sigstyle.api import TransferResult, capture, generate, transfer
 from sigstyle.base.model import BaseModel
-from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.batches.batch import plan
+from sigstyle.config import CaptureConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.errors import BaseMismatchError, Cancelled, ConfigError, ImageError, StyleFileError
 from sigstyle.imaging.images import read_recipe
+from sigstyle.style import shipped
 from sigstyle.style.style import Style
 
 FEW: dict[str, Any] = {"steps": 3, "size_px": 64}
@@ -127,12 +130,16 @@ def test_stopping_raises_and_leaves_the_base_free(base: BaseModel, photo: Path) 
 def test_styles_are_found_by_path_and_shipped_name(
     base: BaseModel, style_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "STYLES_FOLDER", style_path.parent)
-    assert api.open_style("wave").hash == api.open_style(style_path).hash == api.open_style(str(style_path)).hash
+    monkeypatch.setattr(shipped, "STYLES_FOLDER", style_path.parent)
+    assert (
+        shipped.open_style("wave").hash
+        == shipped.open_style(style_path).hash
+        == shipped.open_style(str(style_path)).hash
+    )
     assert transfer(photo, "wave", base=base, **FEW).recipe["styles"][0]["path"] == "wave"
     for missing in ("unknown", "../wave", style_path.parent / "unknown.safetensors"):
         with pytest.raises(StyleFileError):
-            api.open_style(missing)
+            shipped.open_style(missing)
 
 
 def test_styles_and_weights_must_fit_together(base: BaseModel, photo: Path) -> None:
@@ -161,6 +168,21 @@ def test_bad_input_is_told_apart(make_base: Any, base: BaseModel, photo: Path, t
         transfer(tmp_path / "missing.png", style, base=base, **FEW)
     with pytest.raises(BaseMismatchError):
         transfer(photo, style, base=make_base(seed=1), **FEW)
+
+
+@pytest.mark.parametrize("preset", ["paper", "default", "unknown"])
+def test_a_preset_beside_a_config_is_refused(base: BaseModel, photo: Path, painting: Image.Image, preset: str) -> None:
+    style, free = random_style(base), sigstyle.transfer_training_free
+    for paint in (
+        lambda: transfer(photo, style, base=base, preset=preset, config=TransferConfig(**FEW)),
+        lambda: capture(photo, base=base, preset=preset, config=CaptureConfig()),
+        lambda: free(photo, painting, base=base, preset=preset, config=TrainingFreeConfig()),
+        lambda: plan(photo, style, photo.parent / "out", preset=preset, config=TransferConfig()),
+    ):
+        with pytest.raises(ConfigError, match=f"Both preset='{preset}' and config= are given"):
+            paint()
+    with pytest.raises(ConfigError, match="a CaptureConfig; expected a TransferConfig"):
+        transfer(photo, style, base=base, config=CaptureConfig())  # type: ignore[arg-type]
 
 
 def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(

@@ -72,7 +72,7 @@ def test_a_photo_is_inverted_once_for_all_styles(
 ) -> None:
     calls = []
     monkeypatch.setattr(
-        "sigstyle.painting.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
+        "sigstyle.painting.inversion.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
     )
     run(photos, styles, tmp_path / "out", base=base)
     assert len(calls) == 3
@@ -235,13 +235,22 @@ def test_rows_of_one_photo_share_its_inversion_where_they_can(
     (photos / "jobs.jsonl").write_text(text)
     calls = []
     monkeypatch.setattr(
-        "sigstyle.painting.content.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
+        "sigstyle.painting.inversion.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
     )
     results = run(None, styles[0], tmp_path / "out", jobs=photos / "jobs.jsonl", base=base)
     assert len(calls) == 2 and len(results) == 4
     for index, row in enumerate(rows):
         alone = sigstyle.transfer(photos / "p0.png", styles[0], base=base, **{**FEW, **row})
         assert Image.open(tmp_path / "out" / f"{index}.png").tobytes() == alone.images[0].tobytes()
+
+
+def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(
+    photos: Path, styles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sigstyle.batches.batch.load_base", lambda *_: pytest.fail("a base was asked for"))
+    with pytest.raises(ConfigError, match="neither embedded nor a path here"):
+        run(photos, styles, tmp_path / "out")
 
 
 def test_a_folder_that_cannot_be_written_ends_the_batch(

@@ -29,10 +29,11 @@ from sigstyle.base.model import BaseModel, load_base
 from sigstyle.cli import console as cli_console
 from sigstyle.cli import demo
 from sigstyle.cli.main import app
-from sigstyle.cli.options import UNUSED_IN_GENERATE, split_weights
-from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.cli.options import split_weights
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import StyleFileError
 from sigstyle.imaging.images import read_recipe
+from sigstyle.style import shipped
 from sigstyle.style.style import Style
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,7 +104,7 @@ def options_of(name: str) -> set[str]:
     [
         ("capture", CaptureConfig, ()),
         ("transfer", TransferConfig, ()),
-        ("generate", TransferConfig, UNUSED_IN_GENERATE),
+        ("generate", GenerateConfig, ("prompt",)),
     ],
 )
 def test_every_setting_is_a_flag(name: str, config: type, without: tuple[str, ...]) -> None:
@@ -226,7 +227,7 @@ def test_a_mask_keeps_the_rest(base: Path, wave: Path, photo: Path, painting: Im
 def test_shipped_styles_go_by_name_and_blend_by_weight(
     base: Path, wave: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "STYLES_FOLDER", wave.parent)
+    monkeypatch.setattr(shipped, "STYLES_FOLDER", wave.parent)
     other = tmp_path / "other.safetensors"
     random_style(load_base(base), "other", seed=1).save(other)
     out = tmp_path / "out.png"
@@ -356,7 +357,7 @@ def demo_run(base: Path, folder: Path) -> tuple[demo.Demo, dict[str, Any]]:
 
 
 def test_the_demo_makes_its_pictures(base: Path, wave: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "STYLES_FOLDER", wave.parent)
+    monkeypatch.setattr(shipped, "STYLES_FOLDER", wave.parent)
     run, data = demo_run(base, tmp_path / "new" / "demo")
     names = ["neuschwanstein-shipped.png", "neuschwanstein-captured.png"]
     assert [Path(path).name for path in data["pictures"]] == names
@@ -369,7 +370,7 @@ def test_the_demo_makes_its_pictures(base: Path, wave: Path, tmp_path: Path, mon
 def test_the_demo_goes_on_without_a_shipped_style(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(api, "STYLES_FOLDER", tmp_path)
+    monkeypatch.setattr(shipped, "STYLES_FOLDER", tmp_path)
     (tmp_path / "broken.safetensors").write_text("no")
     random_style(BaseModel.from_pipeline(make_parts(seed=1))).save(tmp_path / "foreign.safetensors")
     _, data = demo_run(base, tmp_path / "demo")
@@ -415,7 +416,7 @@ def test_python_in_the_readme_uses_what_there_is() -> None:
     callables = {
         "sigstyle.capture": (api.capture, CaptureConfig),
         "sigstyle.transfer": (api.transfer, TransferConfig),
-        "sigstyle.generate": (api.generate, TransferConfig),
+        "sigstyle.generate": (api.generate, GenerateConfig),
         "pipe": (SigStylePipeline.__call__, None),
         "text2img": (SigStyleText2ImgPipeline.__call__, None),
     }

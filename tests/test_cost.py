@@ -4,7 +4,9 @@ from benchmarks.cost import SIZE_PX, capture_flops, transfer_evaluations, weight
 from benchmarks.meters import Kind, flops
 from benchmarks.work import evaluation
 from sigstyle.config import TransferConfig
-from sigstyle.painting.reference import reference_evaluations
+from sigstyle.painting.cost import transfer_cost
+
+DEFAULT = transfer_cost(TransferConfig())
 
 
 def test_evaluations_of_a_transfer_keep_to_their_budget() -> None:
@@ -12,8 +14,14 @@ def test_evaluations_of_a_transfer_keep_to_their_budget() -> None:
     assert found["published, rebuilt"] == 218
     assert found["preset default"] <= 54
     assert found["preset default, one more style"] <= 34
-    plain, beside = found["diffusers img2img, same steps"], reference_evaluations(1.0, TransferConfig().steps)
-    assert found["preset default, one more style"] == plain + beside
+    assert found["preset default, one more style"] == found["diffusers img2img, same steps"] + DEFAULT.referring
+
+
+def test_the_cost_model_says_what_is_evaluated() -> None:
+    found = transfer_evaluations()
+    assert found["preset default"] == DEFAULT.evaluations
+    assert found["preset default, one more style"] == DEFAULT.further
+    assert found["preset paper"] == transfer_cost(TransferConfig.preset("paper")).evaluations == 150
 
 
 def test_operations_at_the_size_of_stable_diffusion_keep_to_their_budget() -> None:

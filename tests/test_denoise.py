@@ -10,8 +10,10 @@ from torch import Tensor
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.attention import self_attention_layers
-from sigstyle.diffusion.denoise import adain, denoise
+from sigstyle.diffusion.attention_swap import Swap
+from sigstyle.diffusion.denoise import adain, denoise, timesteps_of
 from sigstyle.diffusion.inversion import ContentTrace, invert
+from sigstyle.errors import ConfigError
 
 STEPS = 6
 
@@ -74,13 +76,13 @@ def test_features_act_in_their_steps_only(base: BaseModel) -> None:
     start, other = noise(1, 4, 8, 8), noise(1, 4, 8, 8, seed=1)
     trace = recorded_trace(base, other, steps=2)
     after: dict[str, list[Tensor]] = {"plain": [], "swapped": []}
-    for name, features in (("plain", None), ("swapped", trace.features)):
+    for name, attention in (("plain", None), ("swapped", Swap(trace.projections))):
 
-        def on_step(step: int, _timestep: int, latents: Tensor, _clean: Tensor, name: str = name) -> Tensor:
+        def on_step(step: int, _timestep: int, latents: Tensor, _pred_x0: Tensor, name: str = name) -> Tensor:
             after[name].append(latents)
             return start if step == 1 else latents  # both go on from the same latents
 
-        denoise(base.unet, base.scheduler, start, cond, steps=STEPS, features=features, on_step=on_step)
+        denoise(base.unet, base.scheduler, start, cond, steps=STEPS, attention=attention, on_step=on_step)
     differ = [not torch.equal(a, b) for a, b in zip(*after.values(), strict=True)]
     assert differ == [True, True, False, False, False, False]
 
@@ -88,17 +90,21 @@ def test_features_act_in_their_steps_only(base: BaseModel) -> None:
 def test_one_trace_serves_several_images(base: BaseModel) -> None:
     trace = recorded_trace(base, noise(1, 4, 8, 8, seed=1), steps=2)
     start = noise(2, 4, 8, 8)
-    together = denoise(base.unet, base.scheduler, start, embeddings(base, 2)[0], steps=STEPS, features=trace.features)
+    together = denoise(
+        base.unet, base.scheduler, start, embeddings(base, 2)[0], steps=STEPS, attention=Swap(trace.projections)
+    )
     for row in range(2):
         cond = embeddings(base)[0]
-        alone = denoise(base.unet, base.scheduler, start[row : row + 1], cond, steps=STEPS, features=trace.features)
+        alone = denoise(
+            base.unet, base.scheduler, start[row : row + 1], cond, steps=STEPS, attention=Swap(trace.projections)
+        )
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-4, rtol=1e-4)
 
 
 def test_stopping_gives_the_latents_reached(base: BaseModel) -> None:
     reached: list[Tensor] = []
 
-    def on_step(_step: int, _timestep: int, latents: Tensor, _clean: Tensor) -> Tensor:
+    def on_step(_step: int, _timestep: int, latents: Tensor, _pred_x0: Tensor) -> Tensor:
         reached.append(latents)
         return latents
 
@@ -121,9 +127,9 @@ def test_processors_come_back_after_an_exception(base: BaseModel) -> None:
     def fail(*_: Any) -> Tensor:
         raise MemoryError
 
-    inputs = (base.unet, base.scheduler, trace.start, embeddings(base)[0])
+    inputs = (base.unet, base.scheduler, trace.initial_noise, embeddings(base)[0])
     with pytest.raises(MemoryError):
-        denoise(*inputs, steps=STEPS, features=trace.features, on_step=fail)
+        denoise(*inputs, steps=STEPS, attention=Swap(trace.projections), on_step=fail)
     assert all(base.unet.attn_processors[name] is processor for name, processor in before.items())
 
 
@@ -155,15 +161,33 @@ def test_fresh_noise_is_what_diffusers_own_loop_adds(base: BaseModel, eta: float
     torch.testing.assert_close(found, latents, atol=1e-5, rtol=1e-5)
 
 
+def test_fresh_noise_needs_a_generator_for_each_image(base: BaseModel) -> None:
+    cond, _ = embeddings(base, 2)
+    for generators in ([], [torch.Generator()]):
+        with pytest.raises(ConfigError, match=rf"eta is 1.0 with {len(generators)} generators for 2 images"):
+            denoise(base.unet, base.scheduler, noise(2, 4, 8, 8), cond, steps=STEPS, eta=1.0, generators=generators)
+    swapped_to_the_end = denoise(base.unet, base.scheduler, noise(2, 4, 8, 8), cond, steps=2, eta=1.0, eta_from=2)
+    assert swapped_to_the_end.isfinite().all()
+
+
+def test_asking_for_timesteps_leaves_the_scheduler_as_it_is(base: BaseModel) -> None:
+    base.scheduler.set_timesteps(7)
+    before = base.scheduler.timesteps
+    found = timesteps_of(base.scheduler, STEPS)
+    assert base.scheduler.num_inference_steps == 7 and base.scheduler.timesteps is before
+    base.scheduler.set_timesteps(STEPS)
+    assert found == base.scheduler.timesteps.tolist()
+
+
 def test_what_is_drawn_moves_the_clean_latents_and_nothing_else(base: BaseModel) -> None:
     """Moved at the last step alone, the result moves by as much as the schedule keeps of the clean latents there."""
     cond, _ = embeddings(base)
     start, moved = noise(1, 4, 8, 8), noise(1, 4, 8, 8, seed=5)
     shares: list[float] = []
 
-    def draw(share: float, clean: Tensor) -> Tensor | None:
+    def draw(share: float, pred_x0: Tensor) -> Tensor | None:
         shares.append(share)
-        assert clean.shape == start.shape
+        assert pred_x0.shape == start.shape
         return moved if len(shares) == STEPS else None
 
     plain = denoise(base.unet, base.scheduler, start, cond, steps=STEPS)

@@ -9,10 +9,11 @@ from random_style import random_style
 from test_base_model import save_pipeline
 from typer.testing import CliRunner
 
-from sigstyle import api, doctor
+from sigstyle import doctor
 from sigstyle.base import model as base_model
 from sigstyle.base.model import load_base
 from sigstyle.cli.main import app
+from sigstyle.style import shipped
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_without_a_base_it_says_so_and_is_done(tmp_path: Path, monkeypatch: pyte
 
 def test_shipped_styles_are_listed_good_and_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = save_pipeline(tmp_path / "tiny", make_parts())
-    monkeypatch.setattr(api, "STYLES_FOLDER", tmp_path)
+    monkeypatch.setattr(shipped, "STYLES_FOLDER", tmp_path)
     random_style(load_base(base)).save(tmp_path / "good.safetensors")
     (tmp_path / "bad.safetensors").write_text("no")
     bad, good = examined("--base", base)["shipped_styles"]

@@ -13,7 +13,7 @@ ORDER: tuple[set[str], ...] = (
     {"base"},
     {"style", "diffusion", "scoring"},
     {"learning", "painting"},
-    {"pipelines", "recipe"},
+    {"pipelines", "recipe", "result"},
     {"api"},
     {"batches", "doctor"},
     {"studio", "cli"},

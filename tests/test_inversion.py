@@ -28,7 +28,7 @@ def round_trip_error(base: BaseModel, iterations: int, scheduler: Any = None) ->
     latents, embeds = content(base)
     trace = invert(base.unet, scheduler, latents, embeds, steps=STEPS, iterations=iterations)
     assert trace is not None
-    back = denoise(base.unet, scheduler, trace.start, embeds, steps=STEPS)
+    back = denoise(base.unet, scheduler, trace.initial_noise, embeds, steps=STEPS)
     return (back - latents).abs().max().item()
 
 
@@ -67,7 +67,7 @@ def test_without_iterations_it_is_plain_ddim_inversion(base: BaseModel) -> None:
             expected = inverse.step(base.unet(expected, timestep, embeds).sample, timestep, expected).prev_sample
     trace = invert(base.unet, base.scheduler, latents, embeds, steps=STEPS, iterations=0)
     assert trace is not None
-    torch.testing.assert_close(trace.start, expected)
+    torch.testing.assert_close(trace.initial_noise, expected)
 
 
 def test_the_path_leads_from_the_content_to_the_start(make_base: MakeBase) -> None:
@@ -75,14 +75,14 @@ def test_the_path_leads_from_the_content_to_the_start(make_base: MakeBase) -> No
     latents, embeds = content(base)
     trace = invert(base.unet, base.scheduler, latents, embeds, steps=STEPS, iterations=4)
     assert trace is not None and trace.path.shape == (STEPS + 1, 1, 4, 8, 8)
-    assert torch.equal(trace.path[0], latents) and torch.equal(trace.path[-1], trace.start)
+    assert torch.equal(trace.path[0], latents) and torch.equal(trace.path[-1], trace.initial_noise)
     met: list[Tensor] = []
 
     def on_step(_step: int, _timestep: int, latents: Tensor, _clean: Tensor) -> Tensor:
         met.append(latents)
         return latents
 
-    denoise(base.unet, base.scheduler, trace.start, embeds, steps=STEPS, on_step=on_step)
+    denoise(base.unet, base.scheduler, trace.initial_noise, embeds, steps=STEPS, on_step=on_step)
     for step in range(STEPS):
         torch.testing.assert_close(trace.latents_after(step), met[step], atol=1e-3, rtol=0)
 
@@ -120,8 +120,8 @@ def test_features_are_those_of_the_last_evaluation_of_the_steps_asked_for(base: 
         record_steps=3,
     )
     assert trace is not None
-    assert sorted(trace.features, reverse=True) == base.scheduler.timesteps.tolist()[:3]
-    for timestep, found in trace.features.items():
+    assert sorted(trace.projections, reverse=True) == base.scheduler.timesteps.tolist()[:3]
+    for timestep, found in trace.projections.items():
         assert list(found) == layers
         assert torch.equal(found[layers[0]].query, seen[timestep])
         assert found[layers[0]].key is None

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from diffusers import StableDiffusionPipeline
 
-from sigstyle.api import open_style
 from sigstyle.base.fingerprints import fingerprint
+from sigstyle.style.shipped import open_style
 from sigstyle.style.targets import target_layers
 from weights.styles.__main__ import STYLES
 from weights.training.autoencoder_eval import load_sample, quality, reconstruct

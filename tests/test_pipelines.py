@@ -181,13 +181,13 @@ def test_the_default_preset_keeps_to_its_budget(pipe: SigStylePipeline, base: Ba
 
 def test_only_swapped_layers_and_steps_are_kept(pipe: SigStylePipeline, painting: Image.Image) -> None:
     trace = pipe(painting, swap_until=0.5, **FEW).trace
-    assert len(trace.features) == 2
-    assert all(found.key is None for layers in trace.features.values() for found in layers.values())
-    assert all(len(layers) == 7 for layers in trace.features.values())
-    assert pipe(painting, swap="none", **FEW).trace.features == {}
+    assert len(trace.projections) == 2
+    assert all(found.key is None for layers in trace.projections.values() for found in layers.values())
+    assert all(len(layers) == 7 for layers in trace.projections.values())
+    assert pipe(painting, swap="none", **FEW).trace.projections == {}
     keyed = pipe(painting, swap="qk", swap_until=0.1, **FEW).trace
-    assert [len(layers) for layers in keyed.features.values()] == [7]
-    assert all(found.key is not None for layers in keyed.features.values() for found in layers.values())
+    assert [len(layers) for layers in keyed.projections.values()] == [7]
+    assert all(found.key is not None for layers in keyed.projections.values() for found in layers.values())
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_images_of_one_prompt_differ_by_their_noise(
 ) -> None:
     few = FEW | settings
     two = pipe(painting, num_images_per_prompt=2, **few)
-    assert two.trace.start.shape[0] == inversions and difference(*two.images) > 0
+    assert two.trace.initial_noise.shape[0] == inversions and difference(*two.images) > 0
     again = pipe(painting, num_images_per_prompt=2, trace=two.trace, **few)
     assert all(difference(a, b) == 0 for a, b in zip(two.images, again.images, strict=True))
     assert difference(two.images[0], pipe(painting, **few).images[0]) <= 1
@@ -393,7 +393,7 @@ def test_images_of_one_prompt_differ_by_their_noise(
     alone = pipe(painting, generator=torch.Generator().manual_seed(4), **few).images
     assert difference(seeded[1], alone[0]) <= 1
     same = pipe(painting, num_images_per_prompt=2, eta=0.0, **FEW)
-    assert same.trace.start.shape[0] == 1 and difference(*same.images) == 0
+    assert same.trace.initial_noise.shape[0] == 1 and difference(*same.images) == 0
     with pytest.raises(ConfigError, match="num_images_per_prompt"):
         pipe(painting, num_images_per_prompt=3, generator=generators, **FEW)
 
@@ -435,19 +435,24 @@ def test_an_exception_leaves_the_base_as_it_was(
     assert base.lock.acquire(blocking=False)
 
 
-@pytest.mark.parametrize(("moment", "images"), [(2, 0), (5, 1), (7, 1)])
-def test_an_interrupt_stops_within_a_step(
-    pipe: SigStylePipeline, base: BaseModel, painting: Image.Image, moment: int, images: int
+@pytest.mark.parametrize("moment", [2, 5, 7, 10])  # inverting, denoising, and at the very end
+def test_an_interrupt_stops_within_a_step_and_decodes_nothing(
+    pipe: SigStylePipeline, base: BaseModel, painting: Image.Image, moment: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, met = Watch(base), count(base)
+    whole = pipe(painting, **FEW)
+    met.clear()
+    decodes: list[int] = []
+    monkeypatch.setattr(base.vae, "decode", lambda *_: decodes.append(1))
 
     def stop(pipe: Any, done: int, _total: int) -> None:
         pipe._interrupt = done == moment
 
     result = pipe(painting, inversion_iterations=1, callback_on_evaluation=stop, **FEW)
-    assert len(met) == moment and result.interrupted and len(result.images) == images
+    assert len(met) == moment and result.interrupted and result.images == [] and not decodes
     watch.check()
-    assert not pipe(painting, **FEW).interrupted
+    monkeypatch.undo()
+    assert difference(pipe(painting, **FEW).images[0], whole.images[0]) == 0
 
 
 def test_callback_on_step_end_sees_and_changes_latents(pipe: SigStylePipeline, painting: Image.Image) -> None:
@@ -530,7 +535,7 @@ def test_a_half_precision_base_works_on_float32_latents(make_base: MakeBase, pai
         pipe.load_style(style)
         result = pipe(painting, adain=0.5, guidance_scale=2.0, output_type="latent", **plain)
         assert result.images.dtype == torch.float32
-        assert {each.query.dtype for layers in result.trace.features.values() for each in layers.values()} == {dtype}
+        assert {each.query.dtype for layers in result.trace.projections.values() for each in layers.values()} == {dtype}
         latents.append(result.images)
     assert (latents[0] - latents[1]).abs().mean() < 0.1 * latents[0].std()
 

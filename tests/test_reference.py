@@ -9,17 +9,21 @@ import torch
 from conftest import digest
 from PIL import Image
 from random_style import random_style
+from test_attention import prepared
 from torch import Tensor
 
 import sigstyle
 from pipelines import SigStylePipeline
 from sigstyle.base.model import BaseModel
 from sigstyle.base.reference_latents import reference_latents
+from sigstyle.config import TransferConfig
 from sigstyle.diffusion.attention import self_attention_layers
-from sigstyle.diffusion.attention_reference import Shown, referring, show
+from sigstyle.diffusion.attention_reference import Refer
 from sigstyle.diffusion.denoise import predict
+from sigstyle.diffusion.step_attention import Shown
 from sigstyle.errors import StyleFileError
-from sigstyle.painting.reference import References, reference_evaluations
+from sigstyle.painting.cost import transfer_cost
+from sigstyle.painting.reference import References
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import read_tensors, write_tensors
@@ -46,8 +50,7 @@ def seen(base: BaseModel, shown: dict[str, list[Shown]] | None) -> Tensor:
     embeds = torch.zeros(2, 77, base.unet.config.cross_attention_dim)
     if shown is None:
         return predict(base.unet, latents, torch.tensor(400), embeds)
-    with referring(base.unet, self_attention_layers(base.unet)) as referrers:
-        show(referrers, shown)
+    with prepared(base.unet, Refer(self_attention_layers(base.unet), lambda _step, _timestep: shown)):
         return predict(base.unet, latents, torch.tensor(400), embeds)
 
 
@@ -56,7 +59,7 @@ def shown_with(base: BaseModel, style: Style, *shares: float) -> dict[str, list[
     assert style.reference is not None
     embeds = torch.zeros(1, 77, base.unet.config.cross_attention_dim)
     references = References([(style.reference, share) for share in shares])
-    return dict(references.seen_by(base.unet, base.scheduler, embeds)(0, torch.tensor(400)))
+    return dict(references.attention(base.unet, base.scheduler, embeds).look(0, 400))
 
 
 @torch.no_grad()
@@ -76,11 +79,13 @@ def test_a_reference_is_shown_to_the_decoder_alone_and_at_every_second_step(base
     assert style.reference is not None
     counted: list[int] = []
     references = References([(style.reference, 1.0)], on_evaluation=lambda: counted.append(1))
-    refer = references.seen_by(base.unet, base.scheduler, torch.zeros(1, 77, base.unet.config.cross_attention_dim))
+    embeds = torch.zeros(1, 77, base.unet.config.cross_attention_dim)
+    look = references.attention(base.unet, base.scheduler, embeds).look
     for step in range(5):
-        assert refer(step, torch.tensor(900 - 100 * step))
-    assert len(counted) == reference_evaluations(1.0, 5) == 3
-    assert reference_evaluations(0.0, 5) == 0
+        assert look(step, 900 - 100 * step)
+    assert len(counted) == transfer_cost(TransferConfig(steps=5)).referring == 3
+    assert transfer_cost(TransferConfig(steps=5, reference=0.0)).referring == 0
+    assert transfer_cost(TransferConfig(steps=5), references=2).referring == 6
 
 
 def test_every_evaluation_is_counted_and_announced(pipe: SigStylePipeline, painting: Image.Image) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from sigstyle.api import BaseLike, StyleLike, _config, _path, never, open_style
+from sigstyle.api import BaseLike
 from sigstyle.base.model import load_base
 from sigstyle.batches.check import check_existing
 from sigstyle.batches.claims import Claims
@@ -22,9 +22,12 @@ from sigstyle.batches.sheet import write_sheets
 from sigstyle.batches.thumbs import restore_thumbs, sweep
 from sigstyle.batches.workers import join
 from sigstyle.batches.write import BatchResult
-from sigstyle.config import TransferConfig
+from sigstyle.config import TransferConfig, resolve
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source
+from sigstyle.painting.evaluations import never
+from sigstyle.recipe import asked_for
+from sigstyle.style.shipped import StyleLike, open_style, own_base
 from sigstyle.style.style import Style
 
 __all__ = ["BatchProgress", "BatchResult", "Plan", "batch", "plan"]
@@ -55,7 +58,7 @@ def plan(
     output: str | Path,
     *,
     jobs: str | Path | None = None,
-    preset: str = "default",
+    preset: str | None = None,
     config: TransferConfig | None = None,
     **settings: Any,
 ) -> Plan:
@@ -63,7 +66,7 @@ def plan(
 
     Raises: ConfigError and StyleFileError for unusable arguments or an unusable job file.
     """
-    chosen = _config(TransferConfig, preset, config, settings)
+    chosen = resolve(TransferConfig, preset, config, settings)
     wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
     opened = [(open_style(style), None if isinstance(style, Style) else str(style)) for style in wanted]
     folder = Path(output).expanduser()
@@ -93,7 +96,7 @@ def batch(
     *,
     jobs: str | Path | None = None,
     base: BaseLike | None = None,
-    preset: str = "default",
+    preset: str | None = None,
     config: TransferConfig | None = None,
     together: int | None = None,
     gallery: bool = True,
@@ -118,7 +121,7 @@ def batch(
     if together is not None and not 1 <= together <= 256:
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
-    loaded = load_base(base or planned.outputs[0].look.style.base_name, place.device, dtype)
+    loaded = load_base(base or own_base(planned.outputs[0].look.style), place.device, dtype)
     check_existing(planned.folder, planned.outputs, loaded)
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     claims = Claims(planned.folder, planned.units(count), place.share)
@@ -127,7 +130,7 @@ def batch(
         manifest = Manifest(planned.folder)
         manifest.settle(planned.outputs)
         tally = Tally(planned.folder, planned.outputs, on_progress)
-        painter = Painter(loaded, _path(base))
+        painter = Painter(loaded, asked_for(base))
         yield from Worker(planned.folder, claims, painter, tally, should_stop, manifest).run()
         place.meet()  # so that every line is written before the manifest is brought in order
         if place.first:

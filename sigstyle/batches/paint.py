@@ -1,5 +1,6 @@
 """Painting for a batch: one inversion for all looks of a photo, and several photos in one UNet evaluation."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,17 +9,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipelines import SigStylePipeline
-from pipelines.pipeline_sigstyle import Run
 from sigstyle.base.model import BaseModel, ddim
 from sigstyle.batches.jobs import Look, Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled, ImageError
-from sigstyle.imaging.images import load_image, unfit
+from sigstyle.imaging.images import load_image
 from sigstyle.painting.anchor import EdgeAnchor
-from sigstyle.painting.content import Content, Inversion
+from sigstyle.painting.content import Content, decoded
+from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.run import Run
 from sigstyle.recipe import file_entry, recipe
+from sigstyle.style.blend import Blend
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class _Together(Content):
 
     contents: tuple[Content, ...] = field(default=())
 
+    @property
+    def digest(self) -> str:
+        """That of the one content, or one over those of all."""
+        digests = [content.digest for content in self.contents]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
+
     def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:
         """Latents [contents, c, h, w], each as if it were alone."""
         pairs = zip(self.contents, generator, strict=True)
@@ -64,8 +72,6 @@ class Painter:
 
     def __init__(self, base: BaseModel, base_path: str | None) -> None:
         self.base, self.base_path = base, base_path
-        self.pipe = SigStylePipeline.from_base(base)
-        self.pipe.set_progress_bar_config(disable=True)
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
         self._contents: dict[tuple[int, int | None, int], Content] = {}
@@ -89,6 +95,7 @@ class Painter:
             groups.setdefault(size, []).append(loaded)
         return list(groups.values())
 
+    @torch.no_grad()
     def paint(
         self,
         group: Sequence[Loaded],
@@ -101,46 +108,43 @@ class Painter:
 
         Raises: BaseMismatchError for a style of another base, Cancelled when stopped.
         """
-        self.pipe.unload_style()
-        self.pipe.load_style(look.style)
+        look.style.check_base(self.base)
         contents = tuple(self._content(loaded, config) for loaded in group)
-        wanted = Inversion(
+        photos = [loaded.photo.label for loaded in group]
+        trace = self._trace if photos == self._photos else None
+        self._trace = None
+        run = Run(
+            self._wanted(contents, Blend.of([look.style]), config),
+            Blend.of([look.style]),
+            trace=trace,
+            on_evaluation=on_evaluation,
+            should_stop=should_stop,
+        )
+        with self.base.lock:
+            made = run.paint()
+            if made.latents is None or made.interrupted:
+                raise Cancelled("The batch was stopped.")
+            images = decoded(self.base.vae, made.latents)
+        self._photos, self._trace = photos, made.trace
+        return [
+            content.finished(image, config.size_px, self.base) for content, image in zip(contents, images, strict=True)
+        ]
+
+    def _wanted(self, contents: tuple[Content, ...], blend: Blend, config: TransferConfig) -> ContentInversion:
+        """The one inversion of all these contents."""
+        return ContentInversion(
             base=self.base,
-            scheduler=ddim(self.pipe.scheduler),
+            scheduler=ddim(self.base.scheduler),
             content=_Together(contents[0].image, contents[0].work, contents[0].margin_px, contents),
-            prompt=self.pipe.blend.source_prompt(config.prompt),
+            prompt=blend.source_prompt(config.prompt),
             config=config,
             generator=[torch.Generator().manual_seed(config.seed) for _ in contents],
             images=len(contents),
-            amount=self.pipe.blend.amount(config.strength),
+            amount=blend.amount(config.strength),
         )
-
-        def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
-            on_evaluation(done, total)
-            pipe._interrupt = pipe.interrupt or should_stop()
-
-        run = Run(self.pipe, wanted, self.pipe.blend, None, self.pipe._step_callback(None, ()), watch)
-        return self._run(run, contents, [loaded.photo.label for loaded in group], config)
-
-    @torch.no_grad()
-    def _run(
-        self, run: Run, contents: Sequence[Content], photos: list[str], config: TransferConfig
-    ) -> list[Image.Image]:
-        """Raises: Cancelled."""
-        trace = self._trace if photos == self._photos else None
-        self._trace, self.pipe._interrupt = None, False
-        with self.base.lock:
-            output = run.repaint(trace, "latent")
-            if output.interrupted:
-                raise Cancelled("The batch was stopped.")
-            images = self.pipe._decoded(output.images)
-        self._photos, self._trace = photos, output.trace
-        sizes = [content.result_size(config.size_px, self.base) for content in contents]
-        images = [content.without_margin(image) for content, image in zip(contents, images, strict=True)]
-        return [unfit(image, size) for image, size in zip(images, sizes, strict=True)]
 
     def recipe(self, loaded: Loaded, look: Look, config: TransferConfig, together: int) -> dict[str, Any]:
         """The recipe of a picture, as `api.transfer` writes it; photos painted together are counted in it."""
-        made = recipe("transfer", config.to_dict(), self.base, self.base_path, self.pipe.blend, [look.path])
+        made = recipe("transfer", config.to_dict(), self.base, self.base_path, Blend.of([look.style]), [look.path])
         made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0}
         return made | ({"together": together} if together > 1 else {})

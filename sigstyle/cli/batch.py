@@ -12,7 +12,7 @@ import typer
 
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet, existing_style
+from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 
@@ -64,11 +64,12 @@ def batch(
     folder. Exit codes: 0 all done; 1 some pictures failed; 2 the job is unusable.
     """
     config = TransferConfig.preset(preset, **settings)
-    names = [existing_style(style) for style in styles or []]
     place, kind = device_and_dtype(_family(device), dtype)
     from sigstyle.batches.batch import batch as run
     from sigstyle.batches.batch import plan
+    from sigstyle.style.shipped import existing_style
 
+    names = [existing_style(style) for style in styles or []]
     contents = _contents(content)
     planned = plan(contents, names, output, jobs=jobs, config=config)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)

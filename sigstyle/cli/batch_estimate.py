@@ -14,10 +14,11 @@ from sigstyle.batches.jobs import Output
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.attention import recorded, recording, self_attention_layers
 from sigstyle.diffusion.denoise import predict
-from sigstyle.diffusion.inversion import evaluations_per_step, swapped_steps
+from sigstyle.diffusion.inversion import swapped_steps
 from sigstyle.doctor import forward_seconds
 from sigstyle.errors import SigStyleError
-from sigstyle.painting.reference import reference_evaluations
+from sigstyle.painting.cost import Cost, transfer_cost
+from sigstyle.style.shipped import own_base
 
 
 def estimate(
@@ -36,11 +37,11 @@ def estimate(
     }
     if not missing:
         return data
-    loaded = load_base(base or planned.outputs[0].look.style.base_name, device, dtype)
+    loaded = load_base(base or own_base(planned.outputs[0].look.style), device, dtype)
     rows = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     per_side = {side: forward_seconds(loaded, side) for side in {_side(output, loaded) for output in missing}}
-    seconds = sum(_evaluations(output) * per_side[_side(output, loaded)] for output in missing)
-    seconds += sum(_inversions(output) * per_side[_side(output, loaded)] for output in _firsts(missing))
+    seconds = sum(_cost(output).further * per_side[_side(output, loaded)] for output in missing)
+    seconds += sum(_cost(output).inverting * per_side[_side(output, loaded)] for output in _firsts(missing))
     return data | {
         "base": loaded.name,
         "device": str(loaded.device),
@@ -76,19 +77,8 @@ def _side(output: Output, base: BaseModel) -> int:
     return output.config.size_px or default_size_px(base)
 
 
-def _guided(config: TransferConfig) -> int:
-    return 2 if config.guidance_scale > 1 else 1
-
-
-def _evaluations(output: Output) -> int:
-    """Of the denoising, guidance counted twice, and of the style's image beside it."""
-    config = output.config
-    return config.steps * _guided(config) + reference_evaluations(config.reference, config.steps)
-
-
-def _inversions(output: Output) -> int:
-    """Of the inversion."""
-    return output.config.steps * evaluations_per_step(output.config.inversion_iterations)
+def _cost(output: Output) -> Cost:
+    return transfer_cost(output.config, references=0 if output.look.style.reference is None else 1)
 
 
 def _firsts(outputs: list[Output]) -> list[Output]:
@@ -109,7 +99,7 @@ def _memory_gb(outputs: list[Output], base: BaseModel, rows: int) -> dict[str, f
     if base.device.type == "cuda":
         one = torch.cuda.max_memory_allocated(base.device)
         weights = torch.cuda.memory_allocated(base.device)
-        peak = weights + (one - weights) * rows * _guided(largest.config)
+        peak = weights + (one - weights) * rows * _cost(largest).rows
         return {"gpu": round((peak + trace) / 2**30, 2), "gpu_total": round(_cuda_total(base.device) / 2**30, 2)}
     peak = psutil.Process().memory_info().rss
     memory = psutil.virtual_memory()
@@ -122,12 +112,12 @@ def _cuda_total(device: torch.device) -> int:
 
 @torch.no_grad()
 def _trace_bytes(base: BaseModel, side_px: int, config: TransferConfig) -> int:
-    """What the trace of one square photo holds: its latents, and the features of the steps that are swapped."""
+    """What the trace of one square photo holds: its latents, and the projections of the steps that are swapped."""
     side = side_px // pixels_per_latent(base.vae)
     latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
     embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
     with recording(base.unet, self_attention_layers(base.unet), config.swap == "qk") as recorders:
         predict(base.unet, latents, torch.tensor(500, device=base.device), embeds)
-    features = [tensor for layer in recorded(recorders).values() for tensor in layer if tensor is not None]
+    projections = [tensor for layer in recorded(recorders).values() for tensor in layer if tensor is not None]
     swapped = 0 if config.swap == "none" else swapped_steps(config.swap_until, config.steps)
-    return (config.steps + 1) * latents.nbytes + swapped * sum(tensor.nbytes for tensor in features)
+    return (config.steps + 1) * latents.nbytes + swapped * sum(tensor.nbytes for tensor in projections)

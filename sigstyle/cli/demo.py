@@ -10,9 +10,9 @@ import torch
 from sigstyle import api
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.cli.console import Report
-from sigstyle.cli.options import shipped_styles
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sigstyle.cli.console import Report
-from sigstyle.cli.options import AsJson, Quiet, existing_style, output_path
+from sigstyle.cli.options import AsJson, Quiet, output_path
 from sigstyle.errors import ConfigError
 
 DEFAULT_RANK = 256
@@ -34,11 +34,12 @@ def export(
     The prompt there needs the token: "… in the style of <name>".
     """
     output = output_path(output, ".safetensors")
+    from sigstyle.style.shipped import existing_style, open_style, own_base
+
     found = existing_style(style)
     source = Path(found).expanduser()
     if output.exists() and source.exists() and output.samefile(source):
         raise ConfigError(f"{output} is the style itself; expected another name for the LoRA.")
-    from sigstyle.api import open_style, own_base
     from sigstyle.base.model import load_base
     from sigstyle.style.lora import lora_of
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sigstyle.api import open_style
-from sigstyle.cli.options import UNUSED_IN_GENERATE, existing_style
-from sigstyle.config import InjectionConfig, TransferConfig
+from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.imaging.images import read_recipe
+from sigstyle.style.shipped import existing_style, open_style
 from sigstyle.style.style import Style
 
 _COMMANDS = {"transfer": ["transfer"], "generate": ["generate"], "training-free": ["transfer", "--training-free"]}
@@ -67,17 +66,17 @@ def _style_word(kind: str, style: Mapping[str, Any]) -> str:
 
 
 def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
-    """Whether the command line can say these settings; injection has some that it leaves at their defaults."""
+    """Whether the command line can say these settings; of a training-free transfer it cannot say all."""
     if kind != "training-free":
         return True
-    known, usual = {entry.name for entry in dataclasses.fields(TransferConfig)}, InjectionConfig().to_dict()
+    known, usual = {entry.name for entry in dataclasses.fields(TransferConfig)}, TrainingFreeConfig().to_dict()
     return all(name in known or value == usual[name] for name, value in settings.items())
 
 
 def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
     """The settings as flags, all of them: other versions may have other defaults."""
-    left_out = UNUSED_IN_GENERATE if kind == "generate" else ()
-    names = [entry.name for entry in dataclasses.fields(TransferConfig) if entry.name not in left_out]
+    fields = dataclasses.fields(GenerateConfig if kind == "generate" else TransferConfig)
+    names = [entry.name for entry in fields if kind != "generate" or entry.name != "prompt"]
     if kind == "training-free":
         names = [name for name in names if name in settings]
     given = {name: settings[name] for name in names if settings[name] not in (None, "")}

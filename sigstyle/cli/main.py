@@ -14,7 +14,6 @@ from sigstyle.cli.batch import batch
 from sigstyle.cli.console import INTERRUPTED, OneLineUsage, Report, Update, as_lines, fail
 from sigstyle.cli.export import export
 from sigstyle.cli.options import (
-    UNUSED_IN_GENERATE,
     AsJson,
     Base,
     Device,
@@ -26,8 +25,8 @@ from sigstyle.cli.options import (
     output_path,
     split_weights,
 )
-from sigstyle.cli.training_free import TrainingFree, injection
-from sigstyle.config import CaptureConfig, InjectionConfig, TransferConfig
+from sigstyle.cli.training_free import TrainingFree, without_capture
+from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
@@ -165,8 +164,8 @@ def transfer(
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
-        injected = injection(content, mask, base, InjectionConfig.preset(preset, **settings), place, kind)
-        return _paint(injected, styles, output, report, "transfer")
+        make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
+        return _paint(make_at_once, styles, output, report, "transfer")
     config = TransferConfig.preset(preset, **settings)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
@@ -187,7 +186,7 @@ def transfer(
     _paint(make, styles, output, report, "transfer")
 
 
-@command(app, TransferConfig.preset("generate"), without=UNUSED_IN_GENERATE)
+@command(app, GenerateConfig(), without=("prompt",))
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="what the picture shows")],
     styles: Styles,
@@ -202,7 +201,7 @@ def generate(
     **settings: Any,
 ) -> None:
     """Paint a prompt in one style or a blend of several, without a photo."""
-    TransferConfig.from_dict(settings)
+    GenerateConfig.from_dict(settings)
     place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":

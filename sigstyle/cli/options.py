@@ -12,12 +12,11 @@ import typer
 
 from sigstyle.base.devices import DTYPES
 from sigstyle.cli.console import failures_reported
-from sigstyle.config import CaptureConfig, TransferConfig, field_type
-from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig, field_type
+from sigstyle.errors import ConfigError
 from sigstyle.files import reason
 
-_REPAINTING = ("eta", "anchor", "smoothing", "adain", "reference", "noise_sigma", "margin_px")
-UNUSED_IN_GENERATE = ("prompt", "inversion_iterations", "swap_until", "swap", *_REPAINTING)
+AnyConfig = CaptureConfig | TransferConfig | GenerateConfig
 
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fastest there is unless given")]
@@ -33,7 +32,9 @@ _Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an
 
 
 def command(
-    app: typer.Typer, defaults: CaptureConfig | TransferConfig | None = None, without: Sequence[str] = ()
+    app: typer.Typer,
+    defaults: AnyConfig | None = None,
+    without: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a command that reports its failures in one line.
 
@@ -83,6 +84,8 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
     Where only some styles have a weight, the others get an even share.
     Raises: StyleFileError for what is neither a file nor a shipped style.
     """
+    from sigstyle.style.shipped import existing_style
+
     pairs = [_split_weight(text) for text in texts]
     styles = [existing_style(style) for style, _ in pairs]
     if all(weight is None for _, weight in pairs):
@@ -96,22 +99,6 @@ def _split_weight(text: str) -> tuple[str, float | None]:
         return (text, None) if not style or Path(text).exists() else (style, float(number))
     except ValueError:
         return text, None
-
-
-def existing_style(style: str) -> str:
-    """`style`, when it is a file or the name of a shipped style. Raises: StyleFileError, which lists the shipped."""
-    shipped = [path.stem for path in shipped_styles()]
-    if style not in shipped and not Path(style).expanduser().exists():
-        known = ", ".join(shipped) or "none"
-        raise StyleFileError(f"There is no file {style!r} and no shipped style of that name; shipped are: {known}.")
-    return style
-
-
-def shipped_styles() -> list[Path]:
-    """Files of the styles that come with the project."""
-    from sigstyle.api import STYLES_FOLDER
-
-    return sorted(STYLES_FOLDER.glob("*.safetensors"))
 
 
 def output_path(path: Path, suffix: str) -> Path:

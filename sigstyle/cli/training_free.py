@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sigstyle.cli.console import Update
-from sigstyle.config import InjectionConfig
+from sigstyle.config import TrainingFreeConfig
 from sigstyle.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,20 +20,20 @@ TrainingFree = Annotated[
 ]
 
 
-def injection(
+def without_capture(
     content: Path,
     mask: Path | None,
     base: str | None,
-    config: InjectionConfig,
+    config: TrainingFreeConfig,
     device: "torch.device | None",
     dtype: "torch.dtype | None",
 ) -> "Callable[[list[str], list[float] | None, Update], TransferResult]":
-    """What makes the picture once the style is known. Raises: ConfigError for what injection cannot do."""
+    """What makes the picture once the style is known. Raises: ConfigError for what it cannot do."""
     if mask is not None:
         raise ConfigError("--mask is given with --training-free, which paints whole pictures; capture the style first.")
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
-        from sigstyle.api_training_free import transfer_training_free
+        from sigstyle.api import transfer_training_free
         from sigstyle.base.model import EMBEDDED
 
         if len(paths) != 1 or weights is not None:

@@ -1,17 +1,16 @@
-"""Record what self-attention layers compute, and put it back in: the only code that touches attention processors."""
+"""Self-attention's processors, and recording what they project: the only code that puts processors into a UNet."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 
-class Features(NamedTuple):
+class Projections(NamedTuple):
     """What one self-attention layer projected, before it is split into heads.
 
     Shapes: query [b, tokens, dim]; key and value the same, or None where they are not wanted.
@@ -20,6 +19,9 @@ class Features(NamedTuple):
     query: Tensor
     key: Tensor | None = None
     value: Tensor | None = None
+
+
+ProjectionsByTimestep = Mapping[int, Mapping[str, Projections]]  # {timestep: {layer path: projections}}
 
 
 def self_attention_layers(unet: nn.Module) -> list[str]:
@@ -42,11 +44,8 @@ def split_heads(attn: Any, x: Tensor) -> Tensor:
     return x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
 
 
-class SlotProcessor:
-    """Self-attention of a transformer block, equal to AttnProcessor2_0 while its slot is left alone."""
-
-    def __init__(self) -> None:
-        self.slot: Features | None = None
+class PlainProcessor:
+    """Self-attention of a transformer block, equal to AttnProcessor2_0 in every bit."""
 
     def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Query and key of the layer's input [b, tokens, dim]."""
@@ -91,16 +90,16 @@ class SlotProcessor:
         return attn.to_out[1](attn.to_out[0](mixed)) / attn.rescale_output_factor
 
 
-class Recorder(SlotProcessor):
+class Recorder(PlainProcessor):
     """Leaves in its slot what the layer projected at the last evaluation."""
 
     def __init__(self, keys: bool, values: bool = False) -> None:
-        super().__init__()
         self.keys, self.values = keys, values
+        self.slot: Projections | None = None
 
     def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
         query, key = super().project(attn, hidden)
-        self.slot = Features(query, key if self.keys else None)
+        self.slot = Projections(query, key if self.keys else None)
         return query, key
 
     def value(self, attn: Any, hidden: Tensor) -> Tensor:
@@ -110,27 +109,11 @@ class Recorder(SlotProcessor):
         return value
 
 
-class Swapper(SlotProcessor):
-    """Uses what lies in its slot for the last rows of the batch: under guidance, the conditional half."""
-
-    def project(self, attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        if self.slot is None:
-            return super().project(attn, hidden)
-        own = hidden.shape[0] - self.slot.query.shape[0]
-        key = attn.to_k(hidden)
-        query = self.slot.query.to(key)
-        if own:
-            query = torch.cat([attn.to_q(hidden[:own]), query])
-        if self.slot.key is not None:
-            key = torch.cat([key[:own], self.slot.key.to(key)])
-        return query, key
-
-
-P = TypeVar("P", bound=SlotProcessor)
+P = TypeVar("P", bound=PlainProcessor)
 
 
 @contextmanager
-def installed(unet: nn.Module, processors: dict[str, P]) -> Iterator[dict[str, P]]:
+def with_processors(unet: nn.Module, processors: dict[str, P]) -> Iterator[dict[str, P]]:
     """Within the context these layers have these processors; those that were there come back afterwards."""
     layers: dict[str, Any] = {path: _unwrapped(unet).get_submodule(path) for path in processors}
     previous = {path: layer.processor for path, layer in layers.items()}
@@ -148,30 +131,13 @@ def recording(
     unet: nn.Module, layers: Iterable[str], keys: bool = False, values: bool = False
 ) -> Iterator[dict[str, Recorder]]:
     """Record queries (keys, values) of these layers; the processors that were there come back afterwards."""
-    with installed(unet, {path: Recorder(keys, values) for path in layers}) as recorders:
+    with with_processors(unet, {path: Recorder(keys, values) for path in layers}) as recorders:
         yield recorders
 
 
-@contextmanager
-def swapping(unet: nn.Module, layers: Iterable[str]) -> Iterator[dict[str, Swapper]]:
-    """Let these layers take their queries from slots; the processors that were there come back afterwards."""
-    with installed(unet, {path: Swapper() for path in layers}) as swappers:
-        yield swappers
-
-
-def recorded(recorders: Mapping[str, Recorder]) -> dict[str, Features]:
+def recorded(recorders: Mapping[str, Recorder]) -> dict[str, Projections]:
     """Collect what the last evaluation left in the slots, and empty them."""
-    features = {path: recorder.slot for path, recorder in recorders.items() if recorder.slot is not None}
+    found = {path: recorder.slot for path, recorder in recorders.items() if recorder.slot is not None}
     for recorder in recorders.values():
         recorder.slot = None
-    return features
-
-
-def fill(swappers: Mapping[str, SlotProcessor], features: Mapping[str, Features], rows: int) -> None:
-    """Put one step's features into the slots, for `rows` images; layers without features compute their own."""
-    for path, swapper in swappers.items():
-        found = features.get(path)
-        if found is None:
-            swapper.slot = None
-        else:
-            swapper.slot = Features(*(None if x is None else x.expand(rows, -1, -1) for x in found))  # type: ignore[arg-type]
+    return found

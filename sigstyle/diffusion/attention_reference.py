@@ -1,57 +1,27 @@
-"""Show a reference image to self-attention layers that paint another: its keys and values, next to their own."""
+"""Show reference images to self-attention layers that paint another: their keys and values, next to the layers' own."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sigstyle.diffusion.attention import Swapper, installed
+from sigstyle.diffusion.step_attention import Shown, StepAttention
 
-_SHARPNESS = 2.0  # attention to another image's keys is blurred otherwise
-_NOTHING = 1e-6
+Look = Callable[[int, int], Mapping[str, Sequence[Shown]]]  # (step, timestep) -> what each layer is shown
 
 
-class Shown(NamedTuple):
-    """Key and value [1, tokens, dim] of a reference in one layer, and the share of the attention that it gets."""
+class Refer(StepAttention):
+    """Shows `steered` layers what `look` gives for a step; layers without any attend to themselves alone.
 
-    key: Tensor
-    value: Tensor
-    share: float
-
-
-class Referrer(Swapper):
-    """A swapper whose queries gather from references too; what the references leave is for its own keys and values.
-
-    Unlike keys and values set side by side, the shares hold whatever the number of tokens.
+    `look` may evaluate the UNet, for which it puts processors of its own into all of its layers.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.shown: Sequence[Shown] = ()
+    def __init__(self, steered: Sequence[str], look: Look) -> None:
+        self.steered, self.look = steered, look
 
-    def attended(
-        self, attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, sharpness: float = 1.0
-    ) -> Tensor:
-        rest = 1 - sum(shown.share for shown in self.shown)
-        own = super().attended(attn, query, key, value, mask, sharpness) if rest > _NOTHING else torch.zeros_like(query)
-        mixed = own * rest if self.shown else own
-        for shown in self.shown:
-            theirs = (x.to(query).expand(len(query), -1, -1) for x in (shown.key, shown.value))
-            mixed = mixed + super().attended(attn, query, *theirs, sharpness=_SHARPNESS) * shown.share
-        return mixed
+    def layers(self, unet: nn.Module) -> Iterable[str]:
+        return self.steered
 
-
-@contextmanager
-def referring(unet: nn.Module, layers: Iterable[str]) -> Iterator[dict[str, Referrer]]:
-    """Let these layers swap and refer; the processors that were there come back afterwards."""
-    with installed(unet, {path: Referrer() for path in layers}) as referrers:
-        yield referrers
-
-
-def show(referrers: Mapping[str, Any], shown: Mapping[str, Sequence[Shown]]) -> None:
-    """Show each layer its references; layers without any attend to themselves alone."""
-    for path, referrer in referrers.items():
-        if isinstance(referrer, Referrer):
-            referrer.shown = shown.get(path, ())
+    def prepare(self, step: int, timestep: int, rows: int) -> None:
+        shown = self.look(step, timestep)
+        for path, processor in self.processors.items():
+            processor.shown = shown.get(path, ())

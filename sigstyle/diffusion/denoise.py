@@ -1,21 +1,18 @@
-"""The denoising loop, with guidance and attention swapping."""
+"""The denoising loop, with guidance, and with whatever steers the self-attention in it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from sigstyle.diffusion.attention import Features, SlotProcessor, fill, self_attention_layers, swapping
-from sigstyle.diffusion.attention_reference import Shown, referring, show
+from sigstyle.diffusion.step_attention import StepAttention
+from sigstyle.errors import ConfigError
 
-OnStep = Callable[[int, int, Tensor, Tensor], Tensor]  # (step, timestep, latents, clean) -> the latents to go on with
-Draw = Callable[[float, Tensor], Tensor | None]  # (share of steps done, predicted clean latents) -> what to add to them
-Attend = Callable[[Any, Iterable[str]], AbstractContextManager[Mapping[str, SlotProcessor]]]
-Refer = Callable[[int, Tensor], Mapping[str, Sequence[Shown]]]  # (step, timestep) -> what each layer is shown
-FeaturesByTimestep = Mapping[int, Mapping[str, Features]]  # {timestep: {layer path: features}}
+OnStep = Callable[[int, int, Tensor, Tensor], Tensor]  # (step, timestep, latents, pred_x0) -> the latents to go on with
+Draw = Callable[[float, Tensor], Tensor | None]  # (share of steps done, pred_x0) -> what to add to it
 
 
 def predict(unet: UNet2DConditionModel, latents: Tensor, timestep: Tensor, embeds: Tensor) -> Tensor:
@@ -42,15 +39,13 @@ def predict_guided(
 def denoise(
     unet: UNet2DConditionModel,
     scheduler: DDIMScheduler,
-    start: Tensor,
+    initial_noise: Tensor,
     cond: Tensor,
     uncond: Tensor | None = None,
     *,
     steps: int,
     guidance_scale: float = 1.0,
-    features: FeaturesByTimestep | None = None,
-    attend: Attend = swapping,
-    refer: Refer | None = None,
+    attention: StepAttention | None = None,
     eta: float = 0.0,
     eta_from: int = 0,
     generators: Sequence[torch.Generator] = (),
@@ -58,47 +53,51 @@ def denoise(
     on_step: OnStep | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Tensor:
-    """Denoise `start` in `steps` DDIM steps, swapping in the content's features at the timesteps that have some.
+    """Denoise `initial_noise` in `steps` DDIM steps, asking `attention` before each to steer the UNet's layers.
 
-    `attend` says what the layers with features do with them; with `refer` they are all self-attention layers, those
-    it names see references too. From step `eta_from` on, fresh noise of the share `eta`
-    (1 is the most, as in DDPM) replaces some of the noise that the start holds, drawn on the CPU from one generator for
-    each image. `draw` moves the clean latents that each step predicts, its noise prediction staying as it is.
-    A guidance scale of 1 costs one evaluation a step and leaves `uncond` unused. When `should_stop` turns true the
-    latents reached so far come back.
+    From step `eta_from` on, fresh noise of the share `eta` (1 is the most, as in DDPM) replaces some of the noise that
+    the latents hold, drawn on the CPU from one generator for each image. `draw` moves the clean latents that each step
+    predicts, its noise prediction staying as it is. A guidance scale of 1 costs one evaluation a step and leaves
+    `uncond` unused. When `should_stop` turns true the latents reached so far come back.
 
-    Shapes: start and result [b, c, h, w] float32; cond and uncond [b, tokens, dim].
-    Source: SigStyle, arXiv 2502.13997, section 3.3 (time-aware attention swapping); Song et al., "Denoising Diffusion
-    Implicit Models", eq. 12 and 16 (eta).
+    Shapes: initial_noise and result [b, c, h, w] float32; cond and uncond [b, tokens, dim].
+    Source: Song et al., "Denoising Diffusion Implicit Models", eq. 12 and 16 (eta).
+    Raises: ConfigError for fresh noise without a generator for each image.
     """
+    if eta and eta_from < steps and len(generators) != len(initial_noise):
+        raise ConfigError(
+            f"eta is {eta} with {len(generators)} generators for {len(initial_noise)} images; expected one for each, "
+            "or an eta of 0, which adds no fresh noise."
+        )
     scheduler.set_timesteps(steps)
-    timesteps = scheduler.timesteps.to(start.device)
-    features = features or {}
+    timesteps = scheduler.timesteps.to(initial_noise.device)
     guide = uncond if guidance_scale > 1 else None
-    latents = start.float() * scheduler.init_noise_sigma
-    layers = {path for layers in features.values() for path in layers}
-    context = attend(unet, layers) if refer is None else referring(unet, {*layers, *self_attention_layers(unet)})
-    with context as swappers:
+    latents = initial_noise.float() * scheduler.init_noise_sigma
+    with nullcontext() if attention is None else attention.installed(unet):
         for step, timestep in enumerate(scheduler.timesteps.tolist()):
             if should_stop():
                 break
-            if refer is not None:
-                fill(swappers, {}, rows=len(latents))
-                show(swappers, {})
-                show(swappers, refer(step, timesteps[step]))
-                if should_stop():
+            if attention is not None:
+                attention.prepare(step, timestep, len(latents))
+                if should_stop():  # what was prepared may have taken evaluations of its own
                     break
-            fill(swappers, features.get(timestep, {}), rows=len(latents))
             output = predict_guided(unet, latents, timesteps[step], cond, guide, guidance_scale)
             fresh = eta if step >= eta_from else 0.0
             noise = _noise(latents, generators) if fresh else None
-            latents, clean = scheduler.step(output, timestep, latents, fresh, variance_noise=noise, return_dict=False)
-            moved = draw(step / steps, clean) if draw is not None else None
+            latents, pred_x0 = scheduler.step(output, timestep, latents, fresh, variance_noise=noise, return_dict=False)
+            moved = draw(step / steps, pred_x0) if draw is not None else None
             if moved is not None:
                 latents = latents + _kept_after(scheduler, timestep) * moved
             if on_step is not None:
-                latents = on_step(step, timestep, latents, clean)
+                latents = on_step(step, timestep, latents, pred_x0)
     return latents
+
+
+def timesteps_of(scheduler: DDIMScheduler, steps: int) -> list[int]:
+    """The timesteps of `steps` denoising steps, in their order; the scheduler stays as it is."""
+    own = copy.copy(scheduler)
+    own.set_timesteps(steps)
+    return own.timesteps.tolist()
 
 
 def _noise(latents: Tensor, generators: Sequence[torch.Generator]) -> Tensor:

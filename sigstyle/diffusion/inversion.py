@@ -9,7 +9,7 @@ import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from sigstyle.diffusion.attention import Features, recorded, recording
+from sigstyle.diffusion.attention import Projections, recorded, recording
 from sigstyle.diffusion.denoise import predict
 
 
@@ -18,16 +18,16 @@ class ContentTrace:
     """What is known of one content image: made once, used for any number of styles.
 
     Shapes: path [steps + 1, b, c, h, w] float32, from the content's latent to the noise it comes from.
-    `features` holds {timestep: {layer path: Features}} for the steps to be swapped only; `settings` says what the
-    trace was made from and how, so that it is never used for something else.
+    `projections` holds {timestep: {layer path: Projections}} for the steps to be swapped only; `settings` says what
+    the trace was made from and how, so that it is never used for something else.
     """
 
     path: Tensor
-    features: dict[int, dict[str, Features]]
+    projections: dict[int, dict[str, Projections]]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def start(self) -> Tensor:
+    def initial_noise(self) -> Tensor:
         """The noise to denoise from, [b, c, h, w]."""
         return self.path[-1]
 
@@ -35,14 +35,14 @@ class ContentTrace:
         """The content's own latents where denoising is after `step` (0 is the first), [b, c, h, w]."""
         return self.path[len(self.path) - 2 - step]
 
-    def swap(self, timesteps: Sequence[int], keys: bool) -> dict[int, dict[str, Features]] | None:
-        """The features to swap in at `timesteps`, with or without keys; None when they were not recorded."""
-        chosen: dict[int, dict[str, Features]] = {}
+    def projections_at(self, timesteps: Sequence[int], keys: bool) -> dict[int, dict[str, Projections]] | None:
+        """The projections to swap in at `timesteps`, with or without keys; None when they were not recorded."""
+        chosen: dict[int, dict[str, Projections]] = {}
         for timestep in timesteps:
-            layers = self.features.get(timestep)
+            layers = self.projections.get(timestep)
             if layers is None or (keys and any(found.key is None for found in layers.values())):
                 return None
-            chosen[timestep] = layers if keys else {path: Features(found.query) for path, found in layers.items()}
+            chosen[timestep] = layers if keys else {path: Projections(found.query) for path, found in layers.items()}
         return chosen
 
 
@@ -83,7 +83,7 @@ def invert(
     timesteps = scheduler.timesteps.to(latents.device)
     path = [latents.float()]
     outputs: list[Tensor] = []  # the model's last two, newest first
-    features: dict[int, dict[str, Features]] = {}
+    projections: dict[int, dict[str, Projections]] = {}
     for step, timestep in reversed(list(enumerate(scheduler.timesteps.tolist()))):
         lower = path[-1]
         guess = lower
@@ -96,12 +96,12 @@ def invert(
             with recording(unet, layers, record_keys, record_values) as recorders:
                 output = predict(unet, guess, timesteps[step], prompt_embeds)
             if recorders:
-                features[timestep] = recorded(recorders)
+                projections[timestep] = recorded(recorders)
             guess = (_undone if iterations else _plain)(scheduler, timestep, lower, output)
             on_evaluation()
         outputs = [output, *outputs[:1]]
         path.append(guess)
-    return ContentTrace(torch.stack(path), features, settings or {})
+    return ContentTrace(torch.stack(path), projections, settings or {})
 
 
 def evaluations_per_step(iterations: int) -> int:

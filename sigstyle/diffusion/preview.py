@@ -25,14 +25,14 @@ class Preview:
         self.colours = None if isinstance(base.vae, AutoencoderTiny) else _fitted_colours(base)
 
     @torch.no_grad()
-    def __call__(self, clean: Tensor) -> Image.Image:
+    def __call__(self, pred_x0: Tensor) -> Image.Image:
         """The picture of predicted clean latents [b, c, h, w], the first of them."""
-        clean = clean[:1]
+        pred_x0 = pred_x0[:1]
         if self.colours is not None:
-            return to_pil(torch.einsum("bchw,cd->bdhw", _with_one(clean), self.colours.to(clean)))
-        scale = min(1.0, _SIDE_PX / pixels_per_latent(self.base.vae) / min(clean.shape[-2:]))
-        size = [max(1, round(side * scale)) for side in clean.shape[-2:]]
-        return to_pil(decode(self.base.vae, F.interpolate(clean, size=size, mode="area")))
+            return to_pil(torch.einsum("bchw,cd->bdhw", _with_one(pred_x0), self.colours.to(pred_x0)))
+        scale = min(1.0, _SIDE_PX / pixels_per_latent(self.base.vae) / min(pred_x0.shape[-2:]))
+        size = [max(1, round(side * scale)) for side in pred_x0.shape[-2:]]
+        return to_pil(decode(self.base.vae, F.interpolate(pred_x0, size=size, mode="area")))
 
 
 def _with_one(latents: Tensor) -> Tensor:

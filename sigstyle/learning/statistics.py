@@ -12,7 +12,7 @@ from sigstyle.base.reference_latents import reference_latents
 from sigstyle.diffusion.inversion import invert
 from sigstyle.imaging.images import fit, to_tensor
 
-_STEPS = 20
+STATISTICS_STEPS = 20
 
 
 @torch.no_grad()
@@ -31,10 +31,10 @@ def style_statistics(
     rows = []
     for image in images:
         latents = encode(base.vae, to_tensor(fit(image, size_px, side_multiple_px(base))))
-        trace = invert(base.unet, scheduler, latents, prompt, steps=_STEPS, should_stop=should_stop)
+        trace = invert(base.unet, scheduler, latents, prompt, steps=STATISTICS_STEPS, should_stop=should_stop)
         if trace is None:
             return None
-        rows.append(torch.stack([*_by_channel(latents), *_by_channel(trace.start)]))
+        rows.append(torch.stack([*_by_channel(latents), *_by_channel(trace.initial_noise)]))
     means = torch.stack(rows).mean(0)
     statistics = dict(zip(("latent_mean", "latent_std", "start_mean", "start_std"), means, strict=True))
     return statistics | {"reference": reference_latents(base, images[0])}

@@ -28,14 +28,14 @@ class EdgeAnchor:
     edges: Tensor
     strength: float
 
-    def __call__(self, share: float, clean: Tensor) -> Tensor | None:
+    def __call__(self, share: float, pred_x0: Tensor) -> Tensor | None:
         """What to add to predicted clean latents [n, c, h, w] when `share` of the steps is done; None for nothing."""
         if self.strength == 0 or share >= _UNTIL:
             return None
-        std, mean = torch.std_mean(clean, dim=(2, 3), keepdim=True)
+        std, mean = torch.std_mean(pred_x0, dim=(2, 3), keepdim=True)
         own_std, own_mean = torch.std_mean(self.latents, dim=(2, 3), keepdim=True)
         wanted = (self.latents - own_mean) / own_std.clamp_min(1e-6) * std + mean
-        difference = wanted - clean
+        difference = wanted - pred_x0
         return self.strength * self.edges * (difference - _blurred(difference, _DETAIL_LATENTS))
 
 

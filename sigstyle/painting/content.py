@@ -1,8 +1,7 @@
-"""The content image: brought to a size to work at, and turned into a trace or matched with one made before."""
+"""The content image: brought to a size to work at, and what was painted there brought back to the content's own."""
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +9,9 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, default_size_px, encode, side_multiple_px
-from sigstyle.base.prompts import encode_prompts
-from sigstyle.config import TransferConfig
-from sigstyle.diffusion.attention import self_attention_layers
-from sigstyle.diffusion.denoise import FeaturesByTimestep
-from sigstyle.diffusion.inversion import ContentTrace, evaluations_per_step, invert, swapped_steps
-from sigstyle.imaging.images import Source, fit, load_image, mirrored_margin, to_tensor
+from sigstyle.base.model import BaseModel, decode, default_size_px, encode, pixels_per_latent, side_multiple_px
+from sigstyle.imaging.images import Source, fit, load_image, mirrored_margin, to_pil, to_tensor, unfit
+from sigstyle.imaging.masks import latent_mask
 from sigstyle.imaging.smoothing import guided_filter
 from sigstyle.painting.anchor import EdgeAnchor, edge_map, half_grey
 
@@ -55,10 +50,38 @@ class Content:
         """The working copy, [1, 3, h, w] in [-1, 1], with its fine texture smoothed away."""
         return guided_filter(to_tensor(self.work), smoothing)
 
+    @property
+    def digest(self) -> str:
+        """12 hex digits of the working copy's pixels."""
+        return hashlib.sha256(self.work.tobytes()).hexdigest()[:12]
+
     def without_margin(self, image: Image.Image) -> Image.Image:
         """A painted working copy without its margin."""
         margin = self.margin_px
         return image.crop((margin, margin, image.width - margin, image.height - margin)) if margin else image
+
+    def latents_without_margin(self, latents: Tensor, base: BaseModel) -> Tensor:
+        """Latents [b, c, h, w] of a painted working copy without its margin."""
+        cut = self.margin_px // pixels_per_latent(base.vae)
+        return latents[:, :, cut : latents.shape[2] - cut, cut : latents.shape[3] - cut]
+
+    def region(self, mask: Image.Image, latents: Tensor) -> Tensor:
+        """How much of each latent [b, c, h, w] of the working copy a mask lets be painted: [1, 1, h, w]."""
+        inner = mask.resize(self.without_margin(self.work).size, Image.Resampling.BOX)
+        return latent_mask(mirrored_margin(inner, self.margin_px), latents)
+
+    def finished(
+        self, painted: Image.Image, size_px: int | None, base: BaseModel, mask: Image.Image | None = None
+    ) -> Image.Image:
+        """A painted working copy in the content's aspect, with the short side that was asked for.
+
+        With a `mask`, as large as the content, it has the content's own size, and outside it is the content, pixel for
+        pixel.
+        """
+        inner = self.without_margin(painted)
+        if mask is None:
+            return unfit(inner, self.result_size(size_px, base))
+        return Image.composite(unfit(inner, self.image.size), self.image, mask)
 
     def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:
         """Latents [copies, c, h, w] of the smoothed working copy, each with noise of its own on the pixels.
@@ -78,88 +101,6 @@ class Content:
         return EdgeAnchor(latents, edge_map(pixels, (latents.shape[-2], latents.shape[-1])).to(latents), strength)
 
 
-@dataclass(frozen=True)
-class Inversion:
-    """One wanted inversion: of which content, told apart from all others by `settings`."""
-
-    base: BaseModel
-    scheduler: Any
-    content: Content
-    prompt: str
-    config: TransferConfig
-    generator: Any  # of the noise on the photo: one, or a list with one for each image
-    images: int = 1
-    amount: float = 1.0  # how far to go from the content to the style, 0 to 1
-
-    @property
-    def copies(self) -> int:
-        """Inversions to make: images differ by the noise on the photo alone, so without noise one does for all."""
-        return self.images if self.config.noise_sigma else 1
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the trace depends on, as plain values."""
-        config = self.config
-        generators = self.generator if isinstance(self.generator, Sequence) else [self.generator]
-        return {
-            "base": self.base.fingerprint,
-            "content": hashlib.sha256(self.content.work.tobytes()).hexdigest()[:12],
-            "size": list(self.content.work.size),
-            "prompt": self.prompt,
-            "steps": config.steps,
-            "inversion_iterations": config.inversion_iterations,
-            "noise_sigma": config.noise_sigma,
-            "smoothing": self.smoothing,
-            "seeds": [generator.initial_seed() for generator in generators] if config.noise_sigma else [],
-            "images": self.copies,
-        }
-
-    @property
-    def smoothing(self) -> float:
-        """How much the photo is smoothed: less for less style, so that strength 0 gives the photo back."""
-        return self.config.smoothing * self.amount
-
-    @property
-    def evaluations(self) -> int:
-        """UNet evaluations it takes."""
-        return self.config.steps * evaluations_per_step(self.config.inversion_iterations)
-
-    @property
-    def swapped_timesteps(self) -> list[int]:
-        """The timesteps at which the content's attention is swapped in."""
-        self.scheduler.set_timesteps(self.config.steps)
-        count = 0 if self.config.swap == "none" else swapped_steps(self.config.swap_until, self.config.steps)
-        return self.scheduler.timesteps.tolist()[:count]
-
-    def features(self, trace: ContentTrace) -> FeaturesByTimestep | None:
-        """What of `trace` is to be swapped in; None when it lacks that."""
-        return trace.swap(self.swapped_timesteps, keys=self.config.swap == "qk")
-
-    def mismatch(self, trace: ContentTrace) -> str | None:
-        """Why `trace` is not the one wanted, or None."""
-        wanted = self.settings
-        found = {key: trace.settings.get(key) for key in wanted}
-        differing = [f"{key} {found[key]} instead of {wanted[key]}" for key in wanted if found[key] != wanted[key]]
-        if self.features(trace) is None:
-            differing.append("fewer swapped steps or other features")
-        return f"the trace was made with {', '.join(differing)}" if differing else None
-
-    def run(self, on_evaluation: Callable[[], None], should_stop: Callable[[], bool]) -> ContentTrace | None:
-        """Invert the content; None when stopped."""
-        base, config = self.base, self.config
-        latents = self.content.latents(base, config.noise_sigma, self.copies, self.generator, self.smoothing)
-        embeds = encode_prompts(base.tokenizer, base.text_encoder, [self.prompt])
-        return invert(
-            base.unet,
-            self.scheduler,
-            latents,
-            embeds.expand(len(latents), -1, -1),
-            steps=config.steps,
-            iterations=config.inversion_iterations,
-            record_layers=self_attention_layers(base.unet),
-            record_steps=len(self.swapped_timesteps),
-            record_keys=config.swap == "qk",
-            settings=self.settings,
-            on_evaluation=on_evaluation,
-            should_stop=should_stop,
-        )
+def decoded(vae: Any, latents: Tensor) -> list[Image.Image]:
+    """Images of latents [b, c, h, w], decoded one by one to save memory."""
+    return [to_pil(decode(vae, row.unsqueeze(0))) for row in latents]

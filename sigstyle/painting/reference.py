@@ -7,18 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sigstyle.diffusion.attention import Features, recorded, recording
-from sigstyle.diffusion.attention_injection import injected_layers
-from sigstyle.diffusion.attention_reference import Shown
-from sigstyle.diffusion.denoise import Refer, predict
+from sigstyle.diffusion.attention import (
+    PlainProcessor,
+    Projections,
+    recorded,
+    recording,
+    self_attention_layers,
+    with_processors,
+)
+from sigstyle.diffusion.attention_cross_image import fine_decoder_layers
+from sigstyle.diffusion.attention_reference import Refer
+from sigstyle.diffusion.denoise import predict
+from sigstyle.diffusion.step_attention import Shown
 
-_EVERY = 2  # steps that share what the reference showed in the first of them: it changes slowly with the noise
+REFERENCE_EVERY = 2  # steps that share what the reference showed in the first of them: it changes slowly with the noise
 _NOISE_SEED = 0  # the same noise for every picture: the reference does not depend on what is painted
-
-
-def reference_evaluations(reference: float, steps: int) -> int:
-    """UNet evaluations that one reference takes beside `steps` of denoising, at its own size."""
-    return -(-steps // _EVERY) if reference > 0 else 0
 
 
 @dataclass(frozen=True)
@@ -37,23 +40,25 @@ class References:
     images: Sequence[tuple[Tensor, float]]
     on_evaluation: Callable[[], None] = lambda: None
 
-    def seen_by(self, unet: Any, scheduler: Any, embeds: Tensor) -> Refer:
-        """What `denoise` asks for: {layer: what it is shown} at a step.
+    def attention(self, unet: Any, scheduler: Any, embeds: Tensor) -> Refer:
+        """What shows these images to a denoising run.
 
         Shapes: embeds [b, tokens, dim], of which the first row is the prompt that the references are seen with.
         """
-        layers = injected_layers(unet)
+        layers = fine_decoder_layers(unet)
+        others = [path for path in self_attention_layers(unet) if path not in layers]
         shown: dict[str, list[Shown]] = {}
 
-        def seen(latents: Tensor, timestep: Tensor) -> dict[str, Features]:
+        def seen(latents: Tensor, timestep: int) -> dict[str, Projections]:
             noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(_NOISE_SEED))
-            noised = scheduler.add_noise(latents, noise, timestep.cpu().reshape(1)).unsqueeze(0)
-            with recording(unet, layers, keys=True, values=True) as recorders:
-                predict(unet, noised.to(embeds.device), timestep, embeds[:1])
+            noised = scheduler.add_noise(latents, noise, torch.tensor([timestep])).unsqueeze(0).to(embeds.device)
+            plain = {path: PlainProcessor() for path in others}  # whatever steers the picture is not for the reference
+            with with_processors(unet, plain), recording(unet, layers, keys=True, values=True) as recorders:
+                predict(unet, noised, torch.tensor(timestep, device=embeds.device), embeds[:1])
             return recorded(recorders)
 
-        def refer(step: int, timestep: Tensor) -> dict[str, list[Shown]]:
-            if step % _EVERY == 0:
+        def look(step: int, timestep: int) -> dict[str, list[Shown]]:
+            if step % REFERENCE_EVERY == 0:
                 shown.clear()
                 for latents, share in self.images:
                     for path, found in seen(latents, timestep).items():
@@ -62,4 +67,4 @@ class References:
                     self.on_evaluation()
             return shown
 
-        return refer
+        return Refer(layers, look)

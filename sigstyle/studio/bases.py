@@ -16,7 +16,8 @@ from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
-from sigstyle.painting.reference import reference_evaluations
+from sigstyle.learning.cost import capture_cost
+from sigstyle.painting.cost import transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory
 
@@ -116,14 +117,12 @@ class Bases:
         lines = [f"**{choice.label}**: about {memory(needed)} of memory ({memory(free)} are free now)."]
         measured = self.forward_s.get(key)
         seconds = self._forward_s(choice.parameters) if measured is None else measured
-        transfer, capture = TransferConfig(), CaptureConfig()
-        evaluations = transfer.steps * (1 + transfer.inversion_iterations)
-        evaluations += reference_evaluations(transfer.reference, transfer.steps)
         guess = "a rough guess" if measured is None else "measured here"
         share = 0.25 if key == EMBEDDED else 1.0  # trained at 256 px, a quarter of the pixels
-        learning = capture.steps * capture.batch_size * seconds * share
+        painting = transfer_cost(TransferConfig()).evaluations * seconds
+        learning = capture_cost(CaptureConfig()).seconds(share * seconds, seconds)
         lines.append(
-            f"On {self.device} a picture takes about {duration(evaluations * seconds)}, learning a style about "
+            f"On {self.device} a picture takes about {duration(painting)}, learning a style about "
             f"{duration(learning)} ({guess})."
         )
         if needed > free and self.loaded(key) is None:

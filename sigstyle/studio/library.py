@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from sigstyle.api import STYLES_FOLDER
 from sigstyle.errors import ConfigError, ImageError, StyleFileError
 from sigstyle.imaging.images import load_image
 from sigstyle.studio.folder import DataFolder, Workspace, safe_name
+from sigstyle.style.shipped import STYLES_FOLDER
 from sigstyle.style.style import Style
 
 SUFFIX = ".safetensors"

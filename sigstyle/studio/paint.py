@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 
 from sigstyle import api
-from sigstyle.api import TransferResult
-from sigstyle.config import TransferConfig
+from sigstyle.config import GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_image
+from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
 from sigstyle.studio.studio import Studio, Who
@@ -106,7 +106,7 @@ def imagine(
     workspace, entry, key = studio.workspace(who), studio.library(who).get(style), studio.bases.check(base)
     sizes = {name: settings.get(name) for name in ("width", "height")}
     given = {name: value for name, value in settings.items() if name not in sizes}
-    config = TransferConfig.preset("generate", **given, prompt=prompt)
+    config = GenerateConfig.from_dict({**given, "prompt": prompt})
     for name, value in sizes.items():
         if value is not None and not 64 <= value <= 2048:
             raise ConfigError(f"The {name} is {value}; expected 64 to 2048 pixels.")

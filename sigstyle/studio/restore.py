@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import ImageChops
 
-from sigstyle.config import TransferConfig
+from sigstyle.config import GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import load_image, read_recipe
 from sigstyle.recipe import file_entry
@@ -25,7 +25,7 @@ class Restored:
 
     recipe: dict[str, Any]
     kind: str
-    config: TransferConfig
+    config: TransferConfig | GenerateConfig
     style: Entry | None
     photo: Path | None
     missing: tuple[str, ...]
@@ -44,7 +44,7 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
     """
     recipe = read_recipe(path)
     try:
-        kind, config = recipe["kind"], TransferConfig.from_dict(recipe["settings"])
+        kind, settings = recipe["kind"], dict(recipe["settings"])
         styles, fingerprint = list(recipe["styles"]), str(recipe["base"]["fingerprint"])
         base_name, style_hash = str(recipe["base"]["name"]), str(styles[0]["hash"])
         style_name = str(styles[0]["name"])
@@ -54,7 +54,8 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
             f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
         ) from error
     _check_repeatable(path, kind, styles, recipe)
-    missing = []
+    read = GenerateConfig.from_recipe if kind == "generate" else TransferConfig.from_dict
+    config, missing = read(settings), []
     loaded = studio.bases.loaded(base)
     if loaded is None or loaded.fingerprint != fingerprint:
         missing.append(f"It was made with the base {base_name} ({fingerprint}). Choose that one in the Model tab.")
@@ -100,10 +101,9 @@ def repeat(studio: Studio, who: Who, restored: Restored, base: str) -> Job[list[
     if restored.missing or restored.style is None:
         raise ConfigError(" ".join(restored.missing))
     name, config = restored.style.name, restored.config
-    if restored.kind == "transfer":
+    if isinstance(config, TransferConfig):
         return restyle(studio, who, [restored.photo] if restored.photo else [], name, base, config)
-    used = ("steps", "strength", "guidance_scale", "negative_prompt", "seed", "size_px")
-    settings = {key: getattr(config, key) for key in used}
+    settings = {key: value for key, value in config.to_dict().items() if key != "prompt"}
     return imagine(studio, who, config.prompt, name, base, settings | restored.sizes)
 
 

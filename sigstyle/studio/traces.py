@@ -42,6 +42,5 @@ class TraceCache:
 
 
 def _bytes(trace: ContentTrace) -> int:
-    features = [found for layers in trace.features.values() for found in layers.values()]
-    tensors = [trace.path, *(f.query for f in features), *(f.key for f in features if f.key is not None)]
-    return sum(tensor.nbytes for tensor in tensors)
+    found = [tensor for layers in trace.projections.values() for layer in layers.values() for tensor in layer]
+    return sum(tensor.nbytes for tensor in [trace.path, *found] if tensor is not None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.config import TransferConfig
+from sigstyle.config import GenerateConfig
 from sigstyle.studio.lane import Update
 from sigstyle.studio.paint import Picture, imagine
 from sigstyle.studio.words import duration
@@ -55,7 +55,7 @@ class Imagine:
                     go = gr.Button("Paint", variant="primary", size="lg", elem_classes=["go"], elem_id="paint")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-paint")
                 with gr.Accordion("Advanced", open=False):
-                    dials = Dials.build(TransferConfig.preset("generate"), ADVANCED, RANGES)
+                    dials = Dials.build(GenerateConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="paint-status")
                 stage = gr.HTML(EMPTY, padding=False)

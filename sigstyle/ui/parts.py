@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from sigstyle.config import CaptureConfig, TransferConfig, field_type
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig, field_type
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.ui.handlers import PRIVATE, empty
 
@@ -103,7 +103,7 @@ class Dials:
     @classmethod
     def build(
         cls,
-        defaults: TransferConfig | CaptureConfig,
+        defaults: TransferConfig | GenerateConfig | CaptureConfig,
         names: Sequence[str],
         ranges: dict[str, tuple[float, float, float]] | None = None,
     ) -> "Dials":
@@ -119,7 +119,7 @@ class Dials:
         plain = {name: _plain(value, control) for name, value, control in given}
         return {name: None if name in self.optional and not value else value for name, value in plain.items()}
 
-    def showing(self, config: TransferConfig | CaptureConfig) -> dict[Any, Any]:
+    def showing(self, config: TransferConfig | GenerateConfig | CaptureConfig) -> dict[Any, Any]:
         """The controls at this config's values."""
         values = {name: getattr(config, name) for name in self.names}
         shown = {name: 0 if name in self.optional and values[name] is None else values[name] for name in self.names}

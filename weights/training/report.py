@@ -78,7 +78,7 @@ def round_trip(
     context = pipe.text_encoder(ids)[0]
     trace = invert(pipe.unet, pipe.scheduler, latents, context, steps=steps, iterations=iterations)
     assert trace is not None
-    x = trace.start
+    x = trace.initial_noise
     for step in pipe.scheduler.timesteps:
         x = pipe.scheduler.step(pipe.unet(x, step, context).sample, step, x).prev_sample
     alone, back = decode(pipe, latents), decode(pipe, x)

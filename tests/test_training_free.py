@@ -10,18 +10,19 @@ import pytest
 import torch
 from conftest import MakeBase, digest, make_parts, make_unet
 from PIL import Image
-from test_attention import evaluate, noise
+from test_attention import evaluate, noise, prepared
 from test_base_model import save_pipeline
 from test_cli import done, refused
 
 import sigstyle
 from sigstyle.base.model import BaseModel
 from sigstyle.cli.info import describe
-from sigstyle.config import InjectionConfig
-from sigstyle.diffusion.attention import Features, fill, recorded, recording, self_attention_layers
-from sigstyle.diffusion.attention_injection import crossed, injected_layers, injecting
+from sigstyle.config import TrainingFreeConfig
+from sigstyle.diffusion.attention import Projections, recorded, recording, self_attention_layers
+from sigstyle.diffusion.attention_cross_image import CrossImage, crossed, fine_decoder_layers
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.imaging.images import read_recipe
+from sigstyle.painting.cost import training_free_cost
 
 SMALL: dict[str, Any] = {"steps": 3, "size_px": 64}
 
@@ -39,18 +40,17 @@ def photo() -> Image.Image:
 
 
 def test_an_images_own_attention_changes_nothing(base: BaseModel) -> None:
-    layers, latents = self_attention_layers(base.unet), noise(1, 4, 8, 8)
+    latents = noise(1, 4, 8, 8)
     features = features_of(base.unet, latents)
     plain = evaluate(base.unet, latents)
     for gamma in (0.0, 0.5, 1.0):
-        with injecting(base.unet, layers, gamma, temperature=1) as injectors:
-            fill(injectors, features, rows=1)
+        with prepared(base.unet, CrossImage({0: features}, gamma, temperature=1)):
             torch.testing.assert_close(evaluate(base.unet, latents), plain)
 
 
 def test_injected_attention_is_that_of_the_formula(base: BaseModel) -> None:
     """softmax(temperature (gamma q_c + (1 - gamma) q) k_s / sqrt(d)) v_s, by hand, with another number of tokens."""
-    path = injected_layers(base.unet)[0]
+    path = fine_decoder_layers(base.unet)[0]
     layer: Any = base.unet.get_submodule(path)
     width = layer.to_q.in_features
     hidden, content, style = noise(1, 20, width), noise(1, 20, width, seed=1), noise(1, 33, width, seed=2)
@@ -58,21 +58,22 @@ def test_injected_attention_is_that_of_the_formula(base: BaseModel) -> None:
     heads = [x.unflatten(-1, (layer.heads, -1)).transpose(1, 2) for x in (query, layer.to_k(style), layer.to_v(style))]
     weights = (1.5 * heads[0] @ heads[1].mT / math.sqrt(heads[0].shape[-1])).softmax(-1)
     expected = layer.to_out[0]((weights @ heads[2]).transpose(1, 2).flatten(2))
-    with injecting(base.unet, [path], 0.7, 1.5) as injectors:
-        injectors[path].slot = Features(layer.to_q(content), layer.to_k(style), layer.to_v(style))
+    found = Projections(layer.to_q(content), layer.to_k(style), layer.to_v(style))
+    with prepared(base.unet, CrossImage({0: {path: found}}, 0.7, 1.5)):
         torch.testing.assert_close(layer(hidden), expected)
 
 
 def test_without_features_and_after_it_nothing_is_changed(base: BaseModel) -> None:
     latents, before = noise(1, 4, 8, 8), dict(base.unet.attn_processors)
     plain = evaluate(base.unet, latents)
-    with injecting(base.unet, injected_layers(base.unet), 0.5, 1.5) as injectors:
+    attention = CrossImage({0: features_of(base.unet, latents * 2)}, 0.5, 1.5)
+    with attention.installed(base.unet):
         assert torch.equal(evaluate(base.unet, latents), plain)
-        fill(injectors, features_of(base.unet, latents * 2), rows=1)
+        attention.prepare(0, 0, rows=1)
         assert not torch.equal(evaluate(base.unet, latents), plain)
-        fill(injectors, {}, rows=1)
+        attention.prepare(1, 1, rows=1)
         assert torch.equal(evaluate(base.unet, latents), plain)
-    with pytest.raises(KeyboardInterrupt), injecting(base.unet, injected_layers(base.unet), 0.5, 1.5):
+    with pytest.raises(KeyboardInterrupt), attention.installed(base.unet):
         raise KeyboardInterrupt
     assert all(base.unet.attn_processors[name] is processor for name, processor in before.items())
 
@@ -85,7 +86,7 @@ def test_the_layers_are_six_to_eleven_of_stable_diffusion() -> None:
         layers_per_block=2,
     )
     expected = [f"up_blocks.{block}.attentions.{i}" for block in (2, 3) for i in range(3)]
-    assert [path.split(".transformer_blocks")[0] for path in injected_layers(unet)] == expected
+    assert [path.split(".transformer_blocks")[0] for path in fine_decoder_layers(unet)] == expected
 
 
 def test_crossed_features_have_the_contents_queries_and_the_styles_keys(base: BaseModel) -> None:
@@ -126,6 +127,7 @@ def test_progress_counts_every_evaluation_and_a_run_can_be_stopped(
     run(on_progress=lambda done, total: seen.append((done, total)))
     handle.remove()
     assert seen == [(done, 9) for done in range(1, 10)] and len(counted) == 9
+    assert training_free_cost(TrainingFreeConfig(**SMALL)).calls == 9
     for last in (1, 4, 8):
         seen.clear()
         with pytest.raises(Cancelled):
@@ -135,8 +137,8 @@ def test_progress_counts_every_evaluation_and_a_run_can_be_stopped(
 
 def test_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="gamma is 2"):
-        InjectionConfig(gamma=2)
-    assert InjectionConfig.preset("paper").steps == 50
+        TrainingFreeConfig(gamma=2)
+    assert TrainingFreeConfig.preset("paper").steps == 50
 
 
 def test_the_command_writes_a_picture_that_info_can_make_again(

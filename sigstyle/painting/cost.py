@@ -1,0 +1,66 @@
+"""What a picture costs, counted in UNet evaluations: the one place that knows."""
+
+from dataclasses import dataclass
+
+from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.diffusion.inversion import evaluations_per_step
+from sigstyle.painting.reference import REFERENCE_EVERY
+
+
+@dataclass(frozen=True)
+class Cost:
+    """UNet evaluations of one picture, as calls of the UNet and as latents evaluated: guidance takes two in one call.
+
+    `inverting` is saved where a trace of the photo is at hand; `denoising` counts the steps, each of which evaluates
+    `rows` latents; `referring` counts style images seen beside them, at their own size.
+    """
+
+    inverting: int
+    denoising: int
+    referring: int = 0
+    rows: int = 1
+
+    @property
+    def evaluations(self) -> int:
+        """Latents evaluated for a photo that was not painted before."""
+        return self.inverting + self.further
+
+    @property
+    def further(self) -> int:
+        """Latents evaluated for one more style on a photo whose trace is at hand."""
+        return self.denoising * self.rows + self.referring
+
+    @property
+    def calls(self) -> int:
+        """Calls of the UNet for a photo that was not painted before: what progress counts."""
+        return self.inverting + self.further_calls
+
+    @property
+    def further_calls(self) -> int:
+        """Calls of the UNet for one more style on a photo whose trace is at hand."""
+        return self.denoising + self.referring
+
+
+def transfer_cost(config: TransferConfig, references: int = 1) -> Cost:
+    """What a transfer with these settings costs; `references` is how many style images the blend looks at."""
+    looks = -(-config.steps // REFERENCE_EVERY) if config.reference * config.strength > 0 else 0
+    return Cost(
+        inverting=config.steps * evaluations_per_step(config.inversion_iterations),
+        denoising=config.steps,
+        referring=references * looks,
+        rows=_rows(config.guidance_scale),
+    )
+
+
+def generate_cost(config: GenerateConfig) -> Cost:
+    """What a prompt painted with these settings costs."""
+    return Cost(inverting=0, denoising=config.steps, rows=_rows(config.guidance_scale))
+
+
+def training_free_cost(config: TrainingFreeConfig) -> Cost:
+    """What a training-free transfer with these settings costs: photo and style image are inverted, each time anew."""
+    return Cost(2 * config.steps * evaluations_per_step(config.inversion_iterations), config.steps)
+
+
+def _rows(guidance_scale: float) -> int:
+    return 2 if guidance_scale > 1 else 1

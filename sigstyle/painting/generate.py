@@ -1,0 +1,111 @@
+"""A prompt painted in a style, from random noise: no content, so nothing is inverted or swapped."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from sigstyle.base.model import BaseModel, default_size_px, pixels_per_latent, side_multiple_px
+from sigstyle.base.prompts import encode_prompts
+from sigstyle.config import GenerateConfig
+from sigstyle.diffusion.denoise import OnStep, denoise
+from sigstyle.errors import ConfigError
+from sigstyle.painting.cost import generate_cost
+from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
+from sigstyle.painting.run import unchanged
+from sigstyle.painting.seeds import Generators, check_generators
+from sigstyle.style.attach import styled
+from sigstyle.style.blend import Blend
+
+_MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
+
+Size = tuple[int | None, int | None]  # (height, width) in pixels; None is what the settings say
+
+
+@dataclass
+class Generation:
+    """One prompt in a blend, and who watches; UNet weights are as they were afterwards, also after an exception."""
+
+    base: BaseModel
+    scheduler: Any
+    config: GenerateConfig
+    blend: Blend
+    on_step: OnStep = unchanged
+    on_evaluation: OnEvaluation = unwatched
+    should_stop: Callable[[], bool] = never
+    interrupted: bool = field(default=False, init=False)
+
+    @property
+    def total(self) -> int:
+        """UNet evaluations that will be announced."""
+        return generate_cost(self.config).calls
+
+    @torch.no_grad()
+    def paint(self, noise: Tensor) -> Tensor:
+        """Latents [images, c, h, w] denoised from `noise` by the styled UNet, with the base locked."""
+        base, config = self.base, self.config
+        evaluations = Evaluations(self.total, self.on_evaluation, self.should_stop)
+
+        def on_step(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
+            evaluations.count()
+            return self.on_step(step, timestep, latents, pred_x0)
+
+        with base.lock:
+            cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
+            uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
+            with styled(base.unet, self.blend.offsets(config.strength)):
+                latents = denoise(
+                    base.unet,
+                    self.scheduler,
+                    noise.to(base.device),
+                    cond.expand(len(noise), -1, -1),
+                    uncond.expand(len(noise), -1, -1),
+                    steps=config.steps,
+                    guidance_scale=config.guidance_scale,
+                    on_step=on_step,
+                    should_stop=evaluations.stopped,
+                )
+        self.interrupted = evaluations.stopped()
+        return latents
+
+
+def random_noise(base: BaseModel, config: GenerateConfig, size: Size, images: int, generator: Generators) -> Tensor:
+    """Random noise [images, c, h, w] for pictures of `size`. Raises: ConfigError for an unusable number or size."""
+    check_generators(generator, images)
+    size_px = config.size_px or default_size_px(base)
+    height, width = (_latent_side(base, name, side or size_px) for name, side in _named(size))
+    shape = (images, base.unet.config.in_channels, height, width)
+    return randn_tensor(shape, generator=generator, device=base.device)  # type: ignore[arg-type]
+
+
+def check_noise(base: BaseModel, noise: Tensor, size: Size, images: int) -> Tensor:
+    """`noise`, when it is for this many images of that `size`; where a side is None, that of the noise counts.
+
+    Raises: ConfigError.
+    """
+    sides = [None if side is None else _latent_side(base, name, side) for name, side in _named(size)]
+    expected = (images, base.unet.config.in_channels, *sides)
+    fits = noise.ndim == 4 and all(want in (None, have) for want, have in zip(expected, noise.shape, strict=True))
+    multiple = side_multiple_px(base) // pixels_per_latent(base.vae)
+    if not fits or any(side % multiple for side in noise.shape[2:]):
+        shown = ", ".join("any" if side is None else str(side) for side in expected)
+        raise ConfigError(
+            f"latents have the shape {list(noise.shape)}; expected [{shown}], the sides multiples of {multiple}, for "
+            f"num_images_per_prompt {images}."
+        )
+    return noise
+
+
+def _named(size: Size) -> list[tuple[str, int | None]]:
+    return list(zip(("height", "width"), size, strict=True))
+
+
+def _latent_side(base: BaseModel, name: str, side_px: int) -> int:
+    """A side in latents, rounded to what the base can paint. Raises: ConfigError for a side out of range."""
+    if not _MIN_SIDE_PX <= side_px <= _MAX_SIDE_PX:
+        raise ConfigError(f"{name} is {side_px}; expected {_MIN_SIDE_PX} to {_MAX_SIDE_PX} pixels.")
+    multiple = side_multiple_px(base)
+    return max(1, round(side_px / multiple)) * multiple // pixels_per_latent(base.vae)

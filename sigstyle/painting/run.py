@@ -1,0 +1,139 @@
+"""One transfer by inversion and attention swapping: invert the content or take its trace, then denoise in the style."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sigstyle.base.prompts import encode_prompts
+from sigstyle.diffusion.attention_swap import Swap
+from sigstyle.diffusion.denoise import OnStep, adain, denoise
+from sigstyle.diffusion.inversion import ContentTrace, swapped_steps
+from sigstyle.diffusion.step_attention import Combined, StepAttention
+from sigstyle.painting.cost import transfer_cost
+from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
+from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.reference import References
+from sigstyle.painting.seeds import fresh_generators
+from sigstyle.style.attach import styled
+from sigstyle.style.blend import Blend
+
+
+def unchanged(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
+    """The `on_step` that goes on with the latents as they are."""
+    return latents
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What a run made.
+
+    Shapes: latents [images, c, h, w] of the working copies, margins and all; None when stopped before the denoising.
+    """
+
+    latents: Tensor | None
+    trace: ContentTrace | None
+    notices: list[str]
+    interrupted: bool
+
+
+@dataclass
+class Run:
+    """One transfer: what is wanted, in which blend, where, and who watches.
+
+    A `trace` that is not of what is wanted is not used, and a notice says why. UNet weights and attention processors
+    are as they were afterwards, also after an exception.
+    """
+
+    wanted: ContentInversion
+    blend: Blend
+    mask: Image.Image | None = None  # as large as the content
+    trace: ContentTrace | None = None
+    on_step: OnStep = unchanged
+    on_evaluation: OnEvaluation = unwatched
+    should_stop: Callable[[], bool] = never
+    notices: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        problem = self.wanted.mismatch(self.trace) if self.trace is not None else None
+        if problem:
+            self.trace, self.notices = None, [f"The content was inverted anew: {problem}."]
+        if "notice" in self.wanted.content.image.info:
+            self.notices.append(self.wanted.content.image.info["notice"])
+        config = self.wanted.config
+        self._references = self.blend.references(config.reference * self.wanted.amount)
+        cost = transfer_cost(config, len(self._references))
+        total = cost.calls if self.trace is None else cost.further_calls
+        self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)
+
+    @property
+    def total(self) -> int:
+        """UNet evaluations that will be announced."""
+        return self._evaluations.total
+
+    @torch.no_grad()
+    def paint(self) -> Painted:
+        """Make the latents, with the base locked."""
+        with self.wanted.base.lock:
+            trace = self.trace
+            if trace is None:
+                trace = self.wanted.run(self._evaluations.count, self._evaluations.stopped)
+            if trace is None:
+                return Painted(None, None, self.notices, interrupted=True)
+            latents = self._denoised(trace)
+        return Painted(latents, trace, self.notices, self._evaluations.stopped())
+
+    def _denoised(self, trace: ContentTrace) -> Tensor:
+        """Latents [images, c, h, w] denoised from the trace's noise by the styled UNet."""
+        base, config, amount = self.wanted.base, self.wanted.config, self.wanted.amount
+        noise = trace.initial_noise.to(base.device).expand(self.wanted.images, -1, -1, -1)
+        cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
+        uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
+        anchor = config.anchor * amount
+        with styled(base.unet, self.blend.offsets(config.strength)):
+            return denoise(
+                base.unet,
+                self.wanted.scheduler,
+                adain(noise, self.blend.start_mean(), None, config.adain * amount),
+                cond.expand(len(noise), -1, -1),
+                uncond.expand(len(noise), -1, -1),
+                steps=config.steps,
+                guidance_scale=1 + (config.guidance_scale - 1) * amount,
+                attention=self._attention(trace, cond),
+                eta=config.eta * amount,
+                eta_from=swapped_steps(config.swap_until, config.steps),
+                generators=fresh_generators(self.wanted.generator, self.wanted.images),
+                draw=self.wanted.content.anchor(base, anchor) if anchor else None,
+                on_step=self._stepping(trace, noise),
+                should_stop=self._evaluations.stopped,
+            )
+
+    def _attention(self, trace: ContentTrace, cond: Tensor) -> StepAttention:
+        """The content's queries in the first steps, and the styles' images beside them."""
+        swap = Swap(self.wanted.projections(trace) or {})
+        if not self._references:
+            return swap
+        base = self.wanted.base
+        references = References(self._references, self._evaluations.count)
+        return Combined(references.attention(base.unet, self.wanted.scheduler, cond), swap)
+
+    def _stepping(self, trace: ContentTrace, noise: Tensor) -> OnStep:
+        """What happens after each step: outside the mask the content's own latents, then whoever watches."""
+        content = self.wanted.content
+        painted = None if self.mask is None else content.region(self.mask, noise)
+
+        def on_step(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
+            if painted is not None:
+                latents = torch.lerp(trace.latents_after(step).to(latents), latents, painted)
+            latents = self.on_step(step, timestep, latents, pred_x0)
+            self._evaluations.count()
+            return latents
+
+        return on_step
+
+    def finished(self, images: list[Image.Image]) -> list[Image.Image]:
+        """Decoded working copies, brought to the content's aspect; outside a mask they are the content."""
+        wanted = self.wanted
+        return [wanted.content.finished(image, wanted.config.size_px, wanted.base, self.mask) for image in images]
