@@ -7,8 +7,9 @@ from conftest import MakeBase, make_parts, make_unet, make_vae
 from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler, StableDiffusionPipeline
 
 from sigstyle.base import model as base_model
+from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
-from sigstyle.base.model import BaseModel, decode, default_size_px, encode, load_base
+from sigstyle.base.model import BaseModel, default_size_px, load_base
 from sigstyle.errors import ConfigError
 
 
@@ -164,10 +165,10 @@ def test_encoding_is_deterministic_scaled_and_undone_by_decoding(kind: str) -> N
     vae = make_vae(kind).eval()
     pixels = torch.rand(1, 3, 64, 48) * 2 - 1
     with torch.no_grad():
-        latents, again = encode(vae, pixels), encode(vae, pixels)
+        latents, again = encode_latents(vae, pixels), encode_latents(vae, pixels)
         own = vae.encode(pixels)
         plain = own.latent_dist.mean if kind == "kl" else own.latents
-        decoded = decode(vae, latents)
+        decoded = decode_latents(vae, latents)
         direct = vae.decode(plain).sample.clamp(-1, 1)
     assert latents.shape == (1, 4, 8, 6)
     assert torch.equal(latents, again)
@@ -178,7 +179,7 @@ def test_encoding_is_deterministic_scaled_and_undone_by_decoding(kind: str) -> N
 @pytest.mark.parametrize("kind", ["tiny", "kl"])
 def test_sizes(make_base: MakeBase, kind: str) -> None:
     base = make_base(vae=kind)
-    assert base_model.pixels_per_latent(base.vae) == 8
+    assert pixels_per_latent(base.vae) == 8
     assert base_model.side_multiple_px(base) == 32
     assert base_model.trained_size_px(base) == 64
     assert default_size_px(base) == 512

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
+from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.devices import default_device, default_dtype
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
@@ -185,12 +185,6 @@ def _check_exists(base: str, path: Path) -> None:
         raise ConfigError(f"There is no base {base}; expected '{EMBEDDED}', a folder, a .safetensors file or a hub id.")
 
 
-def pixels_per_latent(vae: Any) -> int:
-    """How many pixels one latent spans, along each side (8 for Stable Diffusion)."""
-    levels = vae.config.get("num_encoder_blocks") or vae.config.block_out_channels
-    return 2 ** (len(levels) - 1)
-
-
 def side_multiple_px(base: BaseModel) -> int:
     """Image sides must be multiples of this for the UNet to halve its latents evenly."""
     return pixels_per_latent(base.vae) * 2**base.unet.num_upsamplers
@@ -205,21 +199,3 @@ def trained_size_px(base: BaseModel) -> int:
 def default_size_px(base: BaseModel) -> int:
     """The short side to work at: the trained size, and never below 512, where small bases look far better."""
     return max(_LEAST_SIZE_PX, trained_size_px(base))
-
-
-def encode(vae: Any, pixels: Tensor) -> Tensor:
-    """Latents [b, c, h, w], float32 and scaled as the UNet expects, of pixels [b, 3, H, W] in [-1, 1].
-
-    A variational autoencoder gives its posterior mean, so encoding is deterministic.
-    """
-    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
-    latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
-    shift = vae.config.get("shift_factor") or 0.0
-    return (latents.float() - shift) * vae.config.scaling_factor
-
-
-def decode(vae: Any, latents: Tensor) -> Tensor:
-    """Pixels [b, 3, H, W], float32 in [-1, 1], of latents as `encode` gives them."""
-    shift = vae.config.get("shift_factor") or 0.0
-    unscaled = latents / vae.config.scaling_factor + shift
-    return vae.decode(unscaled.to(vae.device, vae.dtype)).sample.float().clamp(-1, 1)
