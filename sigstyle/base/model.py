@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
+from sigstyle.base.placement import execution_device
 from sigstyle.errors import ConfigError, first_line
 
 EMBEDDED = "mini"
@@ -47,8 +48,8 @@ class BaseModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the UNet is."""
-        return self.unet.device
+        """Where the UNet computes."""
+        return execution_device(self.unet)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -227,7 +228,7 @@ def encode(vae: Any, pixels: Tensor) -> Tensor:
 
     A variational autoencoder gives its posterior mean, so encoding is deterministic.
     """
-    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
+    encoded = vae.encode(pixels.to(execution_device(vae), vae.dtype))
     latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
     shift = vae.config.get("shift_factor") or 0.0
     return (latents.float() - shift) * vae.config.scaling_factor
@@ -237,4 +238,4 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     """Pixels [b, 3, H, W], float32 in [-1, 1], of latents as `encode` gives them."""
     shift = vae.config.get("shift_factor") or 0.0
     unscaled = latents / vae.config.scaling_factor + shift
-    return vae.decode(unscaled.to(vae.device, vae.dtype)).sample.float().clamp(-1, 1)
+    return vae.decode(unscaled.to(execution_device(vae), vae.dtype)).sample.float().clamp(-1, 1)
