@@ -12,6 +12,7 @@ from sigstyle.base.devices import default_device, default_dtype
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
+from sigstyle.base.placement import execution_device
 from sigstyle.errors import ConfigError, first_line
 
 EMBEDDED = "mini"
@@ -49,8 +50,8 @@ class BaseModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the UNet is."""
-        return self.unet.device
+        """Where the UNet computes."""
+        return execution_device(self.unet)
 
     @property
     def dtype(self) -> torch.dtype:

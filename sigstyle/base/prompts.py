@@ -130,8 +130,9 @@ def _vectors_in_place(text_encoder: nn.Module, slots: Tensor, vectors: Tensor) -
     """Within the context the embedding's output holds `vectors[slots]` wherever `slots` is not negative."""
 
     def put(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor:
-        chosen = vectors.to(output)[slots.clamp(min=0)]
-        return torch.where((slots >= 0).unsqueeze(-1), chosen, output)
+        own = slots.to(output.device)  # an offloaded text encoder computes elsewhere than its weights are
+        chosen = vectors.to(output)[own.clamp(min=0)]
+        return torch.where((own >= 0).unsqueeze(-1), chosen, output)
 
     handle = text_encoder.get_input_embeddings().register_forward_hook(put)  # type: ignore[operator]
     try:
