@@ -12,7 +12,8 @@ from PIL import Image
 from skimage.exposure import match_histograms
 
 import sigstyle
-from sigstyle.base.model import BaseModel, ddim, decode
+from sigstyle.base.autoencoder import decode_latents
+from sigstyle.base.model import BaseModel, ddim
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict_guided
@@ -121,7 +122,7 @@ def sdedit(job: Job) -> Image.Image:
         for timestep in timesteps:
             output = predict_guided(base.unet, latents, timestep.to(base.device), cond, uncond, config.guidance_scale)
             latents = scheduler.step(output, int(timestep), latents, return_dict=False)[0]
-    return unfit(to_pil(decode(base.vae, latents)), content.result_size(job.size_px, base))
+    return unfit(to_pil(decode_latents(base.vae, latents)), content.result_size(job.size_px, base))
 
 
 METHODS = {

@@ -13,7 +13,8 @@ from benchmarks.meters import Kind, Kinds, counted_evaluations
 from benchmarks.published import GUIDANCE, PublishedCapture, published_transfer
 from benchmarks.random_base import random_style
 from pipelines import SigStylePipeline
-from sigstyle.base.model import BaseModel, pixels_per_latent
+from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.attention import Projections, recorded, recording, self_attention_layers
 from sigstyle.diffusion.attention_swap import Swap

@@ -11,15 +11,9 @@ from typing import Any
 import torch
 
 from sigstyle import __version__
-from sigstyle.base.devices import default_device
-from sigstyle.base.model import (
-    EMBEDDED,
-    EMBEDDED_FOLDER,
-    BaseModel,
-    load_base,
-    pixels_per_latent,
-    trained_size_px,
-)
+from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.devices import default_device, default_dtype, training_arithmetic
+from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base, trained_size_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict
@@ -49,10 +43,19 @@ def examine(base: str = EMBEDDED, device: torch.device | None = None) -> dict[st
             str(dtype).removeprefix("torch."): measured_tflops(device, dtype)
             for dtype in (torch.float32, torch.bfloat16)
         },
+        "learning": _learning(device),
         "bases": [*_embedded(), *cached_bases()],
         "shipped_styles": [_style(path) for path in shipped_styles()],
         "estimate": _estimate(base, device),
     }
+
+
+def _learning(device: torch.device) -> dict[str, Any]:
+    """In which arithmetic a style is learned here, and why."""
+    weights = default_dtype(device)
+    chosen = training_arithmetic(device, weights)
+    calculates = "bfloat16" if chosen.bfloat16 else str(weights).removeprefix("torch.")
+    return {"weights": str(weights).removeprefix("torch."), "arithmetic": calculates, "because": chosen.reason}
 
 
 def _version(package: str) -> str | None:

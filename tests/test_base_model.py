@@ -8,7 +8,9 @@ from conftest import MakeBase, make_parts, make_unet, make_vae
 from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler, StableDiffusionPipeline
 
 from sigstyle.base import model as base_model
-from sigstyle.base.model import BaseModel, decode, default_size_px, encode, fingerprint, load_base
+from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
+from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
+from sigstyle.base.model import BaseModel, default_size_px, load_base
 from sigstyle.errors import ConfigError
 
 
@@ -56,6 +58,33 @@ def test_fingerprint_tells_weights_and_architectures_apart(make_base: MakeBase) 
     assert first == again
     assert first.split("-")[0] == tuned.split("-")[0] and first != tuned
     assert wider.split("-")[0] != first.split("-")[0]
+
+
+@pytest.mark.parametrize("kind", ["tiny", "kl"])
+def test_the_autoencoders_fingerprint_is_of_its_latents(kind: str) -> None:
+    vae = make_vae(kind)
+    before = latents_fingerprint(vae)
+    assert latents_fingerprint(vae.to(torch.bfloat16)) == before
+    with torch.no_grad():
+        for parameter in vae.decoder.parameters():
+            parameter.neg_()
+    assert latents_fingerprint(vae) == before, "a fine-tuned decoder reads the same latents"
+    vae.register_to_config(scaling_factor=0.5)
+    assert latents_fingerprint(vae) not in (before, latents_fingerprint(make_vae(kind)))
+    assert latents_fingerprint(vae).split("-")[0] == before.split("-")[0]
+
+
+def test_tokens_added_to_the_vocabulary_leave_the_text_encoder_what_it_is() -> None:
+    parts = make_parts()
+    before = text_fingerprint(parts.text_encoder)
+    parts.text_encoder.resize_token_embeddings(len(parts.tokenizer) + 3)
+    assert text_fingerprint(parts.text_encoder) == before
+    assert text_fingerprint(make_parts(seed=1).text_encoder) != before
+
+
+def test_bases_are_equal_to_themselves_alone(make_base: MakeBase) -> None:
+    base, other = make_base(), make_base()
+    assert base == base and base != other and len({base, other}) == 2
 
 
 def test_fingerprint_sees_a_slight_fine_tune() -> None:
@@ -136,10 +165,10 @@ def test_encoding_is_deterministic_scaled_and_undone_by_decoding(kind: str) -> N
     vae: Any = make_vae(kind).eval()
     pixels = torch.rand(1, 3, 64, 48) * 2 - 1
     with torch.no_grad():
-        latents, again = encode(vae, pixels), encode(vae, pixels)
+        latents, again = encode_latents(vae, pixels), encode_latents(vae, pixels)
         own = vae.encode(pixels)
         plain = own.latent_dist.mean if kind == "kl" else own.latents
-        decoded = decode(vae, latents)
+        decoded = decode_latents(vae, latents)
         direct = vae.decode(plain).sample.clamp(-1, 1)
     assert latents.shape == (1, 4, 8, 6)
     assert torch.equal(latents, again)
@@ -150,7 +179,7 @@ def test_encoding_is_deterministic_scaled_and_undone_by_decoding(kind: str) -> N
 @pytest.mark.parametrize("kind", ["tiny", "kl"])
 def test_sizes(make_base: MakeBase, kind: str) -> None:
     base = make_base(vae=kind)
-    assert base_model.pixels_per_latent(base.vae) == 8
+    assert pixels_per_latent(base.vae) == 8
     assert base_model.side_multiple_px(base) == 32
     assert base_model.trained_size_px(base) == 64
     assert default_size_px(base) == 512

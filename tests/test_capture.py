@@ -17,7 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sigstyle.base.model import BaseModel, encode
+from sigstyle.base.autoencoder import encode_latents
+from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import encode_prompts, style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
@@ -59,6 +60,7 @@ def test_a_capture_gives_a_style_of_its_base(
     base = make_base(vae=vae, prediction_type=prediction_type)
     style = capture_style(base, [painting], "Great Wave", QUICK)
     style.check_base(base)
+    assert style.vae_fingerprint == base.vae_fingerprint and style.text_fingerprint == base.text_fingerprint
     assert style.token.token == "<great-wave>"
     assert {path: o.shape for path, o in style.offsets.items()} == target_layers(base.unet, "auto")
     assert style.rank == 3
@@ -78,7 +80,7 @@ def test_the_loss_falls(base: BaseModel, painting: Image.Image) -> None:
 @torch.no_grad()
 def style_loss(base: BaseModel, image: Image.Image, style: Style | None) -> float:
     """Loss over all noise levels of the image itself, with the style or with the base's plain prompt."""
-    clean = encode(base.vae, to_tensor(image.crop((8, 0, 88, 80)).resize((64, 64)))).expand(10, -1, -1, -1)
+    clean = encode_latents(base.vae, to_tensor(image.crop((8, 0, 88, 80)).resize((64, 64)))).expand(10, -1, -1, -1)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(7))
     batch = noisy_batch(clean, noise, torch.arange(50, 1000, 100), base.scheduler)
     tokens = [style.token] if style else []

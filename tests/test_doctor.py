@@ -39,6 +39,14 @@ def test_it_tells_what_the_machine_can_do(tmp_path: Path) -> None:
     assert estimate["capture_s"] > 0
 
 
+@pytest.mark.parametrize(("able", "arithmetic"), [(True, "bfloat16"), (False, "float32")])
+def test_it_tells_how_a_style_is_learned_and_why(monkeypatch: pytest.MonkeyPatch, able: bool, arithmetic: str) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": able})
+    learning = examined("--base", "no/such/base", "--device", "cpu")["learning"]
+    assert (learning["weights"], learning["arithmetic"]) == ("float32", arithmetic)
+    assert "amx_bf16" in learning["because"]
+
+
 def test_without_a_base_it_says_so_and_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (base_model, doctor):
         monkeypatch.setattr(module, "EMBEDDED_FOLDER", tmp_path / "mini")

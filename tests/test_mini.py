@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from diffusers import StableDiffusionPipeline
 
-from sigstyle.base.model import fingerprint
+from sigstyle.base.fingerprints import fingerprint
 from sigstyle.style.shipped import open_style
 from sigstyle.style.targets import target_layers
 from weights.styles.__main__ import STYLES

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import SigStyleOutput
+from sigstyle.base.autoencoder import decode_latents, encode_latents
+from sigstyle.base.fingerprints import fingerprint
 from sigstyle.base.locks import lock_of
-from sigstyle.base.model import BaseModel, decode, encode, fingerprint
+from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
@@ -110,7 +112,7 @@ def published(base: BaseModel, style: Style, image: Image.Image, prompt: str, co
 
     inverse: Any = DDIMInverseScheduler.from_config(base.scheduler.config)
     inverse.set_timesteps(steps)
-    noise = encode(base.vae, to_tensor(image))
+    noise = encode_latents(base.vae, to_tensor(image))
     for timestep in inverse.timesteps.tolist():
         now |= {"timestep": timestep, "mode": "record"}
         noise = inverse.step(unet(noise, timestep, source).sample, timestep, noise).prev_sample
@@ -126,7 +128,7 @@ def published(base: BaseModel, style: Style, image: Image.Image, prompt: str, co
             now |= {"timestep": timestep, "mode": "swap" if step < swapped else "off"}
             without, prompted = unet(torch.cat([latents] * 2), timestep, torch.cat([empty, target])).sample.chunk(2)
             latents = base.scheduler.step(without + scale * (prompted - without), timestep, latents).prev_sample
-        images.append(decode(base.vae, latents))
+        images.append(decode_latents(base.vae, latents))
     for path, weight in before.items():
         unet.get_submodule(path).weight.copy_(weight)
     for handle in handles:
@@ -142,7 +144,7 @@ def test_the_paper_preset_is_the_published_swap(base: BaseModel, painting: Image
     config = TransferConfig.preset("paper", prompt="a tower", size_px=32)
     latents = pipe(content, config=config, output_type="latent").images
     expected, other = published(base, style, content, "a tower", counts=(15, 14))
-    torch.testing.assert_close(decode(base.vae, latents), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(decode_latents(base.vae, latents), expected, atol=1e-4, rtol=0)
     assert (other - expected).abs().max() > 1e-4  # the comparison does see one swapped step
 
 
@@ -154,9 +156,9 @@ def test_strength_zero_gives_the_input_back_up_to_the_vae(
     base = make_base(vae=vae, prediction_type="v_prediction")
     content = painting.resize((96, 64))
     with torch.no_grad():  # random encoders give almost flat latents, real ones a deviation of about 1
-        deviation = encode(base.vae, to_tensor(content)).std().item()
+        deviation = encode_latents(base.vae, to_tensor(content)).std().item()
         base.vae.register_to_config(scaling_factor=base.vae.config.scaling_factor / deviation)
-        expected = encode(base.vae, to_tensor(mirrored_margin(content, 32)))
+        expected = encode_latents(base.vae, to_tensor(mirrored_margin(content, 32)))
     pipe = quiet(SigStylePipeline.from_base(base))
     pipe.load_style(random_style(base))
     more: dict[str, Any] = {"noise_sigma": 0, "adain": 1.0, "inversion_iterations": 16, "output_type": "latent"}
@@ -167,7 +169,7 @@ def test_strength_zero_gives_the_input_back_up_to_the_vae(
     assert (pipe(content, prompt, **more).images - inner).abs().max() > 0.1
     pixels = pipe(content, prompt, strength=0, **(more | {"output_type": "pt"})).images * 2 - 1
     if vae == "tiny":  # the other's random decoder magnifies any difference
-        torch.testing.assert_close(pixels, decode(base.vae, expected)[..., 32:-32, 32:-32], atol=0.01, rtol=0)
+        torch.testing.assert_close(pixels, decode_latents(base.vae, expected)[..., 32:-32, 32:-32], atol=0.01, rtol=0)
 
 
 def test_strength_is_continuous(pipe: SigStylePipeline, painting: Image.Image) -> None:

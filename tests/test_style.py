@@ -111,6 +111,47 @@ def test_only_its_own_base_is_accepted(make_base: MakeBase) -> None:
         make_style().check_base(base, same_weights=False)
 
 
+def test_another_autoencoder_or_text_encoder_is_refused_where_it_counts(make_base: MakeBase) -> None:
+    base = make_base()
+    known = {"vae_fingerprint": base.vae_fingerprint, "text_fingerprint": base.text_fingerprint}
+    style = make_style(base_fingerprint=base.fingerprint, metadata=known)
+    other_vae, other_text = make_base(vae="kl"), make_base()
+    other_vae.fingerprint, other_vae.text_fingerprint = base.fingerprint, base.text_fingerprint
+    other_text.text_fingerprint = make_base(seed=1).text_fingerprint
+    style.check_base(base)
+    own, found = base.vae_fingerprint, other_vae.vae_fingerprint
+    with pytest.raises(BaseMismatchError, match=f"tiny.*{own}.*tiny.*{found}.*an autoencoder of another architecture"):
+        style.check_base(other_vae)
+    style.check_base(other_vae, latents=False)
+    with pytest.raises(BaseMismatchError, match="a text encoder of other weights"):
+        style.check_base(other_text)
+    style.check_base(other_text, same_weights=False)
+
+
+def test_a_style_of_before_knows_its_unet_alone(make_base: MakeBase) -> None:
+    base, other = make_base(), make_base(vae="kl", seed=1)
+    other.fingerprint = base.fingerprint
+    make_style(base_fingerprint=base.fingerprint, metadata={}).check_base(other)
+
+
+def test_styles_are_equal_by_content() -> None:
+    style, renamed, other = make_style(), make_style(name="Wave", metadata={}), make_style(start_std=torch.ones(4) * 2)
+    assert style == renamed and style in [other, renamed]
+    assert style != other and style not in [other]
+    assert style != "Great Wave"
+    assert {style, renamed, other} == {style, other}
+
+
+def test_offsets_and_tokens_are_equal_by_content() -> None:
+    ones, again, more = Offset(torch.ones(4, 1), torch.ones(1, 4)), Offset(torch.ones(4, 1), torch.ones(1, 4)), 2.0
+    assert ones == again and {ones, again} == {ones} and ones != ones.scaled(more)
+    assert Offset(torch.ones(4, 1, requires_grad=True), torch.ones(1, 4)) == ones
+    token = StyleToken("<a>", torch.ones(1, 3))
+    assert token == StyleToken("<a>", torch.ones(1, 3)) and token in [token]
+    assert token not in [StyleToken("<b>", torch.ones(1, 3)), StyleToken("<a>", torch.ones(2, 3))]
+    assert len({token, StyleToken("<a>", torch.ones(1, 3))}) == 1
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
 def test_values_that_do_not_fit_are_refused(value: float) -> None:
     with pytest.raises(ConfigError, match="not finite or too large"):

@@ -1,18 +1,18 @@
 """Bases: Stable Diffusion checkpoints as this library uses them, found, checked and loaded."""
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
 
+from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.devices import default_device, default_dtype
+from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
+from sigstyle.base.placement import execution_device
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, first_line
 
@@ -21,16 +21,16 @@ EMBEDDED_FOLDER = shipped_path(f"weights/{EMBEDDED}")
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-_SAMPLES = 64
 _LEAST_SIZE_PX = 512
 
 
-@dataclass
+@dataclass(eq=False)
 class BaseModel:
     """The parts of a Stable Diffusion pipeline, ready for capture and transfer.
 
     `scheduler` is always DDIM. `fingerprint` tells bases apart whatever dtype they are loaded in: its part before the
-    hyphen is the architecture, the part after it the weights. Hold `lock` while weights or processors are changed:
+    hyphen is the architecture, the part after it the weights; so do `vae_fingerprint`, of what makes latents, and
+    `text_fingerprint`, where '' is unknown. Hold `lock` while weights or processors are changed:
     it is the UNet's, so bases and pipelines that share the UNet wait for each other.
     """
 
@@ -41,6 +41,8 @@ class BaseModel:
     scheduler: Any
     name: str
     fingerprint: str
+    vae_fingerprint: str = ""
+    text_fingerprint: str = ""
 
     @property
     def lock(self) -> Any:
@@ -49,8 +51,8 @@ class BaseModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the UNet is."""
-        return self.unet.device
+        """Where the UNet computes."""
+        return execution_device(self.unet)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -77,6 +79,8 @@ class BaseModel:
             scheduler=ddim(pipe.scheduler),
             name=name,
             fingerprint=identity,
+            vae_fingerprint=latents_fingerprint(pipe.vae),
+            text_fingerprint=text_fingerprint(pipe.text_encoder),
         )
 
 
@@ -109,20 +113,6 @@ def _check_kind(pipe: Any, name: str) -> None:
         problem = "is conditioned on classes"
     if problem:
         raise ConfigError(f"The base {name} {problem}; expected a text-to-image Stable Diffusion 1.x or 2.x pipeline.")
-
-
-def fingerprint(unet: nn.Module) -> str:
-    """'architecture-weights', 8 hex digits each: names and shapes, and the signs of a sample of each parameter.
-
-    Signs survive rounding, so float32, float16 and bfloat16 copies of one base agree; fine-tunes do not.
-    """
-    shapes, signs = hashlib.sha256(), hashlib.sha256()
-    for name, parameter in sorted(unet.named_parameters()):
-        shapes.update(json.dumps([name, list(parameter.shape)]).encode())
-        values = parameter.detach().flatten()
-        sample = values[:: max(1, values.numel() // _SAMPLES)][:_SAMPLES]
-        signs.update(bytes(torch.signbit(sample).cpu().tolist()))
-    return f"{shapes.hexdigest()[:8]}-{signs.hexdigest()[:8]}"
 
 
 def load_base(
@@ -197,12 +187,6 @@ def _check_exists(base: str, path: Path) -> None:
         raise ConfigError(f"There is no base {base}; expected '{EMBEDDED}', a folder, a .safetensors file or a hub id.")
 
 
-def pixels_per_latent(vae: Any) -> int:
-    """How many pixels one latent spans, along each side (8 for Stable Diffusion)."""
-    levels = vae.config.get("num_encoder_blocks") or vae.config.block_out_channels
-    return 2 ** (len(levels) - 1)
-
-
 def side_multiple_px(base: BaseModel) -> int:
     """Image sides must be multiples of this for the UNet to halve its latents evenly."""
     return pixels_per_latent(base.vae) * 2**base.unet.num_upsamplers
@@ -217,21 +201,3 @@ def trained_size_px(base: BaseModel) -> int:
 def default_size_px(base: BaseModel) -> int:
     """The short side to work at: the trained size, and never below 512, where small bases look far better."""
     return max(_LEAST_SIZE_PX, trained_size_px(base))
-
-
-def encode(vae: Any, pixels: Tensor) -> Tensor:
-    """Latents [b, c, h, w], float32 and scaled as the UNet expects, of pixels [b, 3, H, W] in [-1, 1].
-
-    A variational autoencoder gives its posterior mean, so encoding is deterministic.
-    """
-    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
-    latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
-    shift = vae.config.get("shift_factor") or 0.0
-    return (latents.float() - shift) * vae.config.scaling_factor
-
-
-def decode(vae: Any, latents: Tensor) -> Tensor:
-    """Pixels [b, 3, H, W], float32 in [-1, 1], of latents as `encode` gives them."""
-    shift = vae.config.get("shift_factor") or 0.0
-    unscaled = latents / vae.config.scaling_factor + shift
-    return vae.decode(unscaled.to(vae.device, vae.dtype)).sample.float().clamp(-1, 1)

@@ -12,13 +12,14 @@ import torch
 from tokenizers import AddedToken
 from torch import Tensor, nn
 
+from sigstyle.base.content_hash import content_hash
 from sigstyle.base.locks import lock_of
 from sigstyle.errors import ConfigError
 
 _TOKEN = re.compile(r"<[\w-]{1,64}>")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StyleToken:
     """A token `<name>` and its learned vectors.
 
@@ -35,12 +36,24 @@ class StyleToken:
             raise ConfigError(f"The token embedding has shape {tuple(self.embedding.shape)}; expected [n, dim].")
 
     @property
+    def hash(self) -> str:
+        """Hex digits over the name and the vectors."""
+        return content_hash(self.token, {"embedding": self.embedding})
+
+    def __eq__(self, other: object) -> bool:
+        """Whether name and vectors are equal, bit for bit."""
+        return self.hash == other.hash if isinstance(other, StyleToken) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """One vocabulary entry for each vector; the first is the token itself."""
         return (self.token, *(f"{self.token[:-1]}:{i}>" for i in range(1, len(self.embedding))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PromptIds:
     """Tokenised prompts.
 
@@ -117,8 +130,9 @@ def _vectors_in_place(text_encoder: nn.Module, slots: Tensor, vectors: Tensor) -
     """Within the context the embedding's output holds `vectors[slots]` wherever `slots` is not negative."""
 
     def put(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor:
-        chosen = vectors.to(output)[slots.clamp(min=0)]
-        return torch.where((slots >= 0).unsqueeze(-1), chosen, output)
+        own = slots.to(output.device)  # an offloaded text encoder computes elsewhere than its weights are
+        chosen = vectors.to(output)[own.clamp(min=0)]
+        return torch.where((own >= 0).unsqueeze(-1), chosen, output)
 
     handle = text_encoder.get_input_embeddings().register_forward_hook(put)  # type: ignore[operator]
     try:

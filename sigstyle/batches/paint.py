@@ -109,29 +109,24 @@ class Painter:
         Raises: BaseMismatchError for a style of another base, Cancelled when stopped.
         """
         look.style.check_base(self.base)
-        contents = tuple(self._content(loaded, config) for loaded in group)
-        photos = [loaded.photo.label for loaded in group]
+        wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
-        run = Run(
-            self._wanted(contents, Blend.of([look.style]), config),
-            Blend.of([look.style]),
-            trace=trace,
-            on_evaluation=on_evaluation,
-            should_stop=should_stop,
-        )
+        run = Run(wanted, Blend.of([look.style]), trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
                 raise Cancelled("The batch was stopped.")
             images = decoded(self.base.vae, made.latents)
         self._photos, self._trace = photos, made.trace
+        contents = (self._content(loaded, config) for loaded in group)
         return [
             content.finished(image, config.size_px, self.base) for content, image in zip(contents, images, strict=True)
         ]
 
-    def _wanted(self, contents: tuple[Content, ...], blend: Blend, config: TransferConfig) -> ContentInversion:
-        """The one inversion of all these contents."""
+    def wanted(self, group: Sequence[Loaded], look: Look, config: TransferConfig) -> ContentInversion:
+        """The one inversion of all photos of a group."""
+        blend, contents = Blend.of([look.style]), tuple(self._content(loaded, config) for loaded in group)
         return ContentInversion(
             base=self.base,
             scheduler=ddim(self.base.scheduler),

@@ -7,7 +7,8 @@ import psutil
 import torch
 from PIL import Image
 
-from sigstyle.base.model import BaseModel, default_size_px, load_base, pixels_per_latent
+from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.model import BaseModel, default_size_px, load_base
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.batches.batch import TOGETHER_ON_CUDA, Plan
 from sigstyle.batches.jobs import Output

@@ -6,7 +6,8 @@ from diffusers import AutoencoderTiny
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, decode, encode, pixels_per_latent
+from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
+from sigstyle.base.model import BaseModel
 from sigstyle.imaging.images import to_pil
 
 _SIDE_PX = 256
@@ -32,7 +33,7 @@ class Preview:
             return to_pil(torch.einsum("bchw,cd->bdhw", _with_one(pred_x0), self.colours.to(pred_x0)))
         scale = min(1.0, _SIDE_PX / pixels_per_latent(self.base.vae) / min(pred_x0.shape[-2:]))
         size = [max(1, round(side * scale)) for side in pred_x0.shape[-2:]]
-        return to_pil(decode(self.base.vae, F.interpolate(pred_x0, size=size, mode="area")))
+        return to_pil(decode_latents(self.base.vae, F.interpolate(pred_x0, size=size, mode="area")))
 
 
 def _with_one(latents: Tensor) -> Tensor:
@@ -46,6 +47,6 @@ def _fitted_colours(base: BaseModel) -> Tensor:
     scale = pixels_per_latent(base.vae)
     drawn = torch.rand(1, 3, _PATCHES, _PATCHES, generator=torch.Generator().manual_seed(0)) * 2 - 1
     pixels = F.interpolate(drawn, size=(_SIDE_PX, _SIDE_PX), mode="bicubic").clamp(-1, 1)
-    latents = _with_one(encode(base.vae, pixels).cpu())[0].flatten(1).T.double()
+    latents = _with_one(encode_latents(base.vae, pixels).cpu())[0].flatten(1).T.double()
     small = F.avg_pool2d(pixels, scale)[0].flatten(1).T.double()
     return torch.linalg.lstsq(latents, small, driver="gelsd").solution.float()

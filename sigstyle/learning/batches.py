@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, encode, side_multiple_px, trained_size_px
+from sigstyle.base.autoencoder import encode_latents
+from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import random_crops, to_tensor
@@ -54,7 +55,7 @@ def cached_latents(base: BaseModel, images: Sequence[Image.Image], config: Captu
         raise ConfigError(f"size_px is {size_px}; this base needs a multiple of {multiple}.")
     generator = torch.Generator().manual_seed(config.seed)
     crops = random_crops(images, max(config.crops, len(images)), size_px, config.crop_min, generator)
-    return torch.cat([encode(base.vae, to_tensor(crop)) for crop in crops])
+    return torch.cat([encode_latents(base.vae, to_tensor(crop)) for crop in crops])
 
 
 def draw_batch(

@@ -47,6 +47,8 @@ def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]
         **early,
         "config": learner.config.to_dict(),
         "images": images_hash(images),
+        "vae_fingerprint": learner.base.vae_fingerprint,
+        "text_fingerprint": learner.base.text_fingerprint,
         "autocast": progression.autocast,
         "autocast_reason": progression.autocast_reason,
         "lr_scale": progression.lr_scale,

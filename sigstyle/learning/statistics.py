@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, ddim, encode, side_multiple_px
+from sigstyle.base.autoencoder import encode_latents
+from sigstyle.base.model import BaseModel, ddim, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.base.reference_latents import reference_latents
 from sigstyle.diffusion.inversion import invert
@@ -30,7 +31,7 @@ def style_statistics(
     scheduler = ddim(base.scheduler)  # inverting sets its timesteps, and the base is to stay as it is
     rows = []
     for image in images:
-        latents = encode(base.vae, to_tensor(fit(image, size_px, side_multiple_px(base))))
+        latents = encode_latents(base.vae, to_tensor(fit(image, size_px, side_multiple_px(base))))
         trace = invert(base.unet, scheduler, latents, prompt, steps=STATISTICS_STEPS, should_stop=should_stop)
         if trace is None:
             return None

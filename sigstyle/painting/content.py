@@ -9,7 +9,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, decode, default_size_px, encode, pixels_per_latent, side_multiple_px
+from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
+from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.imaging.images import Source, fit, load_image, mirrored_margin, to_pil, to_tensor, unfit
 from sigstyle.imaging.masks import latent_mask
 from sigstyle.imaging.smoothing import guided_filter
@@ -92,15 +93,15 @@ class Content:
         if sigma:
             noise = randn_tensor((copies, *pixels.shape[1:]), generator=generator, device=base.device)
             pixels = pixels.to(noise) + noise * (sigma / 127.5)
-        return encode(base.vae, pixels).to(base.device)
+        return encode_latents(base.vae, pixels).to(base.device)
 
     def anchor(self, base: BaseModel, strength: float) -> EdgeAnchor:
         """What holds this content's edges while it is painted."""
         pixels = self.pixels()
-        latents = encode(base.vae, half_grey(pixels)).to(base.device)
+        latents = encode_latents(base.vae, half_grey(pixels)).to(base.device)
         return EdgeAnchor(latents, edge_map(pixels, (latents.shape[-2], latents.shape[-1])).to(latents), strength)
 
 
 def decoded(vae: Any, latents: Tensor) -> list[Image.Image]:
     """Images of latents [b, c, h, w], decoded one by one to save memory."""
-    return [to_pil(decode(vae, row.unsqueeze(0))) for row in latents]
+    return [to_pil(decode_latents(vae, row.unsqueeze(0))) for row in latents]

@@ -8,7 +8,8 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel, default_size_px, pixels_per_latent, side_multiple_px
+from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import GenerateConfig
 from sigstyle.diffusion.denoise import OnStep, denoise

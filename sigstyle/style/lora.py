@@ -16,7 +16,7 @@ from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import write_tensors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lora:
     """A style as a LoRA of a base.
 
@@ -65,7 +65,7 @@ def lora_of(style: Style, base: BaseModel, rank: int) -> Lora:
     """
     if rank < 1:
         raise ConfigError(f"The rank of the LoRA is {rank}; expected a whole number from 1.")
-    style.check_base(base)
+    style.check_base(base, latents=False)
     tensors: dict[str, Tensor] = {}
     missing = whole = 0.0
     rank = min(rank, max((min(offset.shape) for offset in style.offsets.values()), default=rank))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sigstyle.base.content_hash import content_hash
 from sigstyle.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Offset:
     """The factors of one layer's offset.
 
@@ -26,6 +27,18 @@ class Offset:
                 f"Offset factors have shapes {tuple(self.up.shape)} and {tuple(self.down.shape)}; "
                 "expected [out, rank] and [rank, in]."
             )
+
+    @property
+    def hash(self) -> str:
+        """Hex digits over both factors."""
+        return content_hash("", {"up": self.up, "down": self.down})
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the factors are equal, bit for bit."""
+        return self.hash == other.hash if isinstance(other, Offset) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
 
     @property
     def shape(self) -> tuple[int, int]:

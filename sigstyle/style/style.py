@@ -1,6 +1,5 @@
 """A captured style and its file: factors, a token and a few statistics in one small safetensors file."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from sigstyle.base.content_hash import content_hash
 from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
 from sigstyle.style.offsets import Offset
@@ -24,7 +24,7 @@ _THUMBNAIL = re.compile(r"data:image/(jpeg|png|webp);base64,[A-Za-z0-9+/=]+")
 _TEXTS = ("name", "token", "domain", "base_name", "base_fingerprint")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Style:
     """What a capture learned.
 
@@ -71,11 +71,14 @@ class Style:
     @property
     def hash(self) -> str:
         """12 hex digits over the token's name and every tensor."""
-        digest = hashlib.sha256(self.token.token.encode())
-        for key, tensor in sorted(self.tensors().items()):
-            digest.update(json.dumps([key, list(tensor.shape)]).encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        return content_hash(self.token.token, self.tensors())[:12]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both paint the same: the same `hash`, whatever their names and metadata."""
+        return self.hash == other.hash if isinstance(other, Style) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by its name in the file: float16 factors, token and reference, float32 statistics."""
@@ -85,22 +88,39 @@ class Style:
         reference = {} if self.reference is None else {"reference": self.reference.half()}
         return {**factors, "token": self.token.embedding.half(), **statistics, **reference}
 
-    def check_base(self, base: "BaseModel", same_weights: bool = True) -> None:
+    @property
+    def vae_fingerprint(self) -> str:
+        """Of the autoencoder whose latents the statistics and the reference are; '' in styles of before."""
+        return str(self.metadata.get("vae_fingerprint", ""))
+
+    @property
+    def text_fingerprint(self) -> str:
+        """Of the text encoder that the token was learned in; '' in styles of before."""
+        return str(self.metadata.get("text_fingerprint", ""))
+
+    def check_base(self, base: "BaseModel", same_weights: bool = True, latents: bool = True) -> None:
         """Raises: BaseMismatchError unless `base` is the base of this style.
 
-        With `same_weights=False` a fine-tune of that base will do: only the architecture must agree.
+        With `same_weights=False` a fine-tune of that base will do: only UNet and text encoder must be built alike. With
+        `latents=False` the autoencoder may be any, where neither statistics nor reference are used. A part whose
+        fingerprint is not known on both sides passes.
         """
-        if base.fingerprint == self.base_fingerprint:
-            return
-        same_architecture = base.fingerprint.split("-")[0] == self.base_fingerprint.split("-")[0]
-        if same_architecture and not same_weights:
-            return
-        difference = "other weights" if same_architecture else "another architecture"
-        raise BaseMismatchError(
-            f"The style {self.name} was captured on {self.base_name} ({self.base_fingerprint}); "
-            f"the base in use is {base.name} ({base.fingerprint}), which has {difference}. "
-            "Load the style's base, or capture the style again on this one."
-        )
+        parts = [
+            ("", self.base_fingerprint, base.fingerprint, same_weights),
+            ("a text encoder", self.text_fingerprint, base.text_fingerprint, same_weights),
+            ("an autoencoder", self.vae_fingerprint if latents else "", base.vae_fingerprint, True),
+        ]
+        for part, own, found, whole in parts:
+            same_architecture = own.split("-")[0] == found.split("-")[0]
+            if own == found or (part and not (own and found)) or (same_architecture and not whole):
+                continue
+            difference = "other weights" if same_architecture else "another architecture"
+            difference = f"{part} of {difference}" if part else difference
+            raise BaseMismatchError(
+                f"The style {self.name} was captured on {self.base_name} ({own}); "
+                f"the base in use is {base.name} ({found}), which has {difference}. "
+                "Load the style's base, or capture the style again on this one."
+            )
 
     def save(self, path: str | Path) -> None:
         """Write the style to `path`, whole or not at all.

@@ -1,0 +1,31 @@
+"""The autoencoder of a base: pixels to latents and back."""
+
+from typing import Any
+
+from torch import Tensor
+
+from sigstyle.base.placement import execution_device
+
+
+def pixels_per_latent(vae: Any) -> int:
+    """How many pixels one latent spans, along each side (8 for Stable Diffusion)."""
+    levels = vae.config.get("num_encoder_blocks") or vae.config.block_out_channels
+    return 2 ** (len(levels) - 1)
+
+
+def encode_latents(vae: Any, pixels: Tensor) -> Tensor:
+    """Latents [b, c, h, w], float32 and scaled as the UNet expects, of pixels [b, 3, H, W] in [-1, 1].
+
+    A variational autoencoder gives its posterior mean, so encoding is deterministic.
+    """
+    encoded = vae.encode(pixels.to(execution_device(vae), vae.dtype))
+    latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+    shift = vae.config.get("shift_factor") or 0.0
+    return (latents.float() - shift) * vae.config.scaling_factor
+
+
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
+    """Pixels [b, 3, H, W], float32 in [-1, 1], of latents as `encode_latents` gives them."""
+    shift = vae.config.get("shift_factor") or 0.0
+    unscaled = latents / vae.config.scaling_factor + shift
+    return vae.decode(unscaled.to(execution_device(vae), vae.dtype)).sample.float().clamp(-1, 1)
