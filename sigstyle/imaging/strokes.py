@@ -72,7 +72,7 @@ def stroke_field(pixels: Tensor, noise: Tensor) -> Tensor:
 
 
 def form_directions(pixels: Tensor) -> Tensor:
-    """Unit vectors (x, y) along the forms, [b, 2, h, w]: across the brightness gradient; where it is calm, the wider one.
+    """Unit vectors (x, y) along the forms, [b, 2, h, w]: across the gradient of brightness, of a wider one where calm.
 
     Shapes: pixels [b, 3, h, w].
     Source: Kass & Witkin, "Analyzing Oriented Patterns" (1987): gradients averaged at twice their angle.
