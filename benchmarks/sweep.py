@@ -19,11 +19,12 @@ from benchmarks.compare_cache import ROOT, Cache
 from benchmarks.compare_methods import Job
 from benchmarks.compare_report import pareto
 from sigstyle.base.model import load_base
-from sigstyle.config import CaptureConfig, TransferConfig, field_type
+from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.files import write_atomically
 from sigstyle.scoring.pairs import mean
 from sigstyle.scoring.scores import Scorer, Scores
+from sigstyle.settings import field_type
 
 CONFIGS: dict[str, Any] = {"capture": CaptureConfig, "transfer": TransferConfig}
 

@@ -1,6 +1,5 @@
 """Content and style to images: inversion, then denoising with the styled UNet and the content's attention."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,10 +27,11 @@ from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.imaging.images import Source, load_mask
 from sigstyle.imaging.masks import matching
-from sigstyle.painting.content import Content, decoded
+from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
-from sigstyle.painting.run import Run
+from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
+from sigstyle.settings import resolve
 
 OnEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
 
@@ -110,7 +110,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         changes |= {"size_px": size_px, "margin_px": margin_px, "eta": eta, "anchor": anchor, "smoothing": smoothing}
         changes |= {"reference": reference}
         given = {key: value for key, value in changes.items() if value is not None}
-        settings = dataclasses.replace(config or TransferConfig(), **given)
+        settings = resolve(TransferConfig, None, config or TransferConfig(), given)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
@@ -122,7 +122,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
             if callback_on_evaluation is not None:
                 callback_on_evaluation(self, done, total)
 
-        run = Run(wanted, self.blend, region, trace, on_step, evaluated, lambda: self.interrupt)
+        run = run_of(wanted, self.blend, region, trace, on_step, evaluated, lambda: self.interrupt)
         with self._running(run.total) as bar:
             output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
@@ -133,7 +133,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         if output_type == "latent" and made.latents is not None:
             images = run.wanted.content.latents_without_margin(made.latents, self.base)
         elif made.latents is not None and not made.interrupted:
-            images = as_output_type(run.finished(decoded(self.base.vae, made.latents)), output_type)
+            images = as_output_type(run.finished(run.decoded(made.latents)), output_type)
         return SigStyleOutput(images=images, trace=made.trace, notices=made.notices, interrupted=made.interrupted)
 
     def _wanted(self, image: Source, settings: TransferConfig, images: int, generator: Generators) -> ContentInversion:

@@ -24,9 +24,10 @@ from pipelines.style_mixin import (
     check_output_type,
 )
 from sigstyle.base.model import ddim
-from sigstyle.config import GenerateConfig, resolve
+from sigstyle.config import GenerateConfig
 from sigstyle.painting.content import decoded
 from sigstyle.painting.generate import Generation, check_noise, random_noise
+from sigstyle.settings import resolve
 
 
 class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):

@@ -10,7 +10,7 @@ from PIL import Image
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnStepEnd, SigStyleOutput
 from sigstyle.base.model import EMBEDDED, BaseModel, load_base
-from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig, resolve
+from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
@@ -22,6 +22,7 @@ from sigstyle.painting.evaluations import never, unwatched
 from sigstyle.painting.training_free import TrainingFreeRun
 from sigstyle.recipe import asked_for, base_entry, file_entry, recipe, recipe_with
 from sigstyle.result import TransferResult
+from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
 from sigstyle.style.shipped import StyleLike, open_style, own_base
 from sigstyle.style.style import Style
@@ -39,6 +40,7 @@ def capture(
     config: CaptureConfig | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    bank: str | Path | None = None,
     state_path: str | Path | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
@@ -48,7 +50,8 @@ def capture(
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
-    Without a `name` the style is called as the first file. With a `state_path` an interrupted capture can `resume`.
+    Without a `name` the style is called as the first file. `bank` is a folder of photos to paint while learning, None
+    the one that ships. With a `state_path` an interrupted capture can `resume`.
     When `should_finish` turns true, the style is what was learned so far.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
@@ -61,6 +64,7 @@ def capture(
         loaded,
         name or named,
         chosen,
+        bank=bank,
         state_path=state_path,
         resume=resume,
         on_progress=on_progress,

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from sigstyle.config import CaptureConfig, TransferConfig, field_type
+from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.painting.cost import transfer_cost
+from sigstyle.settings import field_type
 
 CONFIGS = (CaptureConfig, TransferConfig)
 

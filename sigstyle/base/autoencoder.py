@@ -26,6 +26,11 @@ def encode_latents(vae: Any, pixels: Tensor) -> Tensor:
 
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     """Pixels [b, 3, H, W], float32 in [-1, 1], of latents as `encode_latents` gives them."""
+    return decode_unclamped(vae, latents).clamp(-1, 1)
+
+
+def decode_unclamped(vae: Any, latents: Tensor) -> Tensor:
+    """As `decode_latents`, but not clamped to [-1, 1], where a loss would have no slope."""
     shift = vae.config.get("shift_factor") or 0.0
     unscaled = latents / vae.config.scaling_factor + shift
-    return vae.decode(unscaled.to(execution_device(vae), vae.dtype)).sample.float().clamp(-1, 1)
+    return vae.decode(unscaled.to(execution_device(vae), vae.dtype)).sample.float()

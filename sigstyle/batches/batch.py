@@ -22,11 +22,12 @@ from sigstyle.batches.sheet import write_sheets
 from sigstyle.batches.thumbs import restore_thumbs, sweep
 from sigstyle.batches.workers import join
 from sigstyle.batches.write import BatchResult
-from sigstyle.config import TransferConfig, resolve
+from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source
 from sigstyle.painting.evaluations import never
 from sigstyle.recipe import asked_for
+from sigstyle.settings import resolve
 from sigstyle.style.shipped import StyleLike, open_style, own_base
 from sigstyle.style.style import Style
 

@@ -12,9 +12,10 @@ from typing import Any
 from sigstyle.batches.jobs import Output, Photo, looks_of
 from sigstyle.batches.names import photo_labels
 from sigstyle.batches.sheet import SHEET_NAME
-from sigstyle.config import TransferConfig, field_type
+from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import read_regular, reason
+from sigstyle.settings import field_type
 from sigstyle.style.style import Style
 
 _MAX_FILE_BYTES = 64 * 2**20

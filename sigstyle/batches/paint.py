@@ -15,10 +15,11 @@ from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled, ImageError
 from sigstyle.imaging.images import load_image
+from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
-from sigstyle.painting.content import Content, decoded
+from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
-from sigstyle.painting.run import Run
+from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
 
@@ -55,6 +56,15 @@ class _Together(Content):
         """That of the one content, or one over those of all."""
         digests = [content.digest for content in self.contents]
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
+
+    def pixels(self, smoothing: float = 0.0) -> Tensor:
+        """Those of each content, [contents, 3, h, w]."""
+        return torch.cat([content.pixels(smoothing) for content in self.contents])
+
+    def recoloured(self, palette: Palette, amount: float) -> "_Together":
+        """Each content by itself moved to a palette."""
+        contents = tuple(content.recoloured(palette, amount) for content in self.contents)
+        return _Together(contents[0].image, contents[0].work, contents[0].margin_px, contents)
 
     def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:
         """Latents [contents, c, h, w], each as if it were alone."""
@@ -112,12 +122,12 @@ class Painter:
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
-        run = Run(wanted, Blend.of([look.style]), trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
+        run = run_of(wanted, Blend.of([look.style]), trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
                 raise Cancelled("The batch was stopped.")
-            images = decoded(self.base.vae, made.latents)
+            images = run.decoded(made.latents)
         self._photos, self._trace = photos, made.trace
         contents = (self._content(loaded, config) for loaded in group)
         return [

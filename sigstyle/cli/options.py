@@ -12,9 +12,10 @@ import typer
 
 from sigstyle.base.devices import DTYPES
 from sigstyle.cli.console import failures_reported
-from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig, field_type
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.files import reason
+from sigstyle.settings import field_type
 
 AnyConfig = CaptureConfig | TransferConfig | GenerateConfig
 

@@ -1,5 +1,7 @@
 """A palette: mean and covariance of an image's colours, and the map that gives them to another image."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,19 @@ class Palette:
 
     mean: Tensor
     covariance: Tensor
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits of its numbers."""
+        numbers = torch.cat([self.mean, self.covariance.flatten()]).float().cpu().numpy()
+        return hashlib.sha256(numbers.tobytes()).hexdigest()[:12]
+
+    @classmethod
+    def mix(cls, palettes: Sequence["Palette"], weights: Sequence[float]) -> "Palette":
+        """The weighted mean of means and covariances; the weights need not add to 1."""
+        shares = torch.tensor(weights) / sum(weights)
+        means, covariances = (torch.stack([getattr(p, key) for p in palettes]) for key in ("mean", "covariance"))
+        return cls((means * shares.view(-1, 1)).sum(0), (covariances * shares.view(-1, 1, 1)).sum(0))
 
     @classmethod
     def of(cls, pixels: Tensor) -> "Palette":

@@ -10,20 +10,29 @@ from PIL import Image
 from sigstyle.base.model import default_size_px
 from sigstyle.imaging.images import thumbnail_uri
 from sigstyle.learning.batches import images_hash
-from sigstyle.learning.learner import Learner
+from sigstyle.learning.learner import Learner, split_offsets
+from sigstyle.learning.painting import Painting
 from sigstyle.learning.statistics import style_statistics
 from sigstyle.style.style import Style
 
 
 def learned_style(
-    learner: Learner, name: str, images: Sequence[Image.Image], should_stop: Callable[[], bool]
+    learner: Learner,
+    name: str,
+    images: Sequence[Image.Image],
+    painting: Painting | None,
+    should_stop: Callable[[], bool],
 ) -> Style | None:
     """The style as `learner` knows it now; None when `should_stop` turned true while the images were measured."""
     base, config = learner.base, learner.config
     with torch.no_grad():
-        offsets = learner.state.hypernet()
-    statistics = style_statistics(base, images, config.size_px or default_size_px(base), should_stop)
-    if statistics is None:
+        offsets, decoder_offsets = split_offsets(learner.state.hypernet())
+    measured: dict[str, Any] | None
+    if painting is not None:
+        measured = {"palette": painting.palette, "brushwork": painting.brushwork}
+    else:
+        measured = style_statistics(base, images, config.size_px or default_size_px(base), should_stop)
+    if measured is None:
         return None
     return Style(
         name=name,
@@ -32,7 +41,8 @@ def learned_style(
         domain=config.domain,
         base_fingerprint=base.fingerprint,
         base_name=base.name,
-        **statistics,
+        decoder_offsets=decoder_offsets,
+        **measured,
         metadata=_metadata(learner, images),
         thumbnail=thumbnail_uri(images[0]),
     )

@@ -1,5 +1,8 @@
 """The learner of a capture: the UNet's prediction as a function of the style token and the offsets."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -13,8 +16,12 @@ from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
 from sigstyle.learning.batches import Batch, noisy_batch, pred_x0_of
 from sigstyle.learning.state import TrainingState
+from sigstyle.style.attach import frozen, training
 from sigstyle.style.hypernet import StyleHypernet
-from sigstyle.style.targets import target_layers
+from sigstyle.style.offsets import Offset
+from sigstyle.style.targets import MOST_BYTES, decoder_layers, offset_bytes, target_layers
+
+_DECODER = "vae.decoder."  # before the paths of the autoencoder's decoder
 
 
 class Learner:
@@ -32,13 +39,47 @@ class Learner:
         """The style token with the vectors being learned."""
         return StyleToken(self.token_name, self.state.token)
 
+    def casting(self) -> torch.autocast:
+        """The context of the arithmetic that was chosen for this capture."""
+        device = self.base.unet.device.type
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.state.progression.autocast)
+
+    @contextmanager
+    def attached(self) -> Iterator[Callable[[], None]]:
+        """Offsets on the UNet and on the autoencoder's decoder; yields `refresh`, to be called before each forward.
+
+        See `attach.training`, whose promises hold for both.
+        """
+        made: dict[str, Offset] = {}
+
+        def part(decoder: bool) -> dict[str, Offset]:
+            return split_offsets(made)[decoder]
+
+        made.update(self.state.hypernet())
+        with ExitStack() as undo:
+            renew = [undo.enter_context(training(self.base.unet, lambda: part(False)))]
+            undo.enter_context(frozen(self.base.vae))
+            if part(True):
+                renew.append(undo.enter_context(training(self.base.vae.decoder, lambda: part(True))))
+
+            def refresh() -> None:
+                made.update(self.state.hypernet())
+                for put in renew:
+                    put()
+
+            yield refresh
+
     def predict(self, batch: Batch) -> Tensor:
         """The UNet's prediction [b, c, h, w] for a batch, float32, with gradients to the token and the offsets."""
+        return self.predict_at(batch.noisy, batch.timesteps)
+
+    def predict_at(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """As `predict`, for noisy latents [b, c, h, w] at timesteps [b]."""
         unet = self.base.unet
-        with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=self.state.progression.autocast):
+        with self.casting():
             embeds = embed_prompts(self.base.text_encoder, self._prompt, [self.token])
-            embeds = embeds.to(unet.dtype).expand(len(batch.noisy), -1, -1)
-            return split_forward(unet, batch.noisy.to(unet.dtype), batch.timesteps, embeds).float()
+            embeds = embeds.to(unet.dtype).expand(len(noisy), -1, -1)
+            return split_forward(unet, noisy.to(unet.dtype), timesteps, embeds).float()
 
     @torch.no_grad()
     def preview(self, clean: Tensor) -> Image.Image:
@@ -57,10 +98,20 @@ class Learner:
         return training_arithmetic(self.base.device, self.base.dtype)
 
 
+def split_offsets(offsets: Mapping[str, Offset]) -> tuple[dict[str, Offset], dict[str, Offset]]:
+    """The UNet's offsets, and those of the autoencoder's decoder by their path in it."""
+    unet = {path: offset for path, offset in offsets.items() if not path.startswith(_DECODER)}
+    decoder = {path.removeprefix(_DECODER): offset for path, offset in offsets.items() if path not in unet}
+    return unet, decoder
+
+
 def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> TrainingState:
     """The state before the first step: offsets at the identity, the token at the domain's own embedding."""
     layers = target_layers(base.unet, config.targets, config.rank)
-    hypernet = StyleHypernet(layers, config.rank, config.seed).to(base.device)
+    if config.autoencoder == "on":
+        found = decoder_layers(base.vae, config.rank, MOST_BYTES - offset_bytes(layers, config.rank))
+        layers |= {_DECODER + path: shape for path, shape in found.items()}
+    hypernet = StyleHypernet(layers, config.rank, config.seed, config.hypernet_width).to(base.device)
     groups = [
         {"params": list(hypernet.parameters()), "full_lr": config.hypernet_lr},
         {"params": [token], "full_lr": config.token_lr},

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -12,13 +13,16 @@ from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import token_for
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, ConfigError
+from sigstyle.learning.bank import bank_files
 from sigstyle.learning.batches import images_hash
 from sigstyle.learning.learned import learned_style
 from sigstyle.learning.learner import Learner
-from sigstyle.learning.lessons import Remembering
+from sigstyle.learning.lessons import Lesson, Remembering
+from sigstyle.learning.painting import Painting
 from sigstyle.learning.state import Snapshot, load_state, save_state
 from sigstyle.learning.stepper import Stepper
-from sigstyle.style.attach import frozen, training
+from sigstyle.scoring.features import style_features
+from sigstyle.style.attach import frozen
 from sigstyle.style.style import Style
 
 _SAVE_EVERY = 20
@@ -44,6 +48,7 @@ def capture_style(
     name: str,
     config: CaptureConfig | None = None,
     *,
+    bank: str | Path | None = None,
     state_path: str | Path | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
@@ -52,6 +57,7 @@ def capture_style(
 ) -> Style:
     """Learn the style of `images` (as `load_image` gives them) on `base`; the base comes back as it was.
 
+    `bank` is a folder of photos to paint while learning, None the one that ships.
     With a `state_path` the whole state is written there at the start, every 20 steps, when stopped and when
     interrupted, and `resume` continues from it bit for bit; with no file there yet it starts anew. The file stays when
     the capture is done: delete it once the style is saved. When `should_finish` turns true the style is what was
@@ -67,13 +73,13 @@ def capture_style(
         raise ConfigError("There is no style image; give one or more.")
     path = Path(state_path) if state_path is not None else None
     with base.lock, frozen(base.text_encoder):
-        run = _Run(base, images, name, config, path)
+        run = _Run(base, images, name, config, path, bank)
         if resume and path is not None and path.exists():
             run.state.restore(load_state(path, run.job))
         else:
             run.begin()
         run.train(on_progress or (lambda _: None), should_stop, should_finish)
-        style = learned_style(run.learner, name, images, should_stop)
+        style = learned_style(run.learner, name, images, run.painting, should_stop)
         if style is None:
             raise Cancelled(run.stopped())
         return style
@@ -83,14 +89,28 @@ class _Run:
     """One capture: what it reads, what it changes, and its steps."""
 
     def __init__(
-        self, base: BaseModel, images: Sequence[Image.Image], name: str, config: CaptureConfig, path: Path | None
+        self,
+        base: BaseModel,
+        images: Sequence[Image.Image],
+        name: str,
+        config: CaptureConfig,
+        path: Path | None,
+        bank: str | Path | None,
     ) -> None:
         self.base, self.config, self.path = base, config, path
         self.learner = Learner(base, config, token_for(name))
         self.state = self.learner.state
         self.remembering = Remembering.of(self.learner, images)
-        self.stepper = Stepper(self.state, config, [self.remembering])
+        self.painting = None
+        if not config.classic:
+            self.painting = Painting.of(self.learner, images, bank_files(bank), style_features().to(base.device))
+        lessons: list[Lesson[Any]] = [self.remembering]
+        if self.painting is not None:
+            lessons.insert(0, self.painting)
+        self.stepper = Stepper(self.state, config, lessons)
         self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
+        if self.painting is not None:
+            self.job["bank"] = self.painting.bank.digest
 
     def begin(self) -> None:
         """Choose the arithmetic and save: whoever resumes, on whatever machine, goes on in the same."""
@@ -105,7 +125,7 @@ class _Run:
         state, steps = self.state, self.config.steps
         latest = safe = state.snapshot()
         started, first = time.monotonic(), state.progression.step
-        with training(self.base.unet, state.hypernet) as refresh, self._kept(lambda: latest):
+        with self.learner.attached() as refresh, self._kept(lambda: latest):
             while state.progression.step < steps:
                 if should_stop():
                     raise Cancelled(self.stopped())
@@ -123,8 +143,14 @@ class _Run:
                     self._save(safe)
                 eta_s = (time.monotonic() - started) / (step - first) * (steps - step)
                 wanted = self.config.preview_every and step % self.config.preview_every == 0
-                preview = self.learner.preview(self.remembering.latents[:1]) if wanted else None
+                preview = self._preview() if wanted else None
                 on_progress(Progress(step, steps, loss, eta_s, preview))
+
+    def _preview(self) -> Image.Image:
+        """A photo of the bank, painted; or, where nothing is painted, the style image remembered."""
+        if self.painting is not None:
+            return self.painting.preview()
+        return self.learner.preview(self.remembering.latents[:1])
 
     def _save(self, snapshot: Snapshot) -> None:
         if self.path is not None:

@@ -23,7 +23,8 @@ class Progression:
     """Where a capture stands, apart from its tensors: plain values.
 
     `lr_scale` drops once after a loss that is not finite; `chunks` is into how many pieces a batch is cut so that it
-    fits into memory; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why.
+    fits into memory; `content_weight` is the multiplier of the photos'
+    structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why.
     """
 
     step: int = 0
@@ -31,6 +32,7 @@ class Progression:
     chunks: int = 1
     autocast: bool = False
     autocast_reason: str = ""
+    content_weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

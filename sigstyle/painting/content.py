@@ -1,5 +1,6 @@
 """The content image: brought to a size to work at, and what was painted there brought back to the content's own."""
 
+import dataclasses
 import hashlib
 import math
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.imaging.images import Source, fit, load_image, mirrored_margin, to_pil, to_tensor, unfit
 from sigstyle.imaging.masks import latent_mask
+from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.smoothing import guided_filter
 from sigstyle.painting.anchor import EdgeAnchor, edge_map, half_grey
 
@@ -50,6 +52,12 @@ class Content:
     def pixels(self, smoothing: float = 0.0) -> Tensor:
         """The working copy, [1, 3, h, w] in [-1, 1], with its fine texture smoothed away."""
         return guided_filter(to_tensor(self.work), smoothing)
+
+    def recoloured(self, palette: Palette, amount: float) -> "Content":
+        """The same content, its working copy moved to a palette; amount 0 changes nothing."""
+        if amount == 0:
+            return self
+        return dataclasses.replace(self, work=to_pil(recoloured(to_tensor(self.work), palette, amount)))
 
     @property
     def digest(self) -> str:

@@ -43,6 +43,8 @@ class Cost:
 
 def transfer_cost(config: TransferConfig, references: int = 1) -> Cost:
     """What a transfer with these settings costs; `references` is how many style images the blend looks at."""
+    if config.method == "paint":
+        return Cost(inverting=1, denoising=config.steps)
     looks = -(-config.steps // REFERENCE_EVERY) if config.reference * config.strength > 0 else 0
     return Cost(
         inverting=config.steps * evaluations_per_step(config.inversion_iterations),

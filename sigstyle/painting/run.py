@@ -1,7 +1,9 @@
-"""One transfer by inversion and attention swapping: invert the content or take its trace, then denoise in the style."""
+"""One transfer, by the method that its settings name; and the method of inverting and swapping."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -12,36 +14,46 @@ from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import OnStep, adain, denoise
 from sigstyle.diffusion.inversion import ContentTrace, swapped_steps
 from sigstyle.diffusion.step_attention import Combined, StepAttention
+from sigstyle.imaging.images import to_pil, to_tensor
+from sigstyle.imaging.palette import recoloured
+from sigstyle.painting.content import decoded
 from sigstyle.painting.cost import transfer_cost
+from sigstyle.painting.direct import DirectRun
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.painted import Painted, unchanged
 from sigstyle.painting.reference import References
 from sigstyle.painting.seeds import fresh_generators
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 
 
-def unchanged(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
-    """The `on_step` that goes on with the latents as they are."""
-    return latents
+class Run(Protocol):
+    """One transfer, whatever the method."""
 
+    wanted: ContentInversion
 
-@dataclass(frozen=True)
-class Painted:
-    """What a run made.
+    @property
+    def total(self) -> int:
+        """UNet evaluations that will be announced."""
+        ...
 
-    Shapes: latents [images, c, h, w] of the working copies, margins and all; None when stopped before the denoising.
-    """
+    def paint(self) -> Painted:
+        """Make the latents, with the base locked."""
+        ...
 
-    latents: Tensor | None
-    trace: ContentTrace | None
-    notices: list[str]
-    interrupted: bool
+    def decoded(self, latents: Tensor) -> list[Image.Image]:
+        """Working copies of latents [b, c, h, w]."""
+        ...
+
+    def finished(self, images: list[Image.Image]) -> list[Image.Image]:
+        """Decoded working copies, brought to the content's aspect; outside a mask they are the content."""
+        ...
 
 
 @dataclass
-class Run:
-    """One transfer: what is wanted, in which blend, where, and who watches.
+class SwapRun:
+    """One transfer by inversion and attention swapping: what is wanted, in which blend, where, and who watches.
 
     A `trace` that is not of what is wanted is not used, and a notice says why. UNet weights and attention processors
     are as they were afterwards, also after an exception.
@@ -57,12 +69,17 @@ class Run:
     notices: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        config = self.wanted.config
+        if config.palette:
+            content = self.wanted.content.recoloured(self.blend.palette(), config.palette * self.wanted.amount)
+            self.wanted = dataclasses.replace(self.wanted, content=content)
+        if config.reference:
+            self.blend.check_references()
         problem = self.wanted.mismatch(self.trace) if self.trace is not None else None
         if problem:
             self.trace, self.notices = None, [f"The content was inverted anew: {problem}."]
         if "notice" in self.wanted.content.image.info:
             self.notices.append(self.wanted.content.image.info["notice"])
-        config = self.wanted.config
         self._references = self.blend.references(config.reference * self.wanted.amount)
         cost = transfer_cost(config, len(self._references))
         total = cost.calls if self.trace is None else cost.further_calls
@@ -96,7 +113,7 @@ class Run:
             return denoise(
                 base.unet,
                 self.wanted.scheduler,
-                adain(noise, self.blend.start_mean(), None, config.adain * amount),
+                self._coloured(noise, config.adain * amount),
                 cond.expand(len(noise), -1, -1),
                 uncond.expand(len(noise), -1, -1),
                 steps=config.steps,
@@ -109,6 +126,10 @@ class Run:
                 on_step=self._stepping(trace, noise),
                 should_stop=self._evaluations.stopped,
             )
+
+    def _coloured(self, noise: Tensor, amount: float) -> Tensor:
+        """The noise [images, c, h, w] with the channel means of that of the styles' images."""
+        return noise if amount == 0 else adain(noise, self.blend.start_mean(), None, amount)
 
     def _attention(self, trace: ContentTrace, cond: Tensor) -> StepAttention:
         """The content's queries in the first steps, and the styles' images beside them."""
@@ -133,7 +154,33 @@ class Run:
 
         return on_step
 
+    def decoded(self, latents: Tensor) -> list[Image.Image]:
+        """Working copies of latents [b, c, h, w], in the style's palette once more where that is asked for."""
+        images = decoded(self.wanted.base.vae, latents)
+        colour = self.wanted.config.palette * self.wanted.amount
+        if colour == 0:
+            return images
+        return [to_pil(recoloured(to_tensor(image), self.blend.palette(), colour)) for image in images]
+
     def finished(self, images: list[Image.Image]) -> list[Image.Image]:
         """Decoded working copies, brought to the content's aspect; outside a mask they are the content."""
         wanted = self.wanted
         return [wanted.content.finished(image, wanted.config.size_px, wanted.base, self.mask) for image in images]
+
+
+def run_of(
+    wanted: ContentInversion,
+    blend: Blend,
+    mask: Image.Image | None = None,
+    trace: ContentTrace | None = None,
+    on_step: OnStep = unchanged,
+    on_evaluation: OnEvaluation = unwatched,
+    should_stop: Callable[[], bool] = never,
+) -> Run:
+    """The transfer that `wanted.config` asks for; `mask` is as large as the content.
+
+    A `trace` that is not of what is wanted is not used, and a notice says why.
+    Raises: ConfigError when the blend lacks what the method needs.
+    """
+    kind = DirectRun if wanted.config.method == "paint" else SwapRun
+    return kind(wanted, blend, mask, trace, on_step, on_evaluation, should_stop)

@@ -31,6 +31,12 @@ class LayerStatistics:
             variance = (rows - mean[:, :, None]).square().mean(dim=2)
             return cls(rows @ rows.mT / rows.shape[2], mean, variance.clamp_min(FLOOR).sqrt())
 
+    @classmethod
+    def mean_of(cls, several: Sequence["LayerStatistics"]) -> Self:
+        """The mean of the statistics of several images, with a batch of one."""
+        parts = [(one.gram, one.mean, one.deviation) for one in several]
+        return cls(*(torch.cat(part).mean(dim=0, keepdim=True) for part in zip(*parts, strict=True)))
+
     def detach(self) -> "LayerStatistics":
         """The same without gradients."""
         return LayerStatistics(self.gram.detach(), self.mean.detach(), self.deviation.detach())

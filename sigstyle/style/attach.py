@@ -19,9 +19,10 @@ class _Styled(nn.Module):
     def __init__(self, slot: dict[str, Offset], path: str) -> None:
         super().__init__()
         self._slot, self._path = slot, path
+        self.on = True
 
     def forward(self, weight: Tensor) -> Tensor:
-        return self._slot[self._path].apply(weight)
+        return self._slot[self._path].apply(weight) if self.on else weight
 
 
 def _layer(unet: nn.Module, path: str) -> nn.Module:
@@ -65,6 +66,19 @@ def training(unet: nn.Module, make_offsets: Callable[[], Offsets]) -> Iterator[C
             parametrize.register_parametrization(layer, "weight", _Styled(slot, path), unsafe=True)
             undo.callback(parametrize.remove_parametrizations, layer, "weight", leave_parametrized=False)
         yield lambda: slot.update(make_offsets())
+
+
+@contextmanager
+def unstyled(module: nn.Module) -> Iterator[None]:
+    """Within the context the weights that `training` styles are the base's own."""
+    found = [part for part in module.modules() if isinstance(part, _Styled) and part.on]
+    try:
+        for part in found:
+            part.on = False
+        yield
+    finally:
+        for part in found:
+            part.on = True
 
 
 def _reorder(layer: nn.Module, names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sigstyle.base.prompts import encode_prompts, style_prompt
 from sigstyle.errors import ConfigError
+from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 
@@ -47,6 +48,38 @@ class Blend:
         """Pairs (offsets, strength) as `attach.styled` takes them."""
         return [(style.offsets, strength * weight) for style, weight in zip(self.styles, self.weights, strict=True)]
 
+    def decoder_offsets(self, strength: float) -> list[tuple[Mapping[str, Offset], float]]:
+        """The same for the autoencoder's decoder, of the styles that have any."""
+        pairs = [(s.decoder_offsets, strength * w) for s, w in zip(self.styles, self.weights, strict=True)]
+        return [(offsets, amount) for offsets, amount in pairs if offsets]
+
+    def palette(self) -> Palette:
+        """The styles' palettes, mixed.
+
+        Raises: ConfigError for a style without one, which has not learned to paint.
+        """
+        lacking = [style.name for style in self.styles if style.palette is None]
+        if lacking:
+            raise ConfigError(
+                f"The style {', '.join(lacking)} has not learned to paint; it was captured with the preset classic or "
+                "paper, or before version 0.2. Choose --preset classic (in Python preset='classic'), or capture it anew."
+            )
+        return Palette.mix([style.palette for style in self.styles if style.palette is not None], self.weights)
+
+    def brushwork(self) -> float:
+        """How strongly stroke seeds are laid: the styles' weighted mean."""
+        pairs = zip(self.styles, self.weights, strict=True)
+        return sum(style.brushwork * weight for style, weight in pairs) / sum(self.weights)
+
+    def check_references(self) -> None:
+        """Raises ConfigError when no style holds its image, which the preset classic looks at."""
+        if all(style.reference is None for style in self.styles):
+            raise ConfigError(
+                f"The style {', '.join(style.name for style in self.styles)} does not hold its image's latents, which "
+                "the preset classic looks at. Capture one that does: sigstyle capture IMAGE -o STYLE --preset classic; "
+                "or leave them out with --reference 0 --adain 0."
+            )
+
     def source_prompt(self, prompt: str) -> str:
         """`prompt` without any mention of the styles: what the content shows."""
         return _without(prompt, [style.token.token for style in self.styles])
@@ -79,9 +112,20 @@ class Blend:
         return [(latents, amount * weight / total) for latents, weight in known] if amount > 0 else []
 
     def start_mean(self) -> Tensor:
-        """Blended channel mean [c] of the noise that the styles' images come from."""
+        """Blended channel mean [c] of the noise that the styles' images come from.
+
+        Raises: ConfigError for a style whose capture did not measure it.
+        """
+        lacking = [style.name for style in self.styles if style.start_mean is None]
+        if lacking:
+            raise ConfigError(
+                f"The style {', '.join(lacking)} has no statistics for adain; its capture was not classic. Capture it "
+                "with --preset classic, or leave it out with --adain 0."
+            )
         shares = torch.tensor(self.weights) / sum(self.weights)
-        return torch.stack([style.start_mean for style in self.styles]).mul(shares.unsqueeze(1)).sum(0)
+        return (
+            torch.stack([s.start_mean for s in self.styles if s.start_mean is not None]).mul(shares.unsqueeze(1)).sum(0)
+        )
 
 
 def _without(prompt: str, tokens: Sequence[str]) -> str:

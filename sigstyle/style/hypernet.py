@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sigstyle.style.offsets import Offset
 
 _EMBEDDING = 64
-_WIDTH = 128
+WIDTH = 128
 
 
 def constant_norm(values: Tensor) -> Tensor:
@@ -37,16 +37,16 @@ class StyleHypernet(nn.Module):
     Shapes: `shapes` holds (out, in) by layer path; layers of one shape share an output head.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, int]], rank: int = 3, seed: int = 0) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, int]], rank: int = 3, seed: int = 0, width: int = WIDTH) -> None:
         super().__init__()
         self.shapes = dict(shapes)
         self.rank = rank
         generator = torch.Generator().manual_seed(seed)
         self.style = nn.Parameter(torch.randn(_EMBEDDING, generator=generator))
         self.layers = nn.Parameter(torch.randn(len(shapes), _EMBEDDING, generator=generator))
-        self.trunk = nn.Sequential(_Linear(4 * _EMBEDDING, _WIDTH), nn.SiLU(), _Linear(_WIDTH, _WIDTH), nn.SiLU())
+        self.trunk = nn.Sequential(_Linear(4 * _EMBEDDING, width), nn.SiLU(), _Linear(width, width), nn.SiLU())
         self.heads = nn.ModuleDict(
-            {_key(shape): _Linear(_WIDTH, sum(shape) * rank) for shape in sorted(set(self.shapes.values()))}
+            {_key(shape): _Linear(width, sum(shape) * rank) for shape in sorted(set(self.shapes.values()))}
         )
         self._initialise(generator)
         for index, (_, fan_in) in enumerate(self.shapes.values()):

@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from sigstyle.base.content_hash import content_hash
 from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
+from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
+from sigstyle.style.statistics_file import KNOWN, STATISTICS, statistics_in
 from sigstyle.style.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from sigstyle.base.model import BaseModel
 
 FORMAT = 1
-_STATISTICS = ("start_mean", "start_std", "latent_mean", "latent_std")
+_KINDS = {"offsets": "offsets", "decoder": "decoder_offsets"}  # prefix in the file: field
 _THUMBNAIL = re.compile(r"data:image/(jpeg|png|webp);base64,[A-Za-z0-9+/=]+")
 _TEXTS = ("name", "token", "domain", "base_name", "base_fingerprint")
 
@@ -28,9 +31,12 @@ _TEXTS = ("name", "token", "domain", "base_name", "base_fingerprint")
 class Style:
     """What a capture learned.
 
-    Shapes: offsets by module path of the UNet; latent_mean/std [c] are channel statistics of the style images'
-    latents, start_mean/std [c] those of the noise their DDIM inversion ends in; reference [c, h, w] are latents of the
-    first style image itself, which a transfer refers to, or None.
+    A capture that paints gives a `palette`, a `brushwork` (how strongly stroke seeds are laid, see `imaging.strokes`)
+    and offsets for the autoencoder's decoder; a classic one what inverting and swapping refers to.
+
+    Shapes: offsets by module path of the UNet, decoder_offsets by that of the autoencoder's decoder; latent_mean/std
+    [c] are channel statistics of the style images' latents, start_mean/std [c] those of the noise their DDIM inversion
+    ends in; reference [c, h, w] are latents of the first style image itself, which a transfer refers to.
     Factors, token vectors and reference are held at float16 precision (as float32), so a saved style is the same style.
     Raises: ConfigError for values that are not finite or do not fit float16.
     """
@@ -41,22 +47,27 @@ class Style:
     domain: str
     base_fingerprint: str
     base_name: str
-    start_mean: Tensor
-    start_std: Tensor
-    latent_mean: Tensor
-    latent_std: Tensor
+    start_mean: Tensor | None = None
+    start_std: Tensor | None = None
+    latent_mean: Tensor | None = None
+    latent_std: Tensor | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     thumbnail: str = ""
     reference: Tensor | None = None
+    palette: Palette | None = None
+    brushwork: float = 0.0
+    decoder_offsets: Mapping[str, Offset] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rounded = {path: Offset(_half(o.up), _half(o.down)) for path, o in self.offsets.items()}
-        object.__setattr__(self, "offsets", rounded)
+        for kind in ("offsets", "decoder_offsets"):
+            rounded = {path: Offset(_half(o.up), _half(o.down)) for path, o in getattr(self, kind).items()}
+            object.__setattr__(self, kind, rounded)
         if self.reference is not None:
             object.__setattr__(self, "reference", _half(self.reference))
         object.__setattr__(self, "token", StyleToken(self.token.token, _half(self.token.embedding)))
-        for key in _STATISTICS:
-            object.__setattr__(self, key, getattr(self, key).detach().float().cpu())
+        for key in STATISTICS:
+            found = getattr(self, key)
+            object.__setattr__(self, key, None if found is None else found.detach().float().cpu())
         if not self.name.isprintable() or not 0 < len(self.name) <= 80:
             raise ConfigError(f"The style name is {self.name[:80]!r}; expected 1 to 80 printable characters.")
         bad = [key for key, tensor in self.tensors().items() if not tensor.isfinite().all()]
@@ -81,12 +92,18 @@ class Style:
         return hash(self.hash)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by its name in the file: float16 factors, token and reference, float32 statistics."""
-        factors = {f"offsets.{path}.up": offset.up.half() for path, offset in self.offsets.items()}
-        factors |= {f"offsets.{path}.down": offset.down.half() for path, offset in self.offsets.items()}
-        statistics = {key: getattr(self, key) for key in _STATISTICS}
-        reference = {} if self.reference is None else {"reference": self.reference.half()}
-        return {**factors, "token": self.token.embedding.half(), **statistics, **reference}
+        """Every tensor by its name in the file: factors, token and reference in float16, the rest in float32."""
+        factors: dict[str, Tensor] = {}
+        for prefix, offsets in (("offsets", self.offsets), ("decoder", self.decoder_offsets)):
+            factors |= {f"{prefix}.{path}.up": offset.up.half() for path, offset in offsets.items()}
+            factors |= {f"{prefix}.{path}.down": offset.down.half() for path, offset in offsets.items()}
+        statistics = {key: getattr(self, key) for key in STATISTICS if getattr(self, key) is not None}
+        if self.reference is not None:
+            statistics["reference"] = self.reference.half()
+        if self.palette is not None:
+            statistics |= {"palette_mean": self.palette.mean, "palette_covariance": self.palette.covariance}
+            statistics["brushwork"] = torch.tensor([self.brushwork])
+        return {**factors, "token": self.token.embedding.half(), **statistics}
 
     @property
     def vae_fingerprint(self) -> str:
@@ -152,16 +169,14 @@ class Style:
         path = Path(path)
         tensors, metadata = read_tensors(path)
         header = _header(path, metadata)
-        expected = {"token", *_STATISTICS}
-        missing = sorted(expected - set(tensors))
-        if missing:
-            raise StyleFileError(f"{path.name} lacks {', '.join(missing)}. Capture the style again.")
+        if "token" not in tensors:
+            raise StyleFileError(f"{path.name} lacks token. Capture the style again.")
         fields: dict[str, Any] = {key: header[key] for key in (*_TEXTS, "metadata")}
-        fields |= {key: tensors[key] for key in _STATISTICS} | {"reference": _reference(path, tensors)}
-        factors = {key: value for key, value in tensors.items() if key not in {*expected, "reference"}}
+        fields |= {**statistics_in(path, tensors), "thumbnail": _thumbnail(metadata)}
         try:
             fields["token"] = StyleToken(header["token"], tensors["token"])
-            return cls(**fields, offsets=_offsets(path, factors), thumbnail=_thumbnail(metadata))
+            found = _offsets(path, tensors)
+            return cls(**fields, offsets=found["offsets"], decoder_offsets=found["decoder_offsets"])
         except ConfigError as error:
             raise StyleFileError(f"{path.name} is not a usable style: {error}") from error
 
@@ -170,14 +185,6 @@ def _thumbnail(metadata: Mapping[str, str]) -> str:
     """The thumbnail's data URI, or '' when it is anything but a small embedded picture."""
     found = metadata.get("modelspec.thumbnail", "")
     return found if _THUMBNAIL.fullmatch(found) else ""
-
-
-def _reference(path: Path, tensors: Mapping[str, Tensor]) -> Tensor | None:
-    """The reference's latents, or None. Raises: StyleFileError for latents that do not go with the statistics."""
-    found = tensors.get("reference")
-    if found is not None and (found.ndim != 3 or len(found) != len(tensors["latent_mean"]) or 0 in found.shape):
-        raise StyleFileError(f"{path.name} has a reference of shape {list(found.shape)}; expected latents [c, h, w].")
-    return found
 
 
 def _half(tensor: Tensor) -> Tensor:
@@ -205,18 +212,25 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     return header
 
 
-def _offsets(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Offset]:
-    """Offsets from `offsets.<module path>.up/down`. Raises: StyleFileError for other keys or a lone factor."""
-    layers: dict[str, dict[str, Tensor]] = {}
+def _offsets(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Offset]]:
+    """The fields `offsets` and `decoder_offsets`, from entries `offsets.<layer>.up/down` and `decoder.<layer>.up/down`.
+
+    Raises: StyleFileError for other entries or a lone factor.
+    """
+    layers: dict[tuple[str, str], dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
+        if key in KNOWN:
+            continue
         prefix, _, rest = key.partition(".")
         layer, _, factor = rest.rpartition(".")
-        if prefix != "offsets" or factor not in ("up", "down") or not layer:
+        if prefix not in _KINDS or factor not in ("up", "down") or not layer:
             raise StyleFileError(
                 f"{path.name} has an unknown entry {key[:80]!r}; expected offsets.<layer>.up and .down."
             )
-        layers.setdefault(layer, {})[factor] = tensor
-    for layer, factors in layers.items():
+        layers.setdefault((_KINDS[prefix], layer), {})[factor] = tensor
+    found: dict[str, dict[str, Offset]] = {kind: {} for kind in _KINDS.values()}
+    for (kind, layer), factors in layers.items():
         if len(factors) < 2:
             raise StyleFileError(f"{path.name} has only one factor for {layer}; expected up and down.")
-    return {layer: Offset(**factors) for layer, factors in layers.items()}
+        found[kind][layer] = Offset(**factors)
+    return found

@@ -1,6 +1,7 @@
 """Which layers carry the style: groups of UNet weights, by module path."""
 
 import re
+from typing import Any
 
 from torch import nn
 
@@ -15,9 +16,10 @@ _GROUPS = {
     "paper": (_ATTENTION,),
     "attention+out": (_ATTENTION, _OUT),
     "decoder": (_ATTENTION, _OUT, _CONVOLUTIONS),
+    "decoder+all": (r"up_blocks\..*",),
 }
 
-_MOST_BYTES = 950_000  # leaves room for the token, the thumbnail and the header
+MOST_BYTES = 950_000  # leaves room for the token, the thumbnail and the header
 
 
 def target_layers(unet: nn.Module, group: str = "attention", rank: int = 3) -> dict[str, tuple[int, int]]:
@@ -25,15 +27,19 @@ def target_layers(unet: nn.Module, group: str = "attention", rank: int = 3) -> d
 
     'attention' (and 'paper') is q, k, v of self- and cross-attention in the decoder, 'attention+out' adds the output
     projections, 'decoder' also the residual blocks' convolutions. 'auto' is 'decoder' where its offsets of `rank` stay
-    below 1 MB in float16, else 'attention'. A convolution counts `in` as channels * kernel area.
+    below 1 MB in float16, else 'attention'; 'most' is 'decoder+all' (all linear
+    layers and convolutions) where that fits, else 'auto'. A convolution counts `in` as channels * kernel area.
     Source: arXiv 2502.13997, section 3.2, for 'attention'.
     Raises: ConfigError for an unknown group, or when the UNet has no such layers.
     """
     if group not in TARGET_GROUPS:
         raise ConfigError(f"There is no target group {group!r}; expected one of {', '.join(TARGET_GROUPS)}.")
+    if group == "most":
+        most = target_layers(unet, "decoder+all")
+        return most if offset_bytes(most, rank) < MOST_BYTES else target_layers(unet, "auto", rank)
     if group == "auto":
         decoder = target_layers(unet, "decoder")
-        return decoder if _bytes(decoder, rank) < _MOST_BYTES else target_layers(unet, "attention")
+        return decoder if offset_bytes(decoder, rank) < MOST_BYTES else target_layers(unet, "attention")
     pattern = re.compile("|".join(_GROUPS[group]))
     layers = {
         path: (module.weight.shape[0], module.weight[0].numel())
@@ -48,6 +54,19 @@ def target_layers(unet: nn.Module, group: str = "attention", rank: int = 3) -> d
     return layers
 
 
-def _bytes(layers: dict[str, tuple[int, int]], rank: int) -> int:
+def decoder_layers(vae: Any, rank: int, room_bytes: int = MOST_BYTES) -> dict[str, tuple[int, int]]:
+    """Weight shapes (out, in) of the autoencoder's decoder, by module path in it; none where they do not fit the room.
+
+    A convolution counts `in` as channels * kernel area.
+    """
+    layers = {
+        path: (module.weight.shape[0], module.weight[0].numel())
+        for path, module in vae.decoder.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d)
+    }
+    return layers if offset_bytes(layers, rank) < room_bytes else {}
+
+
+def offset_bytes(layers: dict[str, tuple[int, int]], rank: int) -> int:
     """What the offsets of these layers take in float16."""
     return sum(2 * rank * (out + inner) for out, inner in layers.values())

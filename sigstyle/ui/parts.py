@@ -9,8 +9,9 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig, field_type
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.data import shipped_path
+from sigstyle.settings import field_type
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.ui.handlers import PRIVATE, empty
 

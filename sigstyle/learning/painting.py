@@ -1,0 +1,156 @@
+"""Painting photos while learning: what makes offsets act on photographs, and not only remember the painting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
+from sigstyle.base.model import side_multiple_px
+from sigstyle.base.prompts import encode_prompts
+from sigstyle.diffusion.implied_noise import clean_and_noise, implied_noise, levels, with_fresh
+from sigstyle.imaging.images import fit, to_pil, to_tensor
+from sigstyle.imaging.palette import Palette, recoloured
+from sigstyle.imaging.strokes import brushwork, seeded
+from sigstyle.learning.bank import SIDE_PX, Bank
+from sigstyle.learning.learner import Learner
+from sigstyle.scoring.features import StyleFeatures
+from sigstyle.scoring.style_loss import (
+    LayerStatistics,
+    gram_distance,
+    moment_distance,
+    statistics,
+    structure_distance,
+    total_variation,
+)
+from sigstyle.style.attach import unstyled
+
+LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
+FRESH = 0.05  # share of fresh noise in the photo's own: hides what compression left, and lets seeds vary
+_WINDOW_LATENTS = 32
+_GRAM, _MOMENTS, _VARIATION = 0.3, 2.0, 0.1  # weights of the terms
+_LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
+_RATE = 0.25  # how fast the multiplier follows
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoBatch:
+    """Photos at the noise they are painted from.
+
+    Shapes: photos [b, 3, H, W], noisy [b, c, h, w], timesteps [b].
+    """
+
+    photos: Tensor
+    noisy: Tensor
+    timesteps: Tensor
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def split(self, chunks: int) -> list["PhotoBatch"]:
+        """The same photos in `chunks` pieces, or as many as there are."""
+        parts = (tensor.tensor_split(min(chunks, len(tensor))) for tensor in (self.photos, self.noisy, self.timesteps))
+        return [PhotoBatch(*part) for part in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Painting:
+    """Reconstructing photos with the styled UNet, in one evaluation: statistics as the style image's, structure theirs.
+
+    The photo takes the style's colours and seeds of strokes, and the noise it is painted from is the one that the plain
+    UNet reads in it. How far its structure may go is fixed, not its weight: the multiplier grows while it went too far.
+
+    Source: the task of arXiv 2502.13997, section 3.3 (transfer as the reconstruction of a content image by the
+    personalised model), learned for its own sake; Gatys et al. (1508.06576) for statistics; Platt & Barr, "Constrained
+    Differential Optimization" (1987) for the multiplier.
+    """
+
+    learner: Learner
+    bank: Bank
+    network: StyleFeatures
+    style: Sequence[LayerStatistics]
+    palette: Palette
+    brushwork: float
+    plain: Tensor  # embeddings of the empty prompt
+
+    @classmethod
+    def of(
+        cls, learner: Learner, images: Sequence[Image.Image], files: Sequence[Any], network: StyleFeatures
+    ) -> "Painting":
+        """The lesson of painting the photos in `files` like `images`. Raises: ConfigError, ImageError."""
+        base, device = learner.base, learner.base.device
+        pixels = [to_tensor(fit(image, SIDE_PX, 8)) for image in images]
+        palette = Palette.of(torch.cat([image.flatten(2) for image in pixels], dim=2).unsqueeze(-1))
+        with torch.no_grad():
+            each = [statistics(network(image.to(device))) for image in pixels]
+            plain = encode_prompts(base.tokenizer, base.text_encoder, [""])
+        return cls(
+            learner=learner,
+            bank=Bank.of(files, palette, cls.side_px(learner)),
+            network=network,
+            style=[LayerStatistics.mean_of(layer) for layer in zip(*each, strict=True)],
+            palette=palette,
+            brushwork=sum(brushwork(image) for image in pixels) / len(pixels),
+            plain=plain,
+        )
+
+    @staticmethod
+    def side_px(learner: Learner) -> int:
+        """Side of the windows of photos that are painted: 32 latents, or what the UNet takes just below."""
+        latent, multiple = pixels_per_latent(learner.base.vae), side_multiple_px(learner.base)
+        return max(multiple, _WINDOW_LATENTS * latent // multiple * multiple)
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator, count: int | None = None, side_px: int | None = None) -> PhotoBatch:
+        """Random windows of photos with the noise they are painted from."""
+        learner, count = self.learner, count or self.learner.config.painting
+        base, scheduler = learner.base, learner.base.scheduler
+        photos = self.bank.crops(count, side_px or self.side_px(learner), generator)
+        seeds = torch.randint(2**62, (count,), generator=generator).tolist()
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        shares = LOWEST + (HIGHEST - LOWEST) * torch.rand(count, generator=generator)
+        timesteps = (shares * scheduler.config.num_train_timesteps).long().to(base.device)
+        clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
+        with unstyled(base.unet), learner.casting():
+            own = implied_noise(self._plainly, scheduler, clean, timesteps)
+        fresh = torch.randn(clean.shape, generator=generator).to(clean)
+        kept, noise_level = levels(scheduler, timesteps, clean)
+        return PhotoBatch(photos.to(base.device), kept * clean + noise_level * with_fresh(own, fresh, FRESH), timesteps)
+
+    @torch.no_grad()
+    def preview(self) -> Image.Image:
+        """One and the same photo of the bank, as it is painted by now."""
+        side = self.side_px(self.learner)
+        samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=2 * side)
+        return to_pil(recoloured(self._painted(samples).clamp(-1, 1).cpu(), self.palette))
+
+    def _plainly(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        unet = self.learner.base.unet
+        embeds = self.plain.to(unet.dtype).expand(len(noisy), -1, -1)
+        return unet(noisy.to(unet.dtype), timesteps, encoder_hidden_states=embeds, return_dict=False)[0].float()
+
+    def loss(self, samples: PhotoBatch) -> Tensor:
+        """Style, structure and smoothness of what is painted over `samples`."""
+        config, progression = self.learner.config, self.learner.state.progression
+        painted = self.network(self._painted(samples))
+        with torch.no_grad():
+            wanted = self.network(samples.photos)[-1]
+        found = statistics(painted)
+        style = _GRAM * gram_distance(found, self.style) + _MOMENTS * moment_distance(found, self.style)
+        content = structure_distance(painted[-1], wanted)
+        total = config.style_weight * style + progression.content_weight * content
+        if config.content_bound:
+            excess = (content.item() - config.content_bound) / config.content_bound
+            grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
+            progression.content_weight = min(_MOST, max(_LEAST, grown))
+        return total + _VARIATION * total_variation(painted[0])
+
+    def _painted(self, samples: PhotoBatch) -> Tensor:
+        """The pictures [b, 3, H, W], not clamped, with gradients to token and offsets."""
+        output = self.learner.predict_at(samples.noisy, samples.timesteps)
+        clean, _ = clean_and_noise(self.learner.base.scheduler, samples.noisy, output, samples.timesteps)
+        with self.learner.casting():
+            return decode_unclamped(self.learner.base.vae, clean)
