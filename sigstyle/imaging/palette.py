@@ -69,13 +69,13 @@ def _moved(pixels: Tensor, palette: Palette, amount: float) -> Tensor:
 def _map(own: Tensor, wanted: Tensor) -> Tensor:
     """The matrix [3, 3], in double, that turns the covariance `own` into `wanted`."""
     root, inverse = _root(own), _root(own, inverse=True)
-    matrix = inverse @ _root(root @ wanted.double() @ root) @ inverse
+    matrix = inverse @ _root(root @ wanted.double() @ root, least=0.0) @ inverse
     values, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
     return axes @ torch.diag(values.clamp(max=_MOST_GAIN)) @ axes.T
 
 
-def _root(covariance: Tensor, inverse: bool = False) -> Tensor:
-    """The symmetric square root of a covariance, or of its inverse."""
+def _root(covariance: Tensor, inverse: bool = False, least: float = _LEAST_VARIANCE) -> Tensor:
+    """The symmetric square root of a positive matrix, whose values are `least` at least, or of its inverse."""
     values, axes = torch.linalg.eigh(covariance.double())
-    roots = values.clamp_min(_LEAST_VARIANCE).sqrt()
+    roots = values.clamp_min(least).sqrt()
     return axes @ torch.diag(1 / roots if inverse else roots) @ axes.T
