@@ -74,7 +74,9 @@ def test_images_of_a_batch_are_recoloured_each_by_itself() -> None:
     assert torch.equal(recoloured(both, WANTED, 0.7), torch.cat(alone))
 
 
-@pytest.mark.parametrize("pixels", [torch.full((1, 3, 16, 16), 0.3), photo().mean(1, keepdim=True).expand(-1, 3, -1, -1)])
+@pytest.mark.parametrize(
+    "pixels", [torch.full((1, 3, 16, 16), 0.3), photo().mean(1, keepdim=True).expand(-1, 3, -1, -1)]
+)
 def test_a_grey_photo_takes_the_mean_and_stays_finite_and_calm(pixels: Tensor) -> None:
     found = recoloured(pixels, WANTED)
     assert found.isfinite().all() and found.abs().max() <= 1
