@@ -113,8 +113,8 @@ class Painting:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shares = LOWEST + (HIGHEST - LOWEST) * torch.rand(count, generator=generator)
         timesteps = (shares * scheduler.config.num_train_timesteps).long().to(base.device)
-        clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
         with unstyled(base.unet), learner.casting():
+            clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
             own = implied_noise(self._plainly, scheduler, clean, timesteps)
         fresh = torch.randn(clean.shape, generator=generator).to(clean)
         kept, noise_level = levels(scheduler, timesteps, clean)
@@ -138,7 +138,7 @@ class Painting:
         painted = self.network(self._painted(samples))
         with torch.no_grad():
             wanted = self.network(samples.photos)[-1]
-        found = statistics(painted)
+        found = [LayerStatistics.mean_of([layer]) for layer in statistics(painted)]  # all photos together, as the style
         style = _GRAM * gram_distance(found, self.style) + _MOMENTS * moment_distance(found, self.style)
         content = structure_distance(painted[-1], wanted)
         total = config.style_weight * style + progression.content_weight * content
