@@ -30,7 +30,7 @@ from sigstyle.style.attach import unstyled
 
 LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
 FRESH = 0.05  # share of fresh noise in the photo's own: hides what compression left, and lets seeds vary
-_WINDOW_LATENTS = 32
+_WINDOW_LATENTS = 24
 _GRAM, _MOMENTS, _VARIATION = 0.3, 2.0, 0.1  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
@@ -99,7 +99,7 @@ class Painting:
 
     @staticmethod
     def side_px(learner: Learner) -> int:
-        """Side of the windows of photos that are painted: 32 latents, or what the UNet takes just below."""
+        """Side of the windows of photos that are painted: 24 latents, or what the UNet takes just below."""
         latent, multiple = pixels_per_latent(learner.base.vae), side_multiple_px(learner.base)
         return max(multiple, _WINDOW_LATENTS * latent // multiple * multiple)
 
