@@ -77,7 +77,7 @@ def _hashes(*files: Path) -> list[str]:
 
 
 def _sources(pattern: str | None = None) -> str:
-    """A hash of the code that makes pictures, or of what a pattern names under `sigstyle`: changed code counts."""
+    """A hash of the code that makes pictures, or of that under `sigstyle` which a pattern names."""
     if pattern is not None:
         return _digest(_hashes(*sorted((ROOT / "sigstyle").glob(pattern))))
     rooms = ("imaging", "base", "style", "diffusion", "painting")
