@@ -1,6 +1,7 @@
 """Content and style to images: inversion, then denoising with the styled UNet and the content's attention."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import (
