@@ -135,11 +135,11 @@ def test_a_trace_gives_what_was_recorded_and_no_more(base: BaseModel) -> None:
     plain = invert(*inputs, steps=4, **record)
     assert trace is not None and plain is not None
     first, second, third, _ = base.scheduler.timesteps.tolist()
-    assert list(trace.swap([first], keys=True) or {}) == [first]
-    swap = trace.swap([first, second], keys=False)
+    assert list(trace.projections_at([first], keys=True) or {}) == [first]
+    swap = trace.projections_at([first, second], keys=False)
     assert swap is not None and all(found[layers[0]].key is None for found in swap.values())
-    assert trace.swap([first, second, third], keys=False) is None
-    assert plain.swap([first], keys=True) is None
+    assert trace.projections_at([first, second, third], keys=False) is None
+    assert plain.projections_at([first], keys=True) is None
     assert ContentTrace(trace.path, {}).swap([], keys=True) == {}
 
 
