@@ -140,7 +140,7 @@ def test_a_trace_gives_what_was_recorded_and_no_more(base: BaseModel) -> None:
     assert swap is not None and all(found[layers[0]].key is None for found in swap.values())
     assert trace.projections_at([first, second, third], keys=False) is None
     assert plain.projections_at([first], keys=True) is None
-    assert ContentTrace(trace.path, {}).swap([], keys=True) == {}
+    assert ContentTrace(trace.path, {}).projections_at([], keys=True) == {}
 
 
 def test_stopping_ends_within_an_evaluation_and_restores(base: BaseModel) -> None:
