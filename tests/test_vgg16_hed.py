@@ -1,4 +1,4 @@
-"""The judge vgg16-hed on a small random network of the same layout; the laws of all such scores are in the other file."""
+"""The judge vgg16-hed on a small random network of the same layout; `test_scores_extra` has the laws it shares."""
 
 import builtins
 from pathlib import Path

@@ -35,11 +35,11 @@ class Seen:
 class Vgg16HedScorer(ExtraScorer):
     """Relative Gram distance to the style image, in colour and in grey, and distance of deep features to the photo.
 
-    Each is ||a - b||² / (||a||² + ||b||²): 0 for the same, 1 for unrelated. Gram matrices are of centred features behind
-    the first convolution of each block, their distances averaged; deep features are those behind the last convolution of
-    the fourth block, each channel brought to mean 0 and deviation 1.
-    Source: Gatys et al. (1508.06576) for the layers and matrices; Simonyan & Zisserman, VGG (1409.1556), as trained for
-    edges by Xie & Tu, HED (1504.06375).
+    Each is ||a - b||² / (||a||² + ||b||²): 0 for the same, 1 for unrelated. Gram matrices are of centred features
+    behind the first convolution of each block, and their distances averaged; deep features are those behind the last
+    convolution of the fourth block, each channel brought to mean 0 and deviation 1.
+    Source: Gatys et al. (1508.06576) for the layers and matrices; Simonyan & Zisserman, VGG (1409.1556), as trained
+    for edges by Xie & Tu, HED (1504.06375).
     """
 
     meanings = {
@@ -68,7 +68,7 @@ class Vgg16HedScorer(ExtraScorer):
 
     @torch.no_grad()
     def _see(self, image: Image.Image) -> Seen:
-        bgr = np.asarray(image, dtype=np.float32)[:, :, ::-1] - np.float32(MEAN_BGR)
+        bgr = np.asarray(image, dtype=np.float32)[:, :, ::-1] - np.array(MEAN_BGR, dtype=np.float32)
         x = torch.from_numpy(bgr).movedim(-1, 0)[None].to(self.device)
         grams, deep = [], x
         for place, block in enumerate(self._trunk):
