@@ -1,6 +1,6 @@
 """Content and style to images: inversion, then denoising with the styled UNet and the content's attention."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     STEP_TENSORS,
+    OnPipeEvaluation,
     OnStepEnd,
     SigStyleOutput,
     StyleMixin,
@@ -23,7 +24,7 @@ from pipelines.style_mixin import (
     check_output_type,
 )
 from sigstyle.base.model import ddim
-from sigstyle.config import TransferConfig
+from sigstyle.config import TransferConfig, resolve
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.imaging.images import Source, load_mask
 from sigstyle.imaging.masks import matching
@@ -32,8 +33,6 @@ from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
-
-OnEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
 
 
 class SigStylePipeline(StyleMixin, DiffusionPipeline):
@@ -91,7 +90,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-        callback_on_evaluation: OnEvaluation | None = None,
+        callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config`, whose default is `TransferConfig()`.
 
@@ -110,20 +109,16 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         changes |= {"size_px": size_px, "margin_px": margin_px, "eta": eta, "anchor": anchor, "smoothing": smoothing}
         changes |= {"reference": reference}
         given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolve(TransferConfig, None, config or TransferConfig(), given)
+        settings = resolve(TransferConfig, None, config, given)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
         wanted = self._wanted(image, settings, num_images_per_prompt, generator)
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
-
-        def evaluated(done: int, total: int) -> None:
-            bar.update()
-            if callback_on_evaluation is not None:
-                callback_on_evaluation(self, done, total)
-
-        run = run_of(wanted, self.blend, region, trace, on_step, evaluated, lambda: self.interrupt)
-        with self._running(run.total) as bar:
+        run = run_of(
+            wanted, self.blend, region, trace, on_step, self._counting(callback_on_evaluation), self._is_stopped
+        )
+        with self._running(run.total):
             output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
 
