@@ -24,7 +24,7 @@ from pipelines.style_mixin import (
     check_output_type,
 )
 from sigstyle.base.model import ddim
-from sigstyle.config import TransferConfig, resolve
+from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.imaging.images import Source, load_mask
 from sigstyle.imaging.masks import matching
@@ -67,8 +67,12 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         prompt: str | None = None,
         *,
         config: TransferConfig | None = None,
+        preset: str | None = None,
         num_inference_steps: int | None = None,
         strength: float | None = None,
+        freedom: float | None = None,
+        palette: float | None = None,
+        strokes: float | None = None,
         swap_until: float | None = None,
         swap: str | None = None,
         guidance_scale: float | None = None,
@@ -92,7 +96,9 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Repaint `image`; what is left None is as in `config`, whose default is `TransferConfig()`.
+        """Repaint `image`; what is left None is as in `config` or the `preset`, which is 'default' where nothing is said.
+
+        Settings that only inverting and swapping use (`swap_until`, `guidance_scale`, …) start from the preset 'paper'.
 
         `trace` is the trace of an earlier result: with the same content, prompt, steps and seed the inversion is
         saved, otherwise it is made anew and `notices` says why. `mask` (white is where the style goes) keeps all
@@ -107,9 +113,11 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         changes |= {"swap": swap, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
         changes |= {"adain": adain, "noise_sigma": noise_sigma, "inversion_iterations": inversion_iterations}
         changes |= {"size_px": size_px, "margin_px": margin_px, "eta": eta, "anchor": anchor, "smoothing": smoothing}
-        changes |= {"reference": reference}
+        changes |= {"reference": reference, "freedom": freedom, "palette": palette, "strokes": strokes}
         given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolve(TransferConfig, None, config, given)
+        if config is None and preset is None and not TransferConfig.paints(given):
+            preset = "paper"
+        settings = resolve(TransferConfig, preset, config, given)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)

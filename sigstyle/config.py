@@ -4,7 +4,7 @@ Every field carries metadata: `help` (text), and `low`/`high` (inclusive numbers
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -157,6 +157,11 @@ class TransferConfig(Settings):
                 f"steps is {self.steps}; painting takes 1 to {MOST_PAINTING_STEPS}. More steps are for the presets "
                 "classic and paper."
             )
+
+    @staticmethod
+    def paints(names: Iterable[str]) -> bool:
+        """Whether painting uses all settings of these names."""
+        return not set(names) & set(_SWAP_ONLY)
 
     @classmethod
     def settings_of(cls, method: str) -> list[str]:
