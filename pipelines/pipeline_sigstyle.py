@@ -96,7 +96,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Repaint `image`; what is left None is as in `config` or the `preset`, which is 'default' where nothing is said.
+        """Repaint `image`; what is left None is as in `config` or the `preset`, 'default' where nothing is said.
 
         Settings that only inverting and swapping use (`swap_until`, `guidance_scale`, …) start from the preset 'paper'.
 
