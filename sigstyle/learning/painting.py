@@ -21,6 +21,7 @@ from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import (
     LayerStatistics,
     gram_distance,
+    locked_texture,
     moment_distance,
     statistics,
     structure_distance,
@@ -31,7 +32,7 @@ from sigstyle.style.attach import unstyled
 LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
 FRESH = 0.05  # share of fresh noise in the photo's own: hides what compression left, and lets seeds vary
 _WINDOW_LATENTS = 24
-_GRAM, _MOMENTS, _VARIATION = 0.3, 2.0, 0.1  # weights of the terms
+_GRAM, _MOMENTS, _VARIATION, _LOCKED = 0.3, 2.0, 0.1, 1000.0  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
 
@@ -146,6 +147,7 @@ class Painting:
             excess = (content.item() - config.content_bound) / config.content_bound
             grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
             progression.content_weight = min(_MOST, max(_LEAST, grown))
+        total = total + _LOCKED * locked_texture(painted[0], pixels_per_latent(self.learner.base.vae))
         return total + _VARIATION * total_variation(painted[0])
 
     def _painted(self, samples: PhotoBatch) -> Tensor:
