@@ -26,7 +26,7 @@ def unchanged(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Ten
     return latents
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Painted:
     """What a run made.
 
