@@ -12,7 +12,7 @@ FLOOR = 1e-6  # of a variance: its root has a finite slope
 Maps = Sequence[Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerStatistics:
     """What one layer has wherever it is.
 

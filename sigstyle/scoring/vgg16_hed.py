@@ -24,7 +24,7 @@ REMEMBERED = 8  # images; each holds some 15 MB
 Trunk = Sequence[Sequence[tuple[Tensor, Tensor]]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
     """What the judge keeps of an image: centred Gram matrices [c, c] of each block, and deep features [c, h, w]."""
 
