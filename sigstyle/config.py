@@ -152,6 +152,8 @@ class TransferConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        used, fields = self.settings_of(self.method), dataclasses.fields(self)
+        self._refuse(f.name for f in fields if f.name not in used and getattr(self, f.name) != f.default)
         if self.method == "paint" and self.steps > MOST_PAINTING_STEPS:
             raise ConfigError(
                 f"steps is {self.steps}; painting takes 1 to {MOST_PAINTING_STEPS}. More steps are for the presets "
@@ -173,14 +175,37 @@ class TransferConfig(Settings):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """As for every config. Raises: ConfigError also for a setting that the method does not use."""
         method = values.get("method", METHODS[0])
-        unused = [name for name in values if name in (_SWAP_ONLY if method == "paint" else _PAINT_ONLY)]
-        if unused:
-            presets = "classic and paper" if method == "paint" else "default"
-            raise ConfigError(
-                f"{', '.join(unused)} is not used by this preset; it belongs to {presets}. Leave it out, or choose "
-                f"--preset {presets.split()[0]} (in Python preset={presets.split()[0]!r})."
-            )
+        cls._refuse(name for name in values if name in (_SWAP_ONLY if method == "paint" else _PAINT_ONLY))
         return super().from_dict(values)
+
+    @classmethod
+    def _refuse(cls, unused: Iterable[str]) -> None:
+        """Raises: ConfigError for settings that the method at hand does not use."""
+        names = list(unused)
+        if names:
+            presets = cls.presets_using(names[0])
+            raise ConfigError(
+                f"{', '.join(names)} is not used by this preset; it belongs to {' and '.join(presets)}. Leave it "
+                f"out, or choose --preset {presets[0]} (in Python preset={presets[0]!r})."
+            )
+
+    @classmethod
+    def presets_using(cls, name: str) -> list[str]:
+        """The presets that use a setting."""
+        return [
+            key for key, values in cls._presets.items() if name in cls.settings_of(values.get("method", METHODS[0]))
+        ]
+
+    @property
+    def nearest(self) -> str:
+        """The name of the preset to say these settings with: of its method, and with the fewest changes on top."""
+        alike = [name for name in self._presets if self.preset(name).method == self.method]
+        return min(alike, key=lambda name: len(self.changes(name)))
+
+    def changes(self, preset: str) -> dict[str, Any]:
+        """What is set otherwise than in a preset of the same method."""
+        usual = self.preset(preset)
+        return {name: value for name, value in self.to_dict().items() if value != getattr(usual, name)}
 
     @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:

@@ -52,6 +52,11 @@ def _check(entry: dataclasses.Field, value: Any) -> None:
         raise ConfigError(f"{entry.name} is {value!r}; expected one of {', '.join(entry.metadata['choices'])}.")
 
 
+def settable(kind: Any) -> list[dataclasses.Field]:
+    """The fields of a config, or of its class, that people set; a preset alone decides the others."""
+    return [entry for entry in dataclasses.fields(kind) if not entry.metadata.get("internal")]
+
+
 class Settings:
     """What both configs share: validation, presets and conversion."""
 
@@ -75,6 +80,11 @@ class Settings:
     def preset_names(cls) -> tuple[str, ...]:
         """Names that `preset` takes."""
         return tuple(cls._presets)
+
+    @classmethod
+    def presets_using(cls, name: str) -> list[str]:
+        """The presets that use a setting."""
+        return list(cls._presets)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -41,6 +41,20 @@ OwnBase = Annotated[
 ]
 
 
+Bank = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="photos to paint while learning; unless given, those that ship"),
+]
+CapturePreset = Annotated[
+    str,
+    typer.Option(
+        metavar="default|classic|paper",
+        help="settings to start from: default learns to paint photos; classic remembers the image, for transfers with "
+        "--preset classic; paper is as published",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def overview(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
@@ -60,7 +74,8 @@ def capture(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="STYLE.safetensors", help="where the style goes")],
     name: Annotated[str | None, typer.Option(help="what the style is called; the first image's name")] = None,
     base: Base = "mini",
-    preset: Preset = "default",
+    bank: Bank = None,
+    preset: CapturePreset = "default",
     resume: Annotated[bool, typer.Option("--resume", help="go on with a capture that was stopped")] = False,
     device: Device = None,
     dtype: DType = None,
@@ -68,7 +83,7 @@ def capture(
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
-    """Learn the style of an image; what comes out is a small style file.
+    """Learn the style of an image, by painting photos in it; what comes out is a small style file.
 
     A stopped capture leaves its state beside the output, and --resume goes on from there.
     """
@@ -93,6 +108,7 @@ def capture(
                 base=base,
                 name=name,
                 config=config,
+                bank=bank,
                 device=place,
                 dtype=kind,
                 state_path=state,

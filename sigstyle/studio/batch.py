@@ -14,6 +14,7 @@ from sigstyle.studio.folder import safe_name
 from sigstyle.studio.lane import Job
 from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
+from sigstyle.style.blend import Blend
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ def paint_all(
         raise ConfigError("No style is chosen yet. Tick one or more.")
     opened = [library.get(style).style for style in styles]
     kept, key = take_photos(workspace, photos), studio.bases.check(base)
+    for style in opened:
+        Blend.of([style]).check_able(config)
     folder = workspace.new_result("folder", "")
 
     def work(job: Job[BatchOutcome]) -> BatchOutcome:

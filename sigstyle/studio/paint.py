@@ -16,7 +16,8 @@ from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
 from sigstyle.studio.studio import Studio, Who
-from sigstyle.studio.traces import trace_key
+from sigstyle.studio.traces import kept_under
+from sigstyle.style.blend import Blend
 
 _MAX_PHOTOS = 50
 
@@ -70,11 +71,12 @@ def restyle(
     """
     workspace = studio.workspace(who)
     kept, entry = take_photos(workspace, photos), studio.library(who).get(style)
-    key = studio.bases.check(base)
+    key, look = studio.bases.check(base), entry.style.hash
+    Blend.of([entry.style]).check_able(config)
 
     def paint(job: Job, photo: KeptPhoto, on_progress: Callable[[int, int], None]) -> Picture:
         loaded = studio.bases.get(key)
-        wanted = trace_key(who.person, loaded.fingerprint, photo.path.stem, config)
+        wanted = kept_under(who.person, loaded.fingerprint, photo.path.stem, config, look)
         trace, started = studio.traces.get(wanted), time.monotonic()
         result = api.transfer(
             load_image(photo.path),

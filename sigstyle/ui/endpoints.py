@@ -186,7 +186,7 @@ class Endpoints:
         return [{"base": c.key, "label": c.label, "takes": self.studio.bases.words(c.key)} for c in choices]
 
     def load_base(self, request: gr.Request, base: str, key: str) -> str:
-        """Load a base and say what using it takes, with one measured evaluation."""
+        """Load a base and say what using it takes, by its measured speed."""
         with told():
             return self.studio.measured(who_asks(request, key), self._base(base)).wait()
 
