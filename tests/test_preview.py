@@ -9,7 +9,7 @@ from sigstyle.api import generate, transfer
 from sigstyle.base.model import BaseModel
 from sigstyle.diffusion.preview import Preview
 
-QUICK = {"steps": 4, "size_px": 64, "noise_sigma": 0.0}
+QUICK = {"preset": "classic", "steps": 4, "size_px": 64, "noise_sigma": 0.0}
 
 
 @pytest.mark.parametrize("vae", ["tiny", "kl"])
