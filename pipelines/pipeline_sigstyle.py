@@ -1,6 +1,6 @@
 """Content and style to images: inversion, then denoising with the styled UNet and the content's attention."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     STEP_TENSORS,
+    OnPipeEvaluation,
     OnStepEnd,
     SigStyleOutput,
     StyleMixin,
@@ -32,8 +33,6 @@ from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
-
-OnEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
 
 
 class SigStylePipeline(StyleMixin, DiffusionPipeline):
@@ -68,8 +67,12 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         prompt: str | None = None,
         *,
         config: TransferConfig | None = None,
+        preset: str | None = None,
         num_inference_steps: int | None = None,
         strength: float | None = None,
+        freedom: float | None = None,
+        palette: float | None = None,
+        strokes: float | None = None,
         swap_until: float | None = None,
         swap: str | None = None,
         guidance_scale: float | None = None,
@@ -91,9 +94,11 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-        callback_on_evaluation: OnEvaluation | None = None,
+        callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Repaint `image`; what is left None is as in `config`, whose default is `TransferConfig()`.
+        """Repaint `image`; what is left None is as in `config` or the `preset`, 'default' where nothing is said.
+
+        Settings that only inverting and swapping use (`swap_until`, `guidance_scale`, …) start from the preset 'paper'.
 
         `trace` is the trace of an earlier result: with the same content, prompt, steps and seed the inversion is
         saved, otherwise it is made anew and `notices` says why. `mask` (white is where the style goes) keeps all
@@ -108,22 +113,20 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         changes |= {"swap": swap, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
         changes |= {"adain": adain, "noise_sigma": noise_sigma, "inversion_iterations": inversion_iterations}
         changes |= {"size_px": size_px, "margin_px": margin_px, "eta": eta, "anchor": anchor, "smoothing": smoothing}
-        changes |= {"reference": reference}
+        changes |= {"reference": reference, "freedom": freedom, "palette": palette, "strokes": strokes}
         given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolve(TransferConfig, None, config or TransferConfig(), given)
+        if config is None and preset is None and not TransferConfig.paints(given):
+            preset = "paper"
+        settings = resolve(TransferConfig, preset, config, given)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
         wanted = self._wanted(image, settings, num_images_per_prompt, generator)
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
-
-        def evaluated(done: int, total: int) -> None:
-            bar.update()
-            if callback_on_evaluation is not None:
-                callback_on_evaluation(self, done, total)
-
-        run = run_of(wanted, self.blend, region, trace, on_step, evaluated, lambda: self.interrupt)
-        with self._running(run.total) as bar:
+        run = run_of(
+            wanted, self.blend, region, trace, on_step, self._counting(callback_on_evaluation), self._is_stopped
+        )
+        with self._running(run.total):
             output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
 

@@ -37,7 +37,7 @@ _REMEMBERING: Mapping[str, Any] = {
     "rank": 3,
     "autoencoder": "off",
     "hypernet_width": 128,
-    "token_lr": 3e-3,
+    "hypernet_lr": 3e-3,
     "warmup": 20,
 }
 
@@ -63,9 +63,9 @@ class CaptureConfig(Settings):
     content_bound: float = number(
         0.85, 0, 2, "how far the photo's structure may go while photos are painted, 0 to 2; 0 weighs it evenly instead"
     )
-    hypernet_lr: float = number(3e-3, 0, 1, "learning rate of the hypernetwork")
+    hypernet_lr: float = number(6e-3, 0, 1, "learning rate of the hypernetwork")
     hypernet_width: int = number(32, 1, 4096, "width of the hypernetwork")
-    token_lr: float = number(1e-2, 0, 1, "learning rate of the style token")
+    token_lr: float = number(3e-3, 0, 1, "learning rate of the style token")
     warmup: int = number(10, 0, 10_000, "steps until the learning rates reach their full value")
     crops: int = number(24, 1, 4096, "cached crops of the style images")
     crop_min: float = number(0.5, 0.05, 1, "smallest crop, as a share of the image's short side")
@@ -106,7 +106,7 @@ class TransferConfig(Settings):
 
     method: str = field(default="paint", metadata={"help": "paint or swap", "choices": METHODS, "internal": True})
     steps: int = number(1, 1, 1000, "denoising steps; with classic and paper also those of the inversion before them")
-    freedom: float = number(0.4, 0, 1, "how freely it is painted: low keeps letters legible, high dissolves the scene")
+    freedom: float = number(0.3, 0, 1, "how freely it is painted: low keeps letters legible, high dissolves the scene")
     palette: float = number(1.0, 0, 1, "whose colours: 0 the photo's, 1 the style's")
     strokes: float = number(1.0, 0, 3, "how many strokes are laid where the photo is calm; 1 is what the style shows")
     inversion_iterations: int = number(
@@ -159,6 +159,11 @@ class TransferConfig(Settings):
                 f"steps is {self.steps}; painting takes 1 to {MOST_PAINTING_STEPS}. More steps are for the presets "
                 "classic and paper."
             )
+
+    @staticmethod
+    def paints(names: Iterable[str]) -> bool:
+        """Whether painting uses all settings of these names."""
+        return not set(names) & set(_SWAP_ONLY)
 
     @classmethod
     def settings_of(cls, method: str) -> list[str]:

@@ -96,7 +96,7 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(
     assert (data["photos"], data["styles"], data["pictures"], data["to_make"]) == (3, 1, 3, 3)
     assert data["cannot_be_opened"] == [str(bad)]
     evaluation = data["unet_evaluation_s"]["64 px"]
-    assert data["seconds"] == pytest.approx(3 * (2 + 2) * evaluation, rel=0.05, abs=0.1)
+    assert data["seconds"] == pytest.approx(3 * (2 + 2 + 1) * evaluation, rel=0.05, abs=0.1)
     assert data["memory_gb"]["process"] > 0
     done(*words(shop, out))
     again = json.loads(done(*words(shop, out, "--dry-run", "--json")).stdout)

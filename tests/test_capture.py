@@ -1,3 +1,5 @@
+"""Captures that remember, as published: the loop, its state, and that everything is as before; painting elsewhere."""
+
 import itertools
 import json
 import math
@@ -32,7 +34,7 @@ from sigstyle.style.hypernet import StyleHypernet
 from sigstyle.style.style import Style
 from sigstyle.style.targets import target_layers
 
-QUICK = CaptureConfig(steps=6, batch_size=2, crops=4, size_px=64, warmup=2, autocast="off")
+QUICK = CaptureConfig.preset("classic", steps=6, batch_size=2, crops=4, size_px=64, warmup=2, autocast="off")
 
 
 def same(first: Style, second: Style) -> bool:
@@ -71,7 +73,8 @@ def test_a_capture_gives_a_style_of_its_base(
 
 
 def test_the_loss_falls(base: BaseModel, painting: Image.Image) -> None:
-    config = CaptureConfig(steps=60, batch_size=4, crops=4, size_px=64, warmup=5, autocast="off", hypernet_lr=1e-2)
+    few = {"batch_size": 4, "crops": 4, "size_px": 64, "warmup": 5}
+    config = CaptureConfig.preset("classic", steps=60, autocast="off", hypernet_lr=1e-2, **few)
     style = capture_style(base, [painting], "wave", config)
     before = style_loss(base, painting, None)
     assert style_loss(base, painting, style) < before - 0.005

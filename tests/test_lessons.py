@@ -10,7 +10,7 @@ from sigstyle.learning.lessons import Remembering
 from sigstyle.learning.stepper import Stepper
 from sigstyle.style.attach import frozen, training
 
-CONFIG = CaptureConfig(steps=6, batch_size=2, crops=4, size_px=64, autocast="off")
+CONFIG = CaptureConfig.preset("classic", steps=6, batch_size=2, crops=4, size_px=64, autocast="off")
 
 
 class Places:

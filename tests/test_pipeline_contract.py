@@ -24,7 +24,7 @@ from sigstyle.errors import BaseMismatchError, ConfigError
 from sigstyle.painting.cost import generate_cost
 from sigstyle.style.style import Style
 
-FEW: dict[str, Any] = {"num_inference_steps": 3, "size_px": 64}
+FEW: dict[str, Any] = {"config": TransferConfig.preset("classic"), "num_inference_steps": 3, "size_px": 64}
 SMALL: dict[str, Any] = {"num_inference_steps": 2, "height": 64, "width": 64, "output_type": "latent"}
 BOTH = [SigStylePipeline, SigStyleText2ImgPipeline]
 
@@ -189,7 +189,8 @@ def test_a_callback_gets_what_the_class_says_it_can_get(
 
 
 def test_a_setting_of_a_transfer_is_refused_by_name(base: BaseModel, style: Style) -> None:
-    for setting in ({"anchor": 0.5}, {"swap_until": 0.3}, {"reference": 1.0}):
+    unknown: list[dict[str, Any]] = [{"anchor": 0.5}, {"swap_until": 0.3}, {"reference": 1.0}]
+    for setting in unknown:
         with pytest.raises(ConfigError, match=f"Unknown setting {next(iter(setting))}"):
             sigstyle.generate("a tower", style, base=base, steps=2, **setting)
     with pytest.raises(ConfigError, match="a TransferConfig; expected a GenerateConfig"):
@@ -220,7 +221,7 @@ def test_photos_painted_together_are_told_from_others_by_all_of_them(
     painter = Painter(BaseModel.from_pipeline(make_parts(), name="tiny"), None)
     photos = [painting, painting.rotate(180), painting.rotate(180).transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     loaded = [Loaded(Photo(photo, str(i), str(i)), photo, {}) for i, photo in enumerate(photos)]
-    config = TransferConfig(steps=2, size_px=64)
+    config = TransferConfig.preset("classic", steps=2, size_px=64)
 
     def settings(*chosen: int) -> dict[str, Any]:
         return painter.wanted([loaded[i] for i in chosen], Look(style, None, "wave"), config).settings

@@ -31,7 +31,8 @@ from sigstyle.style.attach import styled
 from sigstyle.style.style import Style
 
 MakeBase = Callable[..., BaseModel]
-FEW: dict[str, Any] = {"num_inference_steps": 4, "size_px": 64}
+CLASSIC = TransferConfig.preset("classic")  # this is of inverting and swapping; painting is in test_direct
+FEW: dict[str, Any] = {"num_inference_steps": 4, "size_px": 64, "config": CLASSIC}
 
 
 @pytest.fixture
@@ -177,14 +178,14 @@ def test_strength_is_continuous(pipe: SigStylePipeline, painting: Image.Image) -
     assert difference(images[0], images[1]) < difference(images[0], images[2])
 
 
-def test_the_default_preset_keeps_to_its_budget(pipe: SigStylePipeline, base: BaseModel, painting: Image.Image) -> None:
+def test_the_classic_preset_keeps_to_its_budget(pipe: SigStylePipeline, base: BaseModel, painting: Image.Image) -> None:
     met = count(base)
-    cold = pipe(painting, size_px=64)
+    cold = pipe(painting, config=CLASSIC, size_px=64)
     assert sum(met) <= 54
     pipe.unload_style()
     pipe.load_style(random_style(base, "other", seed=1))
     met.clear()
-    pipe(painting, size_px=64, trace=cold.trace)
+    pipe(painting, config=CLASSIC, size_px=64, trace=cold.trace)
     assert sum(met) <= 34
 
 
@@ -357,7 +358,7 @@ def test_a_mask_of_another_shape_is_refused(pipe: SigStylePipeline, painting: Im
 def test_the_result_has_the_contents_aspect(
     pipe: SigStylePipeline, painting: Image.Image, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert pipe(painting.resize(size), num_inference_steps=2, size_px=64).images[0].size == expected
+    assert pipe(painting.resize(size), config=CLASSIC, num_inference_steps=2, size_px=64).images[0].size == expected
 
 
 def test_output_types(pipe: SigStylePipeline, painting: Image.Image) -> None:
@@ -378,13 +379,13 @@ def test_output_types(pipe: SigStylePipeline, painting: Image.Image) -> None:
 
 def test_the_seed_decides_the_image(pipe: SigStylePipeline, painting: Image.Image) -> None:
     def paint(**more: Any) -> Any:
-        return pipe(painting, **FEW, **more).images[0]
+        return pipe(painting, **(FEW | more)).images[0]
 
     plain = paint()
     assert difference(paint(), plain) == 0
     assert difference(paint(generator=torch.Generator().manual_seed(0)), plain) == 0
-    assert difference(paint(config=TransferConfig(seed=5)), plain) > 0
-    assert difference(paint(generator=torch.Generator().manual_seed(5)), paint(config=TransferConfig(seed=5))) == 0
+    assert difference(paint(config=TransferConfig.preset("classic", seed=5)), plain) > 0
+    assert difference(paint(generator=torch.Generator().manual_seed(5)), paint(config=TransferConfig.preset("classic", seed=5))) == 0
 
 
 @pytest.mark.parametrize(("settings", "inversions"), [({"noise_sigma": 4.0, "eta": 0.0}, 2), ({"eta": 1.0}, 1)])
@@ -439,7 +440,7 @@ def test_an_exception_leaves_the_base_as_it_was(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pipe(painting, inversion_iterations=1, callback_on_evaluation=fail, num_inference_steps=5, size_px=64)
+        pipe(painting, inversion_iterations=1, callback_on_evaluation=fail, **(FEW | {"num_inference_steps": 5}))
     watch.check()
     assert base.lock.acquire(blocking=False)
 
@@ -493,7 +494,7 @@ def test_two_users_at_once_get_what_each_gets_alone(base: BaseModel, painting: I
         pipe.load_style(random_style(base, seed=seed))
         return pipe
 
-    config = TransferConfig(steps=3, size_px=64)
+    config = TransferConfig.preset("classic", steps=3, size_px=64)
     alone = [user(seed)(painting, config=config).images[0] for seed in (0, 1)]
     together: dict[int, Any] = {}
     threads = [

@@ -9,7 +9,7 @@ from sigstyle.api import generate, transfer
 from sigstyle.base.model import BaseModel
 from sigstyle.diffusion.preview import Preview
 
-QUICK = {"steps": 4, "size_px": 64, "noise_sigma": 0.0}
+QUICK = {"preset": "classic", "steps": 4, "size_px": 64, "noise_sigma": 0.0}
 
 
 @pytest.mark.parametrize("vae", ["tiny", "kl"])
@@ -46,7 +46,7 @@ def test_linear_colours_are_fitted_to_the_autoencoder(make_base: MakeBase, monke
     def linear(vae: AutoencoderTiny, pixels: torch.Tensor) -> torch.Tensor:
         return torch.einsum("bdhw,cd->bchw", torch.nn.functional.avg_pool2d(pixels, 8), mixing)
 
-    monkeypatch.setattr("sigstyle.diffusion.preview.encode", linear)
+    monkeypatch.setattr("sigstyle.diffusion.preview.encode_latents", linear)
     preview = Preview(base)
     assert preview.colours is not None
     red = linear(base.vae, torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 64, 64))

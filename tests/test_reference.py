@@ -29,7 +29,8 @@ from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import read_tensors, write_tensors
 
-FEW: dict[str, Any] = {"num_inference_steps": 5, "size_px": 64, "output_type": "latent"}
+CLASSIC = TransferConfig.preset("classic", steps=5, size_px=64)
+FEW: dict[str, Any] = {"config": CLASSIC, "output_type": "latent"}
 
 
 @pytest.fixture
@@ -84,9 +85,9 @@ def test_a_reference_is_shown_to_the_decoder_alone_and_at_every_second_step(base
     look = references.attention(base.unet, base.scheduler, embeds).look
     for step in range(5):
         assert look(step, 900 - 100 * step)
-    assert len(counted) == transfer_cost(TransferConfig(steps=5)).referring == 3
-    assert transfer_cost(TransferConfig(steps=5, reference=0.0)).referring == 0
-    assert transfer_cost(TransferConfig(steps=5), references=2).referring == 6
+    assert len(counted) == transfer_cost(CLASSIC).referring == 3
+    assert transfer_cost(dataclasses.replace(CLASSIC, reference=0.0)).referring == 0
+    assert transfer_cost(CLASSIC, references=2).referring == 6
 
 
 def test_every_evaluation_is_counted_and_announced(pipe: SigStylePipeline, painting: Image.Image) -> None:
@@ -164,7 +165,7 @@ def test_a_reference_of_another_shape_is_refused(style: Style, tmp_path: Path, s
 
 
 def test_a_capture_keeps_the_latents_of_its_image(base: BaseModel, painting: Image.Image) -> None:
-    style = sigstyle.capture(painting, base=base, name="wave", steps=1, batch_size=1, crops=1, size_px=64)
+    style = sigstyle.capture(painting, base=base, name="wave", preset="classic", steps=1, batch_size=1, crops=1, size_px=64)
     expected = reference_latents(base, painting)
     assert style.reference is not None
     torch.testing.assert_close(style.reference, expected.half().float(), rtol=0, atol=0)

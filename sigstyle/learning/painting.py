@@ -21,6 +21,7 @@ from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import (
     LayerStatistics,
     gram_distance,
+    locked_texture,
     moment_distance,
     statistics,
     structure_distance,
@@ -30,8 +31,8 @@ from sigstyle.style.attach import unstyled
 
 LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
 FRESH = 0.05  # share of fresh noise in the photo's own: hides what compression left, and lets seeds vary
-_WINDOW_LATENTS = 32
-_GRAM, _MOMENTS, _VARIATION = 0.3, 2.0, 0.1  # weights of the terms
+_WINDOW_LATENTS = 24
+_GRAM, _MOMENTS, _VARIATION, _LOCKED = 0.3, 2.0, 0.1, 1000.0  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
 
@@ -99,7 +100,7 @@ class Painting:
 
     @staticmethod
     def side_px(learner: Learner) -> int:
-        """Side of the windows of photos that are painted: 32 latents, or what the UNet takes just below."""
+        """Side of the windows of photos that are painted: 24 latents, or what the UNet takes just below."""
         latent, multiple = pixels_per_latent(learner.base.vae), side_multiple_px(learner.base)
         return max(multiple, _WINDOW_LATENTS * latent // multiple * multiple)
 
@@ -113,8 +114,8 @@ class Painting:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shares = LOWEST + (HIGHEST - LOWEST) * torch.rand(count, generator=generator)
         timesteps = (shares * scheduler.config.num_train_timesteps).long().to(base.device)
-        clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
         with unstyled(base.unet), learner.casting():
+            clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
             own = implied_noise(self._plainly, scheduler, clean, timesteps)
         fresh = torch.randn(clean.shape, generator=generator).to(clean)
         kept, noise_level = levels(scheduler, timesteps, clean)
@@ -138,7 +139,7 @@ class Painting:
         painted = self.network(self._painted(samples))
         with torch.no_grad():
             wanted = self.network(samples.photos)[-1]
-        found = statistics(painted)
+        found = [LayerStatistics.mean_of([layer]) for layer in statistics(painted)]  # all photos together, as the style
         style = _GRAM * gram_distance(found, self.style) + _MOMENTS * moment_distance(found, self.style)
         content = structure_distance(painted[-1], wanted)
         total = config.style_weight * style + progression.content_weight * content
@@ -146,6 +147,7 @@ class Painting:
             excess = (content.item() - config.content_bound) / config.content_bound
             grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
             progression.content_weight = min(_MOST, max(_LEAST, grown))
+        total = total + _LOCKED * locked_texture(painted[0], pixels_per_latent(self.learner.base.vae))
         return total + _VARIATION * total_variation(painted[0])
 
     def _painted(self, samples: PhotoBatch) -> Tensor:

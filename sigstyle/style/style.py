@@ -152,6 +152,7 @@ class Style:
         """
         header = {"format": FORMAT, "name": self.name, "token": self.token.token, "domain": self.domain}
         header |= {"base_name": self.base_name, "base_fingerprint": self.base_fingerprint, "metadata": self.metadata}
+        header |= {"checksum": content_hash("", self.tensors())}
         metadata = {"sigstyle": json.dumps(header, sort_keys=True), **self._modelspec()}
         write_tensors(Path(path), self.tensors(), metadata)
 
@@ -181,10 +182,11 @@ class Style:
         fields |= {**statistics_in(path, tensors), "thumbnail": _thumbnail(metadata)}
         try:
             fields["token"] = StyleToken(header["token"], tensors["token"])
-            found = _offsets(path, tensors)
-            return cls(**fields, offsets=found["offsets"], decoder_offsets=found["decoder_offsets"])
+            style = cls(**fields, **_offsets(path, tensors))
         except ConfigError as error:
             raise StyleFileError(f"{path.name} is not a usable style: {error}") from error
+        _check_sum(path, header, tensors)
+        return style
 
 
 def _thumbnail(metadata: Mapping[str, str]) -> str:
@@ -216,6 +218,16 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     if not texts or not isinstance(header.get("metadata"), dict):
         raise StyleFileError(f"{path.name} has an incomplete header; expected {', '.join(_TEXTS)} and metadata.")
     return header
+
+
+def _check_sum(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Raises StyleFileError when the tensors are not those that were saved; files of before version 0.2 do not say."""
+    known, found = header.get("checksum"), content_hash("", tensors)
+    if known is not None and known != found:
+        raise StyleFileError(
+            f"{path.name} is damaged or was changed: its tensors have the checksum {found[:12]}, its header says "
+            f"{str(known)[:12]!r}. Get the file again."
+        )
 
 
 def _offsets(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Offset]]:

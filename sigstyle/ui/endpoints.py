@@ -9,7 +9,7 @@ import gradio as gr
 
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.imaging.images import read_recipe
-from sigstyle.studio.batch import Batch, paint_all
+from sigstyle.studio.batch import BatchOutcome, paint_all
 from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.learn import learn, resumable, resume
 from sigstyle.studio.library import Entry
@@ -105,11 +105,11 @@ class Endpoints:
         """Repaint every photo in every style: a zip, a contact sheet, and what could not be made."""
         who = who_asks(request, key)
 
-        def start() -> Job[Batch]:
+        def start() -> Job[BatchOutcome]:
             config = _transfer(strength, settings)
             return paint_all(self.studio, who, photos or [], styles or [], self._base(base), config)
 
-        def finished(made: Batch) -> Reply:
+        def finished(made: BatchOutcome) -> Reply:
             names = [path.name for path in made.pictures]
             facts = {"state": "done", "pictures": names, "problems": list(made.problems)}
             archive = served(made.archive) if made.archive else None
@@ -207,7 +207,7 @@ class Endpoints:
             return self.studio.measured(who_asks(request, key), self._base(base)).wait()
 
 
-def build(studio: Studio) -> None:
+def connect(studio: Studio) -> None:
     """Connect the API, through controls that nobody sees."""
     points = Endpoints(studio)
     with gr.Row(visible=False):

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.studio.batch import Batch, paint_all
+from sigstyle.studio.batch import BatchOutcome, paint_all
 from sigstyle.studio.lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.parts import NO_STYLES, Page
@@ -99,7 +99,7 @@ class FolderTab:
             self.stop: gr.Button(visible=True),
         }
 
-    def _finished(self, made: Batch) -> Changes:
+    def _finished(self, made: BatchOutcome) -> Changes:
         text = f"{len(made.pictures)} pictures."
         problems = "".join(f"<p>{html.escape(problem)}</p>" for problem in made.problems)
         return {
