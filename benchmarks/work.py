@@ -33,11 +33,16 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
     pipe.set_progress_bar_config(disable=True)
     style = random_style(base)
     pipe.load_style(style)
-    default = TransferConfig(size_px=size_px)
+    classic = TransferConfig.preset("classic")
     traces: dict[str, Any] = {}
 
-    def cold() -> None:
-        traces["default"] = pipe(photo, config=default, output_type="latent").trace
+    def repainted(preset: str) -> None:
+        config = TransferConfig.preset(preset, size_px=size_px)
+        traces[preset] = pipe(photo, config=config, trace=traces.get(preset), output_type="latent").trace
+
+    def cold(preset: str) -> None:
+        traces.pop(preset, None)
+        repainted(preset)
 
     def published() -> None:
         latents, embeds = torch.zeros(1, *_latent_shape(base, size_px)), _embeds(base, 2)
@@ -46,15 +51,13 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
 
     return {
         "published, rebuilt": published,
-        "preset paper": lambda: pipe(
-            photo, config=TransferConfig.preset("paper", size_px=size_px), output_type="latent"
-        ),
-        "preset default": cold,
-        "preset default, one more style": lambda: pipe(
-            photo, config=default, trace=traces["default"], output_type="latent"
-        ),
-        "diffusers img2img, same steps": img2img(base, size_px, default.steps, default.guidance_scale),
-        "diffusers img2img, guided": img2img(base, size_px, default.steps, GUIDANCE),
+        "preset paper": lambda: cold("paper"),
+        "preset classic": lambda: cold("classic"),
+        "preset classic, one more style": lambda: repainted("classic"),
+        "preset default": lambda: cold("default"),
+        "preset default, one more style": lambda: repainted("default"),
+        "diffusers img2img, steps of classic": img2img(base, size_px, classic.steps, classic.guidance_scale),
+        "diffusers img2img, guided": img2img(base, size_px, classic.steps, GUIDANCE),
     }
 
 
@@ -65,7 +68,7 @@ def swapped_transfer(base: BaseModel, size_px: int, steps: int, on_step_end: Any
     pipe.set_progress_bar_config(disable=True)
     pipe.load_style(random_style(base))
     settings: dict[str, Any] = {"output_type": "latent", "noise_sigma": 0.0}
-    settings["config"] = TransferConfig(steps=steps, swap_until=1.0, size_px=size_px)
+    settings["config"] = TransferConfig.preset("classic", steps=steps, swap_until=1.0, size_px=size_px)
     trace = pipe(photo, **settings).trace
     return lambda: pipe(photo, trace=trace, callback_on_step_end=on_step_end, **settings)
 
