@@ -33,11 +33,17 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
     pipe.set_progress_bar_config(disable=True)
     style = random_style(base)
     pipe.load_style(style)
-    default = TransferConfig(size_px=size_px)
+    other: Any = SigStylePipeline.from_base(base)
+    other.set_progress_bar_config(disable=True)
+    other.load_style(random_style(base, "other", seed=1))
+    default, classic = TransferConfig(size_px=size_px), TransferConfig.preset("classic", size_px=size_px)
     traces: dict[str, Any] = {}
 
-    def cold() -> None:
-        traces["default"] = pipe(photo, config=default, output_type="latent").trace
+    def cold(preset: str, config: TransferConfig) -> None:
+        traces[preset] = pipe(photo, config=config, output_type="latent").trace
+
+    def further(preset: str, config: TransferConfig) -> None:
+        other(photo, config=config, trace=traces[preset], output_type="latent")
 
     def published() -> None:
         latents, embeds = torch.zeros(1, *_latent_shape(base, size_px)), _embeds(base, 2)
@@ -49,11 +55,11 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
         "preset paper": lambda: pipe(
             photo, config=TransferConfig.preset("paper", size_px=size_px), output_type="latent"
         ),
-        "preset default": cold,
-        "preset default, one more style": lambda: pipe(
-            photo, config=default, trace=traces["default"], output_type="latent"
-        ),
-        "diffusers img2img, same steps": img2img(base, size_px, default.steps, default.guidance_scale),
+        "preset classic": lambda: cold("classic", classic),
+        "preset classic, one more style": lambda: further("classic", classic),
+        "preset default": lambda: cold("default", default),
+        "preset default, one more style": lambda: further("default", default),
+        "diffusers img2img, same steps": img2img(base, size_px, classic.steps, classic.guidance_scale),
         "diffusers img2img, guided": img2img(base, size_px, default.steps, GUIDANCE),
     }
 
@@ -65,7 +71,7 @@ def swapped_transfer(base: BaseModel, size_px: int, steps: int, on_step_end: Any
     pipe.set_progress_bar_config(disable=True)
     pipe.load_style(random_style(base))
     settings: dict[str, Any] = {"output_type": "latent", "noise_sigma": 0.0}
-    settings["config"] = TransferConfig(steps=steps, swap_until=1.0, size_px=size_px)
+    settings["config"] = TransferConfig.preset("classic", steps=steps, swap_until=1.0, size_px=size_px)
     trace = pipe(photo, **settings).trace
     return lambda: pipe(photo, trace=trace, callback_on_step_end=on_step_end, **settings)
 
