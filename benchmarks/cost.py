@@ -142,7 +142,13 @@ def mini() -> None:
     print(f"a swapped step {steps_of_ours:.3f} s, a step of diffusers' img2img {steps_of_diffusers:.3f} s: ", end="")
     print(f"{100 * (steps_of_ours / steps_of_diffusers - 1):+.1f} %", end="\n\n", flush=True)
     works = transfers(base, SIZE_PX)
-    names = ("preset default", "preset default, one more style", "diffusers img2img, same steps")
+    names = (
+        "preset classic",
+        "preset classic, one more style",
+        "preset default",
+        "preset default, one more style",
+        "diffusers img2img, same steps",
+    )
     _print_measured("one transfer at 512 px", {name: works[name] for name in names})
 
 

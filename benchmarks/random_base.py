@@ -66,9 +66,9 @@ def random_base(widths: tuple[int, ...] = WIDTHS) -> BaseModel:
     )
 
 
-def random_style(base: BaseModel, name: str = "random") -> Style:
+def random_style(base: BaseModel, name: str = "random", seed: int = 0) -> Style:
     """A faint style of rank 3 for `base`, good for every preset."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator) * 0.05
@@ -87,7 +87,7 @@ def random_style(base: BaseModel, name: str = "random") -> Style:
         latent_mean=noise(channels),
         latent_std=1 + noise(channels),
         reference=noise(channels, side, side),
-        palette=Palette(noise(3), 0.1 * torch.eye(3)),
+        palette=Palette(noise(3), 0.1 * torch.eye(3) + noise(1, 1) ** 2),
         brushwork=0.1,
     )
 

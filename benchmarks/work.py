@@ -33,16 +33,17 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
     pipe.set_progress_bar_config(disable=True)
     style = random_style(base)
     pipe.load_style(style)
-    classic = TransferConfig.preset("classic")
+    other: Any = SigStylePipeline.from_base(base)
+    other.set_progress_bar_config(disable=True)
+    other.load_style(random_style(base, "other", seed=1))
+    default, classic = TransferConfig(size_px=size_px), TransferConfig.preset("classic", size_px=size_px)
     traces: dict[str, Any] = {}
 
-    def repainted(preset: str) -> None:
-        config = TransferConfig.preset(preset, size_px=size_px)
-        traces[preset] = pipe(photo, config=config, trace=traces.get(preset), output_type="latent").trace
+    def cold(preset: str, config: TransferConfig) -> None:
+        traces[preset] = pipe(photo, config=config, output_type="latent").trace
 
-    def cold(preset: str) -> None:
-        traces.pop(preset, None)
-        repainted(preset)
+    def further(preset: str, config: TransferConfig) -> None:
+        other(photo, config=config, trace=traces[preset], output_type="latent")
 
     def published() -> None:
         latents, embeds = torch.zeros(1, *_latent_shape(base, size_px)), _embeds(base, 2)
@@ -51,13 +52,15 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
 
     return {
         "published, rebuilt": published,
-        "preset paper": lambda: cold("paper"),
-        "preset classic": lambda: cold("classic"),
-        "preset classic, one more style": lambda: repainted("classic"),
-        "preset default": lambda: cold("default"),
-        "preset default, one more style": lambda: repainted("default"),
-        "diffusers img2img, steps of classic": img2img(base, size_px, classic.steps, classic.guidance_scale),
-        "diffusers img2img, guided": img2img(base, size_px, classic.steps, GUIDANCE),
+        "preset paper": lambda: pipe(
+            photo, config=TransferConfig.preset("paper", size_px=size_px), output_type="latent"
+        ),
+        "preset classic": lambda: cold("classic", classic),
+        "preset classic, one more style": lambda: further("classic", classic),
+        "preset default": lambda: cold("default", default),
+        "preset default, one more style": lambda: further("default", default),
+        "diffusers img2img, same steps": img2img(base, size_px, classic.steps, classic.guidance_scale),
+        "diffusers img2img, guided": img2img(base, size_px, default.steps, GUIDANCE),
     }
 
 

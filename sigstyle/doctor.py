@@ -19,7 +19,8 @@ from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict
 from sigstyle.errors import SigStyleError, StyleFileError
-from sigstyle.learning.cost import WINDOW_PX, capture_cost
+from sigstyle.learning.cost import capture_cost
+from sigstyle.learning.painting import window_px
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
@@ -213,7 +214,5 @@ def measured_speed(base: BaseModel, size_px: int, bfloat16: bool = False) -> Spe
 def _capture_seconds(base: BaseModel, image: Speed) -> float:
     """Seconds of a default capture, whose steps are taken in the arithmetic of learning."""
     bfloat16 = training_arithmetic(base.device, base.dtype).bfloat16
-    window_px, crop_px = min(WINDOW_PX, trained_size_px(base)), trained_size_px(base)
-    window = measured_speed(base, window_px, bfloat16)
-    crop = window if crop_px == window_px else measured_speed(base, crop_px, bfloat16)
+    crop, window = (measured_speed(base, side, bfloat16) for side in (trained_size_px(base), window_px(base)))
     return capture_cost(CaptureConfig()).seconds(crop, window, image)

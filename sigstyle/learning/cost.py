@@ -6,7 +6,6 @@ from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig
 from sigstyle.learning.statistics import STATISTICS_STEPS
 
-WINDOW_PX = 256  # side of a painted window where a latent is 8 px wide
 _STYLED, _STYLED_LINEAR = 2.6, 2.3  # evaluations in a styled one with its way back through the UNet's decoder alone,
 # where convolutions learn too, and where only linear layers do: counted on the embedded base
 _DECODED, _DECODED_PLAIN = 3, 2  # decodings in one with its way back, where the autoencoder learns and where not

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
-from sigstyle.base.model import side_multiple_px
+from sigstyle.base.model import BaseModel, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.implied_noise import clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.imaging.images import fit, to_pil, to_tensor
@@ -31,10 +31,16 @@ from sigstyle.style.attach import unstyled
 
 LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
 FRESH = 0.05  # share of fresh noise in the photo's own: hides what compression left, and lets seeds vary
-_WINDOW_LATENTS = 24
+WINDOW_LATENTS = 24
 _GRAM, _MOMENTS, _VARIATION, _LOCKED = 0.3, 2.0, 0.1, 1000.0  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
+
+
+def window_px(base: BaseModel) -> int:
+    """Side of the windows of photos that are painted: 24 latents, or what the UNet takes just below."""
+    latent, multiple = pixels_per_latent(base.vae), side_multiple_px(base)
+    return max(multiple, WINDOW_LATENTS * latent // multiple * multiple)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +96,7 @@ class Painting:
             plain = encode_prompts(base.tokenizer, base.text_encoder, [""])
         return cls(
             learner=learner,
-            bank=Bank.of(files, palette, cls.side_px(learner)),
+            bank=Bank.of(files, palette, window_px(learner.base)),
             network=network,
             style=[LayerStatistics.mean_of(layer) for layer in zip(*each, strict=True)],
             palette=palette,
@@ -98,18 +104,12 @@ class Painting:
             plain=plain,
         )
 
-    @staticmethod
-    def side_px(learner: Learner) -> int:
-        """Side of the windows of photos that are painted: 24 latents, or what the UNet takes just below."""
-        latent, multiple = pixels_per_latent(learner.base.vae), side_multiple_px(learner.base)
-        return max(multiple, _WINDOW_LATENTS * latent // multiple * multiple)
-
     @torch.no_grad()
     def draw(self, generator: torch.Generator, count: int | None = None, side_px: int | None = None) -> PhotoBatch:
         """Random windows of photos with the noise they are painted from."""
         learner, count = self.learner, count or self.learner.config.painting
         base, scheduler = learner.base, learner.base.scheduler
-        photos = self.bank.crops(count, side_px or self.side_px(learner), generator)
+        photos = self.bank.crops(count, side_px or window_px(base), generator)
         seeds = torch.randint(2**62, (count,), generator=generator).tolist()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shares = LOWEST + (HIGHEST - LOWEST) * torch.rand(count, generator=generator)
@@ -124,7 +124,7 @@ class Painting:
     @torch.no_grad()
     def preview(self) -> Image.Image:
         """One and the same photo of the bank, as it is painted by now."""
-        side = self.side_px(self.learner)
+        side = window_px(self.learner.base)
         samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=2 * side)
         return to_pil(recoloured(self._painted(samples).clamp(-1, 1).cpu(), self.palette))
 

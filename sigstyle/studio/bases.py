@@ -18,6 +18,7 @@ from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
 from sigstyle.learning.cost import capture_cost
+from sigstyle.learning.painting import WINDOW_LATENTS
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory
@@ -30,7 +31,6 @@ _ENCODING, _DECODING = 1.6, 3.7  # what its autoencoder takes beside that: 1.08 
 _SHARE_OF_PEAK = 0.5  # of a plain matrix product's speed that a UNet reaches
 _WORKING_BYTES = 1.5e9  # program and activations at 512 px
 _LOADED_AT_ONCE = 2
-_QUARTER = 0.25
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class Bases:
         lines = [f"**{choice.label}**: about {memory(needed)} of memory ({memory(free)} are free now)."]
         speed = self.speeds.get(key) or self._guessed(choice.parameters)
         guess = "measured here" if key in self.speeds else "a rough guess"
-        window = speed.scaled(_QUARTER)  # of 256 px
-        crop = window if key == EMBEDDED else speed
+        window = speed.scaled((8 * WINDOW_LATENTS / 512) ** 2)
+        crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
         painting = speed.seconds(transfer_cost(TransferConfig()).evaluations, encodings=1, decodings=1)
         learning = capture_cost(CaptureConfig()).seconds(crop, window, speed)
         lines.append(
