@@ -1,4 +1,4 @@
-"""Content and style to images: inversion, then denoising with the styled UNet and the content's attention."""
+"""Content and style to images: painted in a few evaluations, or by inverting the photo and swapping its attention."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -96,18 +96,19 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Repaint `image`; what is left None is as in `config` or the `preset`, 'default' where nothing is said.
+        """Repaint `image`; what is left None is as in `config` or the `preset`, 'default' where nothing is said: painting.
 
-        Settings that only inverting and swapping use (`swap_until`, `guidance_scale`, …) start from the preset 'paper'.
-
-        `trace` is the trace of an earlier result: with the same content, prompt, steps and seed the inversion is
-        saved, otherwise it is made anew and `notices` says why. `mask` (white is where the style goes) keeps all
-        else as it is, pixel for pixel, and gives a result of the content's own size. Several images of one prompt
-        differ by the fresh noise (`eta`) and the noise on the photo. Without a `generator` the config's seed counts.
-        `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation, of the inversion too.
+        `freedom` and `strokes` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
+        and swapping, and starts from the preset 'paper' where neither preset nor config is given.
+        `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
+        before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
+        style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several
+        images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
+        config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
 
         Units: size_px is the short side of the result; noise_sigma counts in steps of 0 to 255.
-        Raises: ConfigError for unusable settings or when no style is loaded, ImageError for unusable images.
+        Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
+        lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
         changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength, "swap_until": swap_until}
         changes |= {"swap": swap, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}

@@ -385,7 +385,12 @@ def test_the_seed_decides_the_image(pipe: SigStylePipeline, painting: Image.Imag
     assert difference(paint(), plain) == 0
     assert difference(paint(generator=torch.Generator().manual_seed(0)), plain) == 0
     assert difference(paint(config=TransferConfig.preset("classic", seed=5)), plain) > 0
-    assert difference(paint(generator=torch.Generator().manual_seed(5)), paint(config=TransferConfig.preset("classic", seed=5))) == 0
+    assert (
+        difference(
+            paint(generator=torch.Generator().manual_seed(5)), paint(config=TransferConfig.preset("classic", seed=5))
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("settings", "inversions"), [({"noise_sigma": 4.0, "eta": 0.0}, 2), ({"eta": 1.0}, 1)])

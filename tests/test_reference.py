@@ -165,7 +165,9 @@ def test_a_reference_of_another_shape_is_refused(style: Style, tmp_path: Path, s
 
 
 def test_a_capture_keeps_the_latents_of_its_image(base: BaseModel, painting: Image.Image) -> None:
-    style = sigstyle.capture(painting, base=base, name="wave", preset="classic", steps=1, batch_size=1, crops=1, size_px=64)
+    style = sigstyle.capture(
+        painting, base=base, name="wave", preset="classic", steps=1, batch_size=1, crops=1, size_px=64
+    )
     expected = reference_latents(base, painting)
     assert style.reference is not None
     torch.testing.assert_close(style.reference, expected.half().float(), rtol=0, atol=0)
