@@ -1,6 +1,6 @@
 """Content and style to images: painted in a few evaluations, or by inverting the photo and swapping its attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,10 @@ from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
+
+_SETTINGS = {"steps": "num_inference_steps"} | {
+    name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
+}  # setting: argument
 
 
 class SigStylePipeline(StyleMixin, DiffusionPipeline):
@@ -96,7 +100,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Repaint `image`; what is left None is as in `config` or the `preset`, 'default' where nothing is said: painting.
+        """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
         `freedom` and `strokes` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
         and swapping, and starts from the preset 'paper' where neither preset nor config is given.
@@ -110,23 +114,14 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
-        changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength, "swap_until": swap_until}
-        changes |= {"swap": swap, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
-        changes |= {"adain": adain, "noise_sigma": noise_sigma, "inversion_iterations": inversion_iterations}
-        changes |= {"size_px": size_px, "margin_px": margin_px, "eta": eta, "anchor": anchor, "smoothing": smoothing}
-        changes |= {"reference": reference, "freedom": freedom, "palette": palette, "strokes": strokes}
-        given = {key: value for key, value in changes.items() if value is not None}
-        if config is None and preset is None and not TransferConfig.paints(given):
-            preset = "paper"
-        settings = resolve(TransferConfig, preset, config, given)
+        settings = _settings(locals())
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
         wanted = self._wanted(image, settings, num_images_per_prompt, generator)
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
-        run = run_of(
-            wanted, self.blend, region, trace, on_step, self._counting(callback_on_evaluation), self._is_stopped
-        )
+        watch = self._counting(callback_on_evaluation)
+        run = run_of(wanted, self.blend, region, trace, on_step, watch, self._is_stopped)
         with self._running(run.total):
             output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
@@ -153,3 +148,12 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
             images=images,
             amount=self.blend.amount(settings.strength),
         )
+
+
+def _settings(arguments: Mapping[str, Any]) -> TransferConfig:
+    """The settings that a call's arguments ask for, else those of preset or config. Raises: ConfigError."""
+    given = {name: arguments[key] for name, key in _SETTINGS.items() if arguments[key] is not None}
+    config, preset = arguments["config"], arguments["preset"]
+    if config is None and preset is None and not TransferConfig.paints(given):
+        preset = "paper"
+    return resolve(TransferConfig, preset, config, given)

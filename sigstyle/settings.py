@@ -98,6 +98,11 @@ class Settings:
             raise ConfigError(f"Unknown setting {', '.join(unknown)}; expected {', '.join(known)}.")
         return cls(**values)
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of all settings."""
+        return [entry.name for entry in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain values, ready for JSON."""
         return dataclasses.asdict(self)  # type: ignore[call-overload]

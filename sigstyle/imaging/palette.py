@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_LEAST_VARIANCE = 1e-4  # added to each colour direction, in units of [-1, 1]: a grey image has some without any
+_LEAST_VARIANCE = 1e-4  # of a colour direction, in units of [-1, 1]: a grey photo has directions without any
 _MOST_GAIN = 4.0  # of contrast along a colour direction: more would make noise visible
 
 
@@ -68,15 +68,14 @@ def _moved(pixels: Tensor, palette: Palette, amount: float) -> Tensor:
 
 def _map(own: Tensor, wanted: Tensor) -> Tensor:
     """The matrix [3, 3], in double, that turns the covariance `own` into `wanted`."""
-    least = _LEAST_VARIANCE * torch.eye(3, dtype=torch.double)
-    source, target = own.double() + least, wanted.double() + least
-    root, inverse = _power(source, 0.5), _power(source, -0.5)
-    matrix = inverse @ _power(root @ target @ root, 0.5) @ inverse
+    root, inverse = _root(own), _root(own, inverse=True)
+    matrix = inverse @ _root(root @ wanted.double() @ root, least=0.0) @ inverse
     values, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
     return axes @ torch.diag(values.clamp(max=_MOST_GAIN)) @ axes.T
 
 
-def _power(covariance: Tensor, exponent: float) -> Tensor:
-    """A power of a symmetric positive matrix [3, 3]."""
-    values, axes = torch.linalg.eigh((covariance + covariance.T) / 2)
-    return axes @ torch.diag(values.clamp_min(1e-12) ** exponent) @ axes.T
+def _root(covariance: Tensor, inverse: bool = False, least: float = _LEAST_VARIANCE) -> Tensor:
+    """The symmetric square root of a positive matrix, whose values are `least` at least, or of its inverse."""
+    values, axes = torch.linalg.eigh(covariance.double())
+    roots = values.clamp_min(least).sqrt()
+    return axes @ torch.diag(1 / roots if inverse else roots) @ axes.T

@@ -18,8 +18,8 @@ _PLACE_PX = 8.0  # deviation of the window in which its energy is measured
 _CALM = (0.1, 0.25)  # quantiles over the places: what the calm parts of an image show
 _GRAIN = 0.03  # what paper and scans show anyway
 _OF_SEEDS = 0.7  # what the same measure says of seeds at amount 1, once they are painted over
-_LEAST = 0.03  # below it flat parts give the decoder nothing to paint on, and it makes patterns
-_MOST = 0.25  # above it the seeds stay visible in what is painted over them
+LEAST = 0.03  # below it flat parts give the decoder nothing to paint on, and it makes patterns
+MOST = 0.25  # above it the seeds stay visible in what is painted over them
 
 
 def brushwork(pixels: Tensor) -> float:
@@ -35,7 +35,7 @@ def brushwork(pixels: Tensor) -> float:
     energy = blurred(band.square(), _PLACE_PX).clamp_min(0).sqrt().flatten()
     some = energy[:: max(1, energy.numel() // 100_000)]  # torch sorts no more than 16 million
     calm = torch.quantile(some, some.new_tensor(_CALM)).mean()
-    return min(_MOST, max(_LEAST, (float(calm / grey.std().clamp_min(1e-3)) - _GRAIN) / _OF_SEEDS))
+    return min(MOST, max(LEAST, (float(calm / grey.std().clamp_min(1e-3)) - _GRAIN) / _OF_SEEDS))
 
 
 def seeded(pixels: Tensor, palette: Palette, amount: float, generators: list[torch.Generator]) -> Tensor:
