@@ -60,9 +60,8 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
     by = judges(rows)
     free = ["undominated"] if len(by) == 1 else [f"undominated by {judge.title}" for judge in by]
     distances = [f"{name.replace('vgg16_hed_', 'vgg16-hed ')} ↓" for name in rows[0].scores.to_dict()]
-    header = ["method", *distances, "UNet evaluations", "seconds", "capture, s", *free]
+    header = ["method", "pairs", *distances, "UNet evaluations", "seconds", "capture, s", *free]
     lines = [f"| {' | '.join(header)} |", f"| {' | '.join(['---'] * len(header))} |"]
-    pairs = {(row.content, row.style) for row in rows}
     for name, title in titles.items():
         own = [row for row in rows if row.method == name]
         if not own:
@@ -72,8 +71,10 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
         seconds = sum(row.seconds for row in own) / len(own)
         captures = {row.style: row.capture_s for row in own if row.capture_s is not None}
         captured = f"{sum(captures.values()) / len(captures):.0f}" if captures else "none"
-        undominated = [f"{sum(not dominated(row, rows, judge) for row in own)} of {len(pairs)}" for judge in by]
-        lines.append(f"| {' | '.join([title, *means, f'{count:g}', f'{seconds:.1f}', captured, *undominated])} |")
+        undominated = [f"{sum(not dominated(row, rows, judge) for row in own)} of {len(own)}" for judge in by]
+        lines.append(
+            f"| {' | '.join([title, str(len(own)), *means, f'{count:g}', f'{seconds:.1f}', captured, *undominated])} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -89,9 +90,13 @@ def dominated(row: Row, rows: Sequence[Row], judge: Judge = EFFICIENTNET) -> boo
 
 
 def verdict(rows: Sequence[Row], titles: Mapping[str, str], ours: str = "default", judge: Judge = EFFICIENTNET) -> str:
-    """For each alternative, on how many pairs ours has less style distance, and at equal or less content distance."""
+    """For each alternative, on how many pairs ours has less style distance, and at equal or less content distance.
+
+    The last two columns are quotients of the means over the same pairs.
+    """
     own = {(row.content, row.style): judge.of(row.scores) for row in rows if row.method == ours}
-    lines = ["| against | less style distance | … at equal or less content distance |", "| --- | --- | --- |"]
+    head = ["against", "less style distance", "… at equal or less content distance", "style / its", "content / its"]
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
     for name, title in titles.items():
         met = [
             (own[key], judge.of(row.scores))
@@ -102,8 +107,14 @@ def verdict(rows: Sequence[Row], titles: Mapping[str, str], ours: str = "default
             continue
         closer = [(a, b) for a, b in met if a[0] < b[0]]
         both = sum(a[1] <= b[1] + CONTENT_TOLERANCE for a, b in closer)
-        lines.append(f"| {title} | {len(closer)} of {len(met)} | {both} of {len(met)} |")
+        (style, its_style), (content, its_content) = ([sum(p[k][i] for p in met) for k in (0, 1)] for i in (0, 1))
+        counts = f"{len(closer)} of {len(met)} | {both} of {len(met)}"
+        lines.append(f"| {title} | {counts} | {_quotient(style, its_style)} | {_quotient(content, its_content)} |")
     return "\n".join(lines) + "\n"
+
+
+def _quotient(ours: float, its: float) -> str:
+    return f"{ours / its:.2f}" if its > 0.005 else "-"
 
 
 def plot(rows: Sequence[Row], titles: Mapping[str, str], path: Path) -> None:
@@ -152,7 +163,7 @@ def sheet(rows: Sequence[Row], methods: Sequence[str], images: Mapping[str, Path
     photos = list(dict.fromkeys(row.content for row in rows))
     styles = list(dict.fromkeys(row.style for row in rows))
     lines = [
-        (photos[(i * SHEET_PHOTOS + k) % len(photos)], style)
+        (photos[(i + k * len(photos) // SHEET_PHOTOS) % len(photos)], style)
         for i, style in enumerate(styles)
         for k in range(min(SHEET_PHOTOS, len(photos)))
     ]

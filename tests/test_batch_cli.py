@@ -1,6 +1,5 @@
 """The batch command: what it prints, its exit codes, and what it leaves behind."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sigstyle.base.model import load_base
 from sigstyle.batches import run as batch_run
 from sigstyle.cli.main import app
 from sigstyle.config import TransferConfig
+from sigstyle.settings import settable
 
 FEW = ["--steps", "2", "--size-px", "64", "--device", "cpu"]
 
@@ -40,7 +40,7 @@ def words(shop: Path, output: Path, *more: Any) -> list[Any]:
 def test_every_setting_is_a_flag() -> None:
     command = typer.main.get_command(app).commands["batch"]  # type: ignore[attr-defined]
     flags = {option for parameter in command.params for option in parameter.opts}
-    assert {f"--{entry.name.replace('_', '-')}" for entry in dataclasses.fields(TransferConfig)} <= flags
+    assert {f"--{entry.name.replace('_', '-')}" for entry in settable(TransferConfig)} <= flags
 
 
 def test_it_says_what_was_made_and_goes_on_when_called_again(shop: Path, tmp_path: Path) -> None:

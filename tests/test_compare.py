@@ -11,6 +11,7 @@ from PIL import Image
 from random_hed import save_random_hed
 from random_style import random_style
 
+import sigstyle
 from benchmarks import compare, sweep
 from benchmarks.compare import HELD_OUT, Pairs, compared
 from benchmarks.compare_cache import Cache
@@ -28,11 +29,12 @@ from benchmarks.compare_report import (
     verdict,
 )
 from sigstyle.base.model import BaseModel
-from sigstyle.errors import ConfigError
+from sigstyle.config import CaptureConfig
+from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.scoring.scores import Scorer, Scores
 from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
 
-EVALUATIONS = {"default": 4 + 4 + 2, "faithful": 4 + 4 + 2, "paper": 4 + 8}
+EVALUATIONS = {"default": 1 + 4, "faithful": 1 + 4, "classic": 4 + 4 + 2, "paper": 4 + 8}
 EVALUATIONS |= {"sdedit": 2, "injection": 12, PEER: 0, "colour": 0, "photo": 0}
 STAND_IN = f"""#!{sys.executable}
 import argparse
@@ -125,10 +127,10 @@ def test_the_table_has_means_and_who_is_undominated(tmp_path: Path) -> None:
     found = rows(tmp_path)
     assert [dominated(row, found) for row in found] == [False, True, False, False]
     lines = table(found, {"default": "ours", "paper": "theirs", "photo": "none"}).splitlines()
-    assert lines[2] == "| ours | 0.300 | 0.400 | 0.000 | 0.000 | 30 | 2.0 | 70 | 2 of 2 |"
-    assert lines[3].endswith("| none | 0 of 2 |")
-    assert "| theirs | 1 of 1 | 1 of 1 |" in verdict(found, {"paper": "theirs"})
-    assert "| none | 1 of 1 | 0 of 1 |" in verdict(found, {"photo": "none"})
+    assert lines[2] == "| ours | 2 | 0.300 | 0.400 | 0.000 | 0.000 | 30 | 2.0 | 70 | 2 of 2 |"
+    assert lines[3].endswith("| none | 0 of 1 |")
+    assert "| theirs | 1 of 1 | 1 of 1 | 0.67 | 1.00 |" in verdict(found, {"paper": "theirs"})
+    assert "| none | 1 of 1 | 0 of 1 | 0.50 | - |" in verdict(found, {"photo": "none"})
 
 
 def test_each_judge_has_its_own_table_panel_and_front(tmp_path: Path) -> None:
@@ -179,6 +181,35 @@ def test_a_stopped_comparison_goes_on_where_it_was(job: Job, tmp_path: Path) -> 
         assert sum(evaluated) == EVALUATIONS["injection"]
     assert first[0].evaluations == EVALUATIONS["sdedit"] and first[0].capture_s is not None
     assert first[1].scores.content < 0.1 and first[1].capture_s is None
+
+
+def test_a_method_on_the_diagonal_is_compared_on_one_photo_a_style() -> None:
+    photos, styles = [Path("a"), Path("b")], [Path("x"), Path("y"), Path("z")]
+    pairs = Pairs(photos, styles, diagonal=["paper"])
+    found = [(p.name, s.name) for s in styles for p in photos if "paper" in pairs.methods(["photo", "paper"], p, s)]
+    assert found == [("a", "x"), ("b", "y"), ("a", "z")]
+    assert all("photo" in pairs.methods(["photo", "paper"], p, s) for s in styles for p in photos)
+
+
+def test_a_picture_is_made_anew_when_what_makes_it_changes(job: Job, tmp_path: Path) -> None:
+    """And only then: settings of one method leave the pictures of the others alone."""
+    cache = Cache(tmp_path / "cache", job.base)
+    again = dataclasses.replace(job, changes={**job.changes, "freedom": 0.9})
+    for name in METHODS:
+        kept = cache.picture(name, job)[0] == cache.picture(name, again)[0]
+        assert kept == (name not in {"default", "faithful"})
+
+
+def test_a_capture_that_was_stopped_goes_on(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, config = Cache(tmp_path / "cache", job.base), CaptureConfig.preset("classic", steps=3, batch_size=1, crops=1)
+    whole, _ = Cache(tmp_path / "other", job.base).style(job.style_image, config)
+    stopping, capture = iter([False, False, True]), sigstyle.capture
+    with monkeypatch.context() as patch:
+        patch.setattr(sigstyle, "capture", lambda *a, **k: capture(*a, **k, should_stop=lambda: next(stopping)))
+        with pytest.raises(Cancelled):
+            cache.style(job.style_image, config)
+    assert cache.style(job.style_image, config)[0] == whole
+    assert [path.suffix for path in sorted((tmp_path / "cache/styles").iterdir())] == [".json", ".safetensors"]
 
 
 def test_dials_are_read_and_checked() -> None:

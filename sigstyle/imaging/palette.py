@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_LEAST_VARIANCE = 1e-4  # of a colour direction, in units of [-1, 1]: a grey photo has directions without any
+_LEAST_VARIANCE = 1e-4  # added to each colour direction, in units of [-1, 1]: a grey image has some without any
 _MOST_GAIN = 4.0  # of contrast along a colour direction: more would make noise visible
 
 
@@ -68,14 +68,15 @@ def _moved(pixels: Tensor, palette: Palette, amount: float) -> Tensor:
 
 def _map(own: Tensor, wanted: Tensor) -> Tensor:
     """The matrix [3, 3], in double, that turns the covariance `own` into `wanted`."""
-    root, inverse = _root(own), _root(own, inverse=True)
-    matrix = inverse @ _root(root @ wanted.double() @ root) @ inverse
+    least = _LEAST_VARIANCE * torch.eye(3, dtype=torch.double)
+    source, target = own.double() + least, wanted.double() + least
+    root, inverse = _power(source, 0.5), _power(source, -0.5)
+    matrix = inverse @ _power(root @ target @ root, 0.5) @ inverse
     values, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
     return axes @ torch.diag(values.clamp(max=_MOST_GAIN)) @ axes.T
 
 
-def _root(covariance: Tensor, inverse: bool = False) -> Tensor:
-    """The symmetric square root of a covariance, or of its inverse."""
-    values, axes = torch.linalg.eigh(covariance.double())
-    roots = values.clamp_min(_LEAST_VARIANCE).sqrt()
-    return axes @ torch.diag(1 / roots if inverse else roots) @ axes.T
+def _power(covariance: Tensor, exponent: float) -> Tensor:
+    """A power of a symmetric positive matrix [3, 3]."""
+    values, axes = torch.linalg.eigh((covariance + covariance.T) / 2)
+    return axes @ torch.diag(values.clamp_min(1e-12) ** exponent) @ axes.T
