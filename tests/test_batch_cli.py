@@ -81,25 +81,28 @@ def test_unusable_arguments_and_jobs_are_exit_code_2(shop: Path, tmp_path: Path)
     assert "was made with steps 2 instead of 3" in refused(*words(shop, out, "--steps", 3))
 
 
+@pytest.mark.parametrize(("preset", "evaluations"), [("default", 1 + 2), ("classic", 2 + 2 + 1)])
 def test_a_dry_run_counts_and_estimates_and_writes_nothing(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str, evaluations: int
 ) -> None:
     monkeypatch.setattr(doctor, "_MEASURE_S", 0.01)
     out = tmp_path / "out"
+    command = words(shop, out, "--preset", preset)
     bad = shop / "photos" / "bad.jpg"
     bad.write_text("no")
     try:
-        data = json.loads(done(*words(shop, out, "--dry-run", "--json", "--together", 2)).stdout)
+        data = json.loads(done(*command, "--dry-run", "--json", "--together", 2).stdout)
     finally:
         bad.unlink()
     assert not out.exists()
     assert (data["photos"], data["styles"], data["pictures"], data["to_make"]) == (3, 1, 3, 3)
     assert data["cannot_be_opened"] == [str(bad)]
-    evaluation = data["unet_evaluation_s"]["64 px"]
-    assert data["seconds"] == pytest.approx(3 * (2 + 2 + 1) * evaluation, rel=0.05, abs=0.1)
+    evaluation, encoding, decoding = (data[f"{what}_s"]["64 px"] for what in ("unet_evaluation", "encode", "decode"))
+    expected = 3 * (evaluations * evaluation + encoding + decoding)
+    assert data["seconds"] == pytest.approx(expected, rel=0.05, abs=0.1)
     assert data["memory_gb"]["process"] > 0
-    done(*words(shop, out))
-    again = json.loads(done(*words(shop, out, "--dry-run", "--json")).stdout)
+    done(*command)
+    again = json.loads(done(*command, "--dry-run", "--json").stdout)
     assert (again["there_already"], again["to_make"]) == (2, 0)
 
 

@@ -67,7 +67,11 @@ def test_transfers_keep_their_budgets_of_evaluations() -> None:
         (TransferConfig, {"freedom": 1.1}, "from 0 to 1"),
         (TransferConfig, {"steps": 9}, "painting takes 1 to 8"),
         (TransferConfig, {"swap_until": 0.5}, "swap_until is not used by this preset; it belongs to classic and paper"),
-        (TransferConfig, {"method": "swap", "freedom": 0.5}, "freedom is not used by this preset; it belongs to default"),
+        (
+            TransferConfig,
+            {"method": "swap", "freedom": 0.5},
+            "freedom is not used by this preset; it belongs to default",
+        ),
         (TransferConfig, {"seed": -1}, "from 0"),
         (TransferConfig, {"seed": None}, "whole number"),
         (TransferConfig, {"method": "swap", "swap": "v"}, "none, q, qk"),
