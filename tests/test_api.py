@@ -263,7 +263,7 @@ def test_capture_to_image(base: BaseModel, photo: Path, painting: Image.Image) -
     assert (named.name, named.token.token, named.domain) == ("great wave", "<great-wave>", "print")
     assert named.palette is not None and torch.isfinite(named.palette.mean).all()
     assert transfer(photo, [style, named], base=base, **FEW).images[0].size == (77, 64)
-    with pytest.raises(ConfigError, match="does not hold its image's latents.*--preset classic"):
+    with pytest.raises(ConfigError, match=r"does not hold its image's latents.*--preset classic"):
         transfer(photo, style, base=base, preset="classic", **FEW)
     classic = capture(photo, base=base, preset="classic", steps=3, batch_size=2, crops=2, size_px=64, autocast="off")
     assert classic.palette is None and torch.isfinite(classic.start_mean).all()

@@ -255,7 +255,7 @@ def test_pictures_of_every_preset_are_transfer_s_and_known_again(
     assert Image.open(out / "p2--ink.png").tobytes() == alone.images[0].tobytes()
     assert results[4].recipe is not None and results[4].recipe["settings"] == alone.recipe["settings"]
     assert run(photos, styles, out, base=base, preset=preset, palette=0.5, seed=3) == []
-    with pytest.raises(ConfigError, match="was made with palette 0.5 instead of 0.25"):
+    with pytest.raises(ConfigError, match=r"was made with palette 0\.5 instead of 0\.25"):
         run(photos, styles, out, base=base, preset=preset, palette=0.25, seed=3)
 
 
@@ -278,7 +278,7 @@ def test_a_style_that_cannot_do_it_is_told_before_anything_is_made(
     base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path
 ) -> None:
     old = dataclasses.replace(random_style(base, "old"), palette=None)
-    with pytest.raises(ConfigError, match="p0.png in old: The style old has not learned to paint"):
+    with pytest.raises(ConfigError, match=r"p0\.png in old: The style old has not learned to paint"):
         run(photos, [old, *styles], tmp_path / "out", base=base)
     assert not (tmp_path / "out").exists()
 

@@ -58,7 +58,7 @@ def test_transfers_keep_their_budgets_of_evaluations() -> None:
         (CaptureConfig, {"steps": True}, "whole number"),
         (CaptureConfig, {"token_lr": math.nan}, "expected a number"),
         (CaptureConfig, {"token_lr": "fast"}, "expected a number"),
-        (CaptureConfig, {"targets": "all"}, "expected one of auto, attention"),
+        (CaptureConfig, {"targets": "all"}, "expected one of auto, most, attention"),
         (CaptureConfig, {"domain": " "}, "a few words"),
         (CaptureConfig, {"domain": "a <token>"}, "a few words"),
         (CaptureConfig, {"domain": 3}, "expected text"),

@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
-    {"data", "errors", "files", "settings", "version"},
+    {"data", "errors", "files", "version"},
+    {"settings"},
     {"config", "imaging"},
     {"base"},
     {"style", "diffusion", "scoring"},
