@@ -147,7 +147,7 @@ def mini() -> None:
         "preset classic, one more style",
         "preset default",
         "preset default, one more style",
-        "diffusers img2img, same steps",
+        "diffusers img2img, steps of classic",
     )
     _print_measured("one transfer at 512 px", {name: works[name] for name in names})
 

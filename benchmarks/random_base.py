@@ -87,7 +87,7 @@ def random_style(base: BaseModel, name: str = "random", seed: int = 0) -> Style:
         latent_mean=noise(channels),
         latent_std=1 + noise(channels),
         reference=noise(channels, side, side),
-        palette=Palette(noise(3), 0.1 * torch.eye(3) + noise(1, 1) ** 2),
+        palette=Palette(noise(3), 0.1 * torch.eye(3)),
         brushwork=0.1,
     )
 

@@ -33,17 +33,19 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
     pipe.set_progress_bar_config(disable=True)
     style = random_style(base)
     pipe.load_style(style)
-    other: Any = SigStylePipeline.from_base(base)
-    other.set_progress_bar_config(disable=True)
-    other.load_style(random_style(base, "other", seed=1))
-    default, classic = TransferConfig(size_px=size_px), TransferConfig.preset("classic", size_px=size_px)
+    further: Any = SigStylePipeline.from_base(base)
+    further.set_progress_bar_config(disable=True)
+    further.load_style(random_style(base, "another", seed=1))
+    classic = TransferConfig.preset("classic")
     traces: dict[str, Any] = {}
 
-    def cold(preset: str, config: TransferConfig) -> None:
+    def cold(preset: str) -> None:
+        config = TransferConfig.preset(preset, size_px=size_px)
         traces[preset] = pipe(photo, config=config, output_type="latent").trace
 
-    def further(preset: str, config: TransferConfig) -> None:
-        other(photo, config=config, trace=traces[preset], output_type="latent")
+    def repainted(preset: str) -> None:
+        config = TransferConfig.preset(preset, size_px=size_px)
+        further(photo, config=config, trace=traces[preset], output_type="latent")
 
     def published() -> None:
         latents, embeds = torch.zeros(1, *_latent_shape(base, size_px)), _embeds(base, 2)
@@ -52,15 +54,13 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
 
     return {
         "published, rebuilt": published,
-        "preset paper": lambda: pipe(
-            photo, config=TransferConfig.preset("paper", size_px=size_px), output_type="latent"
-        ),
-        "preset classic": lambda: cold("classic", classic),
-        "preset classic, one more style": lambda: further("classic", classic),
-        "preset default": lambda: cold("default", default),
-        "preset default, one more style": lambda: further("default", default),
-        "diffusers img2img, same steps": img2img(base, size_px, classic.steps, classic.guidance_scale),
-        "diffusers img2img, guided": img2img(base, size_px, default.steps, GUIDANCE),
+        "preset paper": lambda: cold("paper"),
+        "preset classic": lambda: cold("classic"),
+        "preset classic, one more style": lambda: repainted("classic"),
+        "preset default": lambda: cold("default"),
+        "preset default, one more style": lambda: repainted("default"),
+        "diffusers img2img, steps of classic": img2img(base, size_px, classic.steps, classic.guidance_scale),
+        "diffusers img2img, guided": img2img(base, size_px, classic.steps, GUIDANCE),
     }
 
 
