@@ -1,7 +1,7 @@
 """Pictures and styles that must never change: what inverting and swapping made before painting came, on tiny bases.
 
 `python tests/frozen.py PRESET` in a checkout writes `tests/fixtures` with its code. The fixtures there are of commit
-259652d, whose preset 'default' is 'classic' now: only a mistake in them is a reason to write them anew.
+259652d, whose preset `default` is `classic` now. A mistake in them is the only reason to write them anew.
 """
 
 import sys

@@ -24,14 +24,15 @@ from sigstyle.errors import BaseMismatchError, ConfigError
 from sigstyle.painting.cost import generate_cost
 from sigstyle.style.style import Style
 
-FEW: dict[str, Any] = {"config": TransferConfig.preset("classic"), "num_inference_steps": 3, "size_px": 64}
+CLASSIC = TransferConfig.preset("classic", reference=0.0, size_px=64)  # so that only the parts in question differ
+FEW: dict[str, Any] = {"config": CLASSIC, "num_inference_steps": 3}
 SMALL: dict[str, Any] = {"num_inference_steps": 2, "height": 64, "width": 64, "output_type": "latent"}
 BOTH = [SigStylePipeline, SigStyleText2ImgPipeline]
 
 
 @pytest.fixture
 def style(base: BaseModel) -> Style:
-    return dataclasses.replace(random_style(base), reference=None)  # so that only the parts in question differ
+    return random_style(base)
 
 
 def made(kind: Any, base: BaseModel, style: Style) -> Any:
@@ -221,7 +222,7 @@ def test_photos_painted_together_are_told_from_others_by_all_of_them(
     painter = Painter(BaseModel.from_pipeline(make_parts(), name="tiny"), None)
     photos = [painting, painting.rotate(180), painting.rotate(180).transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     loaded = [Loaded(Photo(photo, str(i), str(i)), photo, {}) for i, photo in enumerate(photos)]
-    config = TransferConfig.preset("classic", steps=2, size_px=64)
+    config = dataclasses.replace(CLASSIC, steps=2)
 
     def settings(*chosen: int) -> dict[str, Any]:
         return painter.wanted([loaded[i] for i in chosen], Look(style, None, "wave"), config).settings

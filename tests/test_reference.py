@@ -22,7 +22,7 @@ from sigstyle.diffusion.attention import self_attention_layers
 from sigstyle.diffusion.attention_reference import Refer
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.step_attention import Shown
-from sigstyle.errors import StyleFileError
+from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.painting.reference import References
 from sigstyle.style.blend import Blend
@@ -103,13 +103,15 @@ def test_every_evaluation_is_counted_and_announced(pipe: SigStylePipeline, paint
     assert not rows
 
 
-def test_a_style_without_its_image_paints_as_with_reference_0(
+def test_a_style_without_its_image_is_refused_unless_reference_is_0(
     pipe: SigStylePipeline, style: Style, painting: Image.Image
 ) -> None:
     without = pipe(painting, reference=0.0, **FEW).images
     pipe.unload_style()
     pipe.load_style(dataclasses.replace(style, reference=None))
-    assert torch.equal(pipe(painting, **FEW).images, without)
+    assert torch.equal(pipe(painting, reference=0.0, **FEW).images, without)
+    with pytest.raises(ConfigError, match="--preset classic"):
+        pipe(painting, **FEW)
 
 
 def test_the_noise_of_a_reference_does_not_hang_on_the_seed_nor_touch_other_randomness(
