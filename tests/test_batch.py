@@ -278,7 +278,7 @@ def test_a_style_that_cannot_do_it_is_told_before_anything_is_made(
     base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path
 ) -> None:
     old = dataclasses.replace(random_style(base, "old"), palette=None)
-    with pytest.raises(ConfigError, match=r"p0\.png in old: The style old has not learned to paint"):
+    with pytest.raises(ConfigError, match=r"p\d\.png in old: The style old has not learned to paint"):
         run(photos, [old, *styles], tmp_path / "out", base=base)
     assert not (tmp_path / "out").exists()
 

@@ -35,6 +35,7 @@ from sigstyle.errors import StyleFileError
 from sigstyle.imaging.images import read_recipe, save_png
 from sigstyle.settings import settable
 from sigstyle.style import shipped
+from sigstyle.style.statistics_file import STATISTICS
 from sigstyle.style.style import Style
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,7 +128,7 @@ def test_capture_is_that_of_the_library(base: Path, photo: Path, tmp_path: Path)
     assert (data["style"], data["hash"], data["token"]) == (str(out), style.hash, "<photo>")
     previews = [tmp_path / f"mine.step-{step}.png" for step in ("0002", "0004")]
     assert [Path(path) for path in data["previews"]] == previews
-    assert Image.open(previews[0]).size == (64, 64)
+    assert Image.open(previews[0]).size == (384, 384)  # a photo of the bank
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["photo.png", "mine.safetensors", *(path.name for path in previews)]
     )
@@ -235,7 +236,7 @@ def test_a_style_that_cannot_do_what_the_preset_asks_is_told_before_a_base_is_lo
 ) -> None:
     style, (old, new) = Style.load(wave), (tmp_path / "old.safetensors", tmp_path / "new.safetensors")
     dataclasses.replace(style, palette=None, decoder_offsets={}).save(old)
-    dataclasses.replace(style, reference=None, start_mean=None).save(new)
+    dataclasses.replace(style, reference=None, **dict.fromkeys(STATISTICS)).save(new)
     monkeypatch.setattr(api, "load_base", None)
     command = ["transfer", photo, "-o", tmp_path / "out.png", "--base", base, *SMALL]
     assert "wave has not learned to paint" in refused(*command, "-s", old)
