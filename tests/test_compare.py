@@ -197,7 +197,7 @@ def test_a_picture_is_made_anew_when_what_makes_it_changes(job: Job, tmp_path: P
     again = dataclasses.replace(job, changes={**job.changes, "freedom": 0.9})
     for name in METHODS:
         kept = cache.picture(name, job)[0] == cache.picture(name, again)[0]
-        assert kept == (name not in {"default", "faithful"})
+        assert kept == (name != "default")
 
 
 def test_a_capture_that_was_stopped_goes_on(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
