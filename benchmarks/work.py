@@ -36,16 +36,19 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
     pipe.set_progress_bar_config(disable=True)
     style = random_style(base)
     pipe.load_style(style)
+    further: Any = SigStylePipeline.from_base(base)
+    further.set_progress_bar_config(disable=True)
+    further.load_style(random_style(base, "another", seed=1))
     classic = TransferConfig.preset("classic")
     traces: dict[str, Any] = {}
 
+    def cold(preset: str) -> None:
+        config = TransferConfig.preset(preset, size_px=size_px)
+        traces[preset] = pipe(photo, config=config, output_type="latent").trace
+
     def repainted(preset: str) -> None:
         config = TransferConfig.preset(preset, size_px=size_px)
-        traces[preset] = pipe(photo, config=config, trace=traces.get(preset), output_type="latent").trace
-
-    def cold(preset: str) -> None:
-        traces.pop(preset, None)
-        repainted(preset)
+        further(photo, config=config, trace=traces[preset], output_type="latent")
 
     def published() -> None:
         latents, embeds = torch.zeros(1, *_latent_shape(base, size_px)), _embeds(base, 2)

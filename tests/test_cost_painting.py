@@ -31,7 +31,7 @@ def test_painting_a_window_while_learning_fits_a_small_card_at_the_shapes_of_sta
 
 
 def test_kept_bytes_counts_each_piece_of_memory_once_and_no_weights() -> None:
-    layer, rows = torch.nn.Linear(3, 4, bias=False), torch.ones(5, 3)
+    layer, rows = torch.nn.Linear(3, 4, bias=False), torch.ones(5, 3, requires_grad=True)
     assert kept_bytes(lambda: layer(rows), layer) == rows.nbytes
     assert kept_bytes(lambda: (layer(rows), layer(rows)), layer) == rows.nbytes
     assert kept_bytes(lambda: layer(rows)) == rows.nbytes + layer.weight.nbytes
