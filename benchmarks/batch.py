@@ -97,22 +97,24 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size-px", type=int, default=None)
-    parser.add_argument("--steps", type=int, default=TransferConfig().steps)
+    parser.add_argument("--preset", choices=TransferConfig.preset_names(), default="default")
+    parser.add_argument("--steps", type=int, default=None, help="of the preset unless given")
     parser.add_argument("-o", "--output", default=None, help="file for the table")
     given = parser.parse_args()
 
     styles = [open_style(style) for style in given.style]
     base = load_base(given.base or styles[0].base_name, given.device)
-    config = TransferConfig(steps=given.steps, size_px=given.size_px)
+    changes = {} if given.steps is None else {"steps": given.steps}
+    config = TransferConfig.preset(given.preset, size_px=given.size_px, **changes)
     photos = [Path(str(photo.source)) for photo in find_photos(given.photos, Path("none"))[0]][: given.limit]
     many = look_alikes(styles, max(given.styles))
-    loop(photos[:1], many[:1], base, TransferConfig(steps=1, size_px=given.size_px), Path(tempfile.mkdtemp()))  # warm
+    loop(photos[:1], many[:1], base, dataclasses.replace(config, steps=1), Path(tempfile.mkdtemp()))  # warm
     timing = "processor time" if _clock(base) is time.process_time else "wall time"
     lines = [
         f"{base.name}, {base.device.type}, {str(base.dtype).removeprefix('torch.')}, "
         f"{torch.get_num_threads()} threads of {platform.machine()}, {given.size_px or 'default'} px, "
-        f"{given.steps} steps, {len(photos)} photos, {given.together} together, median of {given.rounds} rounds, "
-        f"{timing}",
+        f"preset {given.preset}, {config.steps} steps, {len(photos)} photos, {given.together} together, "
+        f"median of {given.rounds} rounds, {timing}",
         "",
         "| styles | `transfer` in a loop, images/s | `batch`, images/s | times as fast |",
         "| --- | --- | --- | --- |",

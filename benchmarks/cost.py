@@ -14,13 +14,15 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks.meters import Kind, evaluations, flops, median_seconds, seconds_and_memory
+from benchmarks.meters import Kind, evaluations, flops, kept_bytes, median_seconds, seconds_and_memory
 from benchmarks.random_base import NARROW, random_base
 from benchmarks.work import (
     capture_step,
+    decoding,
     evaluation,
     img2img,
     kinds_of,
+    painting_sample,
     published_capture_step,
     swapped_transfer,
     transfers,
@@ -65,9 +67,15 @@ def transfer_flops() -> dict[str, tuple[int, int]]:
     }
 
 
+def painting_sample_cost(full: BaseModel) -> tuple[int, int]:
+    """FLOPs of painting one window of a photo while learning, and the bytes kept for the way back."""
+    work = painting_sample(full)
+    return flops(work), kept_bytes(work, full.unet, full.vae, full.text_encoder)
+
+
 def capture_flops() -> dict[str, int]:
-    """FLOPs of training at the size of Stable Diffusion 1.5, for one sample of the preset's batch."""
-    full, config = weightless_base(), CaptureConfig()
+    """FLOPs of training at the size of Stable Diffusion 1.5, for one sample that is remembered."""
+    full, config = weightless_base(), CaptureConfig.preset("classic")
     whole, half = (
         flops(capture_step(full, config.batch_size, side)) // config.batch_size for side in (SIZE_PX, SIZE_PX // 2)
     )
@@ -81,28 +89,35 @@ def capture_flops() -> dict[str, int]:
 
 def counts() -> None:
     """Prints what can be counted exactly."""
-    found = transfer_flops()
-    published = found["published, rebuilt"][1]
-    rows = [[name, str(n), f"{f / 1e12:.1f}", f"{published / f:.1f}"] for name, (n, f) in found.items()]
-    print(table(["one transfer at 512 px", "UNet evaluations", "TFLOP", "published / this"], rows), end="\n\n")
-
-    steps, config = capture_flops(), CaptureConfig()
-    one = steps["published, rebuilt"]
-    rows = [[name, f"{f / 1e12:.2f}", f"{one / f:.1f}"] for name, f in steps.items()]
-    print(table(["one training sample at 512 px", "TFLOP", "published / this"], rows), end="\n\n")
-
-    samples = config.steps * config.batch_size
-    all_published = PUBLISHED_STEPS * one
-    all_ours = samples * steps["ours, mean of the default preset"]
+    found, full = transfer_flops(), weightless_base()
+    published, autoencoder = found["published, rebuilt"][1], flops(decoding(full, SIZE_PX))
     rows = [
-        [f"published, rebuilt: {PUBLISHED_STEPS} steps of 1 sample", f"{all_published / 1e12:.0f}", "1.0"],
-        [
-            f"ours: {config.steps} steps of {config.batch_size}",
-            f"{all_ours / 1e12:.0f}",
-            f"{all_published / all_ours:.1f}",
-        ],
+        [name, str(n), f"{f / 1e12:.1f}", _quotient(published, f), _quotient(published + autoencoder, f + autoencoder)]
+        for name, (n, f) in found.items()
     ]
+    head = ["one transfer at 512 px", "UNet evaluations", "TFLOP of the UNet", "published / this"]
+    print(table([*head, f"… each with the autoencoder's {autoencoder / 1e12:.1f}"], rows), end="\n\n")
+
+    steps, (painting, kept) = capture_flops(), painting_sample_cost(full)
+    one = steps["published, rebuilt"]
+    named = steps | {"ours, painting a window of a photo": painting}
+    rows = [[name, f"{f / 1e12:.2f}", _quotient(one, f)] for name, f in named.items()]
+    print(table(["one training sample at 512 px", "TFLOP", "published / this"], rows), end="\n\n")
+    print(f"Kept for the way back while a window is painted: {kept / 2**20:.0f} MB.", end="\n\n")
+
+    totals = {f"published, rebuilt: {PUBLISHED_STEPS} steps of 1 sample": PUBLISHED_STEPS * one}
+    for preset in ("classic", "default"):
+        config = CaptureConfig.preset(preset)
+        each = config.batch_size * steps["ours, mean of the default preset"] + config.painting * painting
+        name = f"preset {preset}: {config.steps} steps of {config.batch_size} remembered, {config.painting} painted"
+        totals[name] = config.steps * each
+    whole = PUBLISHED_STEPS * one
+    rows = [[name, f"{f / 1e12:.0f}", _quotient(whole, f)] for name, f in totals.items()]
     print(table(["one capture", "TFLOP", "published / this"], rows))
+
+
+def _quotient(published: float, ours: float) -> str:
+    return f"{published / ours:.1f}"
 
 
 def _print_steps(base: BaseModel, repeats: int, kinds: Sequence[Kind]) -> None:
@@ -142,7 +157,8 @@ def mini() -> None:
     print(f"a swapped step {steps_of_ours:.3f} s, a step of diffusers' img2img {steps_of_diffusers:.3f} s: ", end="")
     print(f"{100 * (steps_of_ours / steps_of_diffusers - 1):+.1f} %", end="\n\n", flush=True)
     works = transfers(base, SIZE_PX)
-    names = ("preset default", "preset default, one more style", "diffusers img2img, same steps")
+    names = ("preset classic", "preset classic, one more style", "preset default", "preset default, one more style")
+    names += ("diffusers img2img, steps of classic",)
     _print_measured("one transfer at 512 px", {name: works[name] for name in names})
 
 

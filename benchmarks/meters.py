@@ -64,6 +64,25 @@ def flops(work: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
+def kept_bytes(work: Callable[[], Any], *models: torch.nn.Module) -> int:
+    """Bytes that autograd keeps for the way back while `work` runs, those of the models' own weights left out.
+
+    Each piece of memory counts once. What is made and dropped on the way is not counted.
+    """
+    weights = {tensor.untyped_storage()._cdata for model in models for tensor in model.state_dict().values()}
+    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no number is given out twice
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        work()
+    return sum(storage.nbytes() for storage in kept.values())
+
+
 def median_seconds(works: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:
     """Median CPU seconds of each piece of work, by turns: other programs on the machine count for little."""
     seconds: dict[Any, list[float]] = {name: [] for name in works}

@@ -6,6 +6,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sigstyle.base.model import EMBEDDED_FOLDER, BaseModel
 from sigstyle.base.prompts import StyleToken
+from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 from sigstyle.style.targets import target_layers
@@ -65,9 +66,9 @@ def random_base(widths: tuple[int, ...] = WIDTHS) -> BaseModel:
     )
 
 
-def random_style(base: BaseModel, name: str = "random") -> Style:
-    """A faint style of rank 3 for `base`."""
-    generator = torch.Generator().manual_seed(0)
+def random_style(base: BaseModel, name: str = "random", seed: int = 0) -> Style:
+    """A faint style of rank 3 for `base`, good for every preset."""
+    generator = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator) * 0.05
@@ -86,6 +87,8 @@ def random_style(base: BaseModel, name: str = "random") -> Style:
         latent_mean=noise(channels),
         latent_std=1 + noise(channels),
         reference=noise(channels, side, side),
+        palette=Palette(noise(3), 0.1 * torch.eye(3)),
+        brushwork=0.1,
     )
 
 

@@ -1,6 +1,7 @@
 """Turn one dial at a time around the defaults, on the tuning pairs, and write what each setting scores.
 
-    python -m benchmarks.sweep transfer.adain=0,0.25,0.5,0.75,1 transfer.swap_until=0.2,0.4,0.6
+    python -m benchmarks.sweep transfer.freedom=0,0.2,0.4,0.6,0.8,1 transfer.strokes=0,0.5,1
+    python -m benchmarks.sweep --preset classic transfer.adain=0,0.25,0.5,0.75,1 transfer.swap_until=0.2,0.4,0.6
     python -m benchmarks.sweep capture.steps=60,120,240,480 --photos 3 --styles 4
 
 Writes one table for each dial to docs/tuning/; styles, pictures and scores are cached as in benchmarks.compare.
@@ -42,14 +43,16 @@ def dial(text: str) -> tuple[str, str, list[Any]]:
         raise ConfigError(f"The dial is {text!r}: {error}.") from error
 
 
-def scored(cache: Cache, scorer: Scorer, pairs: Pairs, job: Job, capture: CaptureConfig) -> list[Scores]:
+def scored(
+    cache: Cache, scorer: Scorer, pairs: Pairs, job: Job, capture: CaptureConfig, method: str = "default"
+) -> list[Scores]:
     """The scores of every pair with these settings."""
     found = []
     for image in pairs.styles:
         style, _ = cache.style(image, capture)
         for photo in pairs.photos:
             own = dataclasses.replace(job, content=photo, style_image=image, style=style)
-            found.append(cache.scores(scorer, cache.picture("default", own)[0], own))
+            found.append(cache.scores(scorer, cache.picture(method, own)[0], own))
     return found
 
 
@@ -69,6 +72,7 @@ def main() -> None:
     """Scores every value of every dial, and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dials", nargs="+", metavar="CONFIG.SETTING=VALUE,…", type=dial)
+    parser.add_argument("--preset", choices=("default", "classic"), default="default")
     parser.add_argument("--photos", type=int, help="take only the first so many photos")
     parser.add_argument("--styles", type=int, help="take only the first so many style images")
     parser.add_argument("--size-px", type=int, default=512)
@@ -84,12 +88,12 @@ def main() -> None:
     for kind, setting, values in args.dials:
         found = []
         for value in values:
-            capture = CaptureConfig(**({setting: value} if kind == "capture" else {}))
+            capture = CaptureConfig.preset(args.preset, **({setting: value} if kind == "capture" else {}))
             changes = {setting: value} if kind == "transfer" else {}
             job = Job(base, pairs.photos[0], pairs.styles[0], args.size_px, args.seed, changes, traces=traces)
-            found.append(mean(scored(cache, scorer, pairs, job, capture)))
+            found.append(mean(scored(cache, scorer, pairs, job, capture, args.preset)))
             print(f"{kind}.{setting}={value}  {found[-1]}", flush=True)
-        usual = getattr(CONFIGS[kind](), setting)
+        usual = getattr(CONFIGS[kind].preset(args.preset), setting)
         command = f"python -m benchmarks.sweep {shlex.join(sys.argv[1:])}"
         head = f"{len(pairs.photos)} photos x {len(pairs.styles)} style images, {args.size_px} px, {base.fingerprint}."
         text = f"# {kind}.{setting}\n\n```sh\n{command}\n```\n\n{head}\n\n{table(setting, values, found, usual)}"

@@ -13,14 +13,17 @@ from benchmarks.meters import Kind, Kinds, counted_evaluations
 from benchmarks.published import GUIDANCE, PublishedCapture, published_transfer
 from benchmarks.random_base import random_style
 from pipelines import SigStylePipeline
-from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
 from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.attention import Projections, recorded, recording, self_attention_layers
 from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import predict
+from sigstyle.learning.bank import SIDE_PX, bank_files
 from sigstyle.learning.batches import noisy_batch
 from sigstyle.learning.learner import Learner
+from sigstyle.learning.painting import Painting
+from sigstyle.scoring.features import style_features
 from sigstyle.style.attach import frozen, styled, training
 
 Work = Callable[[], Any]
@@ -33,11 +36,19 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
     pipe.set_progress_bar_config(disable=True)
     style = random_style(base)
     pipe.load_style(style)
-    default = TransferConfig(size_px=size_px)
+    further: Any = SigStylePipeline.from_base(base)
+    further.set_progress_bar_config(disable=True)
+    further.load_style(random_style(base, "another", seed=1))
+    classic = TransferConfig.preset("classic")
     traces: dict[str, Any] = {}
 
-    def cold() -> None:
-        traces["default"] = pipe(photo, config=default, output_type="latent").trace
+    def cold(preset: str) -> None:
+        config = TransferConfig.preset(preset, size_px=size_px)
+        traces[preset] = pipe(photo, config=config, output_type="latent").trace
+
+    def repainted(preset: str) -> None:
+        config = TransferConfig.preset(preset, size_px=size_px)
+        further(photo, config=config, trace=traces[preset], output_type="latent")
 
     def published() -> None:
         latents, embeds = torch.zeros(1, *_latent_shape(base, size_px)), _embeds(base, 2)
@@ -46,15 +57,13 @@ def transfers(base: BaseModel, size_px: int) -> dict[str, Work]:
 
     return {
         "published, rebuilt": published,
-        "preset paper": lambda: pipe(
-            photo, config=TransferConfig.preset("paper", size_px=size_px), output_type="latent"
-        ),
-        "preset default": cold,
-        "preset default, one more style": lambda: pipe(
-            photo, config=default, trace=traces["default"], output_type="latent"
-        ),
-        "diffusers img2img, same steps": img2img(base, size_px, default.steps, default.guidance_scale),
-        "diffusers img2img, guided": img2img(base, size_px, default.steps, GUIDANCE),
+        "preset paper": lambda: cold("paper"),
+        "preset classic": lambda: cold("classic"),
+        "preset classic, one more style": lambda: repainted("classic"),
+        "preset default": lambda: cold("default"),
+        "preset default, one more style": lambda: repainted("default"),
+        "diffusers img2img, steps of classic": img2img(base, size_px, classic.steps, classic.guidance_scale),
+        "diffusers img2img, guided": img2img(base, size_px, classic.steps, GUIDANCE),
     }
 
 
@@ -65,7 +74,7 @@ def swapped_transfer(base: BaseModel, size_px: int, steps: int, on_step_end: Any
     pipe.set_progress_bar_config(disable=True)
     pipe.load_style(random_style(base))
     settings: dict[str, Any] = {"output_type": "latent", "noise_sigma": 0.0}
-    settings["config"] = TransferConfig(steps=steps, swap_until=1.0, size_px=size_px)
+    settings["config"] = TransferConfig.preset("classic", steps=steps, swap_until=1.0, size_px=size_px)
     trace = pipe(photo, **settings).trace
     return lambda: pipe(photo, trace=trace, callback_on_step_end=on_step_end, **settings)
 
@@ -135,6 +144,34 @@ def capture_step(base: BaseModel, samples: int, size_px: int, autocast: str = "o
     def work() -> None:
         with frozen(base.text_encoder), training(base.unet, learner.state.hypernet):
             F.mse_loss(learner.predict(batch), batch.target).backward()
+
+    return work
+
+
+def painting_sample(base: BaseModel) -> Work:
+    """Painting one window of a photo while learning, forward and back, the photo's noise read and all.
+
+    The content's multiplier stays as it is: following it needs the numbers, which a weightless base has not.
+    """
+    with frozen(base.text_encoder):
+        learner = Learner(base, CaptureConfig(autocast="off", painting=1, content_bound=0.0), "<style>")
+    style = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX)).convert("RGB")
+    lesson = Painting.of(learner, [style], bank_files()[:1], style_features())
+
+    def work() -> None:
+        with frozen(base.text_encoder), learner.attached():
+            lesson.loss(lesson.draw(torch.Generator().manual_seed(0))).backward()
+
+    return work
+
+
+def decoding(base: BaseModel, size_px: int) -> Work:
+    """The autoencoder's part of a transfer: a photo encoded, a picture decoded."""
+
+    @torch.no_grad()
+    def work() -> None:
+        encode_latents(base.vae, torch.zeros(1, 3, size_px, size_px))
+        decode_latents(base.vae, torch.zeros(1, *_latent_shape(base, size_px)))
 
     return work
 

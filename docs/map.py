@@ -83,6 +83,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
             Room("files", "whole or not at all"),
             Room("data", "where shipped data lies"),
             Room("errors", "what can go wrong"),
+            Room("settings", "what configs are made of"),
             Room("version", "in one place", 0.8),
         ),
     ),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Remakes the pictures of README.md, docs/gallery.md and docs/tuning.md, with the commands that stand beside them there.
+# Remakes the pictures of README.md and docs/gallery.md, with the commands that stand beside them there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python}
@@ -14,13 +14,8 @@ photos=()
 for photo in eiffel-tower cat neuschwanstein horses macaw colosseum; do photos+=(-c "examples/content/$photo.jpg"); done
 $python -m sigstyle batch "${photos[@]}" \
     -s cafe-terrace -s church-auvers -s composition-viii -s great-wave \
-    -s harvesters -s poppies -s summertime -s tarascon -o "$out/gallery"
-
-plain="--eta 0 --anchor 0 --reference 0 --margin-px 0 --adain 0.5"
-tower="examples/content/eiffel-tower.jpg -s great-wave"
-$python -m sigstyle transfer $tower $plain -o "$out/tuning-1.png"
-$python -m sigstyle transfer $tower --reference 0 --anchor 0 -o "$out/tuning-2.png"
-$python -m sigstyle transfer $tower --reference 0 -o "$out/tuning-3.png"
+    -s harvesters -s line-engraving -s moon-tarot -s poppies \
+    -s summertime -s tarascon -s unicorn-tapestry -s woodcut -o "$out/gallery"
 
 $python - "$out" <<'PYTHON'
 import sys
@@ -31,12 +26,6 @@ from PIL import Image
 out = Path(sys.argv[1])
 for name in ("castle", "cat", "tower", "blend"):
     Image.open(out / f"{name}.png").convert("RGB").save(f"docs/{name}.jpg", quality=88, optimize=True)
-row = [Image.open(out / name).convert("RGB") for name in ("tuning-1.png", "tuning-2.png", "tuning-3.png", "tower.png")]
-wide = Image.new("RGB", (sum(picture.width for picture in row), row[0].height))
-for index, picture in enumerate(row):
-    wide.paste(picture, (index * row[0].width, 0))
-wide.thumbnail((2000, 2000))
-wide.save("docs/tuning.jpg", quality=85, optimize=True)
 sheet = Image.open(out / "gallery" / "contact-sheet.png").convert("RGB")
 sheet.thumbnail((2400, 3200))
 sheet.save("docs/gallery.jpg", quality=85, optimize=True)

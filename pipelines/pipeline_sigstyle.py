@@ -1,6 +1,6 @@
 """Content and style to images: painted in a few evaluations, or by inverting the photo and swapping its attention."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     STEP_TENSORS,
+    OnPipeEvaluation,
     OnStepEnd,
     SigStyleOutput,
     StyleMixin,
@@ -33,7 +34,9 @@ from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
 
-OnEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
+_SETTINGS = {"steps": "num_inference_steps"} | {
+    name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
+}  # setting: argument
 
 
 class SigStylePipeline(StyleMixin, DiffusionPipeline):
@@ -68,6 +71,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         prompt: str | None = None,
         *,
         config: TransferConfig | None = None,
+        preset: str | None = None,
         num_inference_steps: int | None = None,
         strength: float | None = None,
         freedom: float | None = None,
@@ -94,12 +98,12 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-        callback_on_evaluation: OnEvaluation | None = None,
+        callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Repaint `image`; what is left None is as in `config`, whose default is `TransferConfig()`: painting.
+        """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
         `freedom` and `strokes` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
-        and swapping, for which `config` is `TransferConfig.preset('classic')` or `('paper')`.
+        and swapping, and starts from the preset 'paper' where neither preset nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
         style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several
@@ -110,26 +114,15 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
-        changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength, "swap_until": swap_until}
-        changes |= {"swap": swap, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
-        changes |= {"adain": adain, "noise_sigma": noise_sigma, "inversion_iterations": inversion_iterations}
-        changes |= {"size_px": size_px, "margin_px": margin_px, "eta": eta, "anchor": anchor, "smoothing": smoothing}
-        changes |= {"reference": reference, "freedom": freedom, "palette": palette, "strokes": strokes}
-        given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolve(TransferConfig, None, config or TransferConfig(), given)
+        settings = _settings(locals())
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
         wanted = self._wanted(image, settings, num_images_per_prompt, generator)
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
-
-        def evaluated(done: int, total: int) -> None:
-            bar.update()
-            if callback_on_evaluation is not None:
-                callback_on_evaluation(self, done, total)
-
-        run = run_of(wanted, self.blend, region, trace, on_step, evaluated, lambda: self.interrupt)
-        with self._running(run.total) as bar:
+        watch = self._counting(callback_on_evaluation)
+        run = run_of(wanted, self.blend, region, trace, on_step, watch, self._is_stopped)
+        with self._running(run.total):
             output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
 
@@ -155,3 +148,12 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
             images=images,
             amount=self.blend.amount(settings.strength),
         )
+
+
+def _settings(arguments: Mapping[str, Any]) -> TransferConfig:
+    """The settings that a call's arguments ask for, else those of preset or config. Raises: ConfigError."""
+    given = {name: arguments[key] for name, key in _SETTINGS.items() if arguments[key] is not None}
+    config, preset = arguments["config"], arguments["preset"]
+    if config is None and preset is None and not TransferConfig.paints(given):
+        preset = "paper"
+    return resolve(TransferConfig, preset, config, given)

@@ -94,14 +94,10 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
             noise = random_noise(self.base, settings, size, images, generator)
         else:
             noise = check_noise(self.base, latents, size, images)
-
-        def evaluated(done: int, total: int) -> None:
-            bar.update()
-
         run = Generation(
-            self.base, ddim(self.scheduler), settings, self.blend, on_step, evaluated, lambda: self.interrupt
+            self.base, ddim(self.scheduler), settings, self.blend, on_step, self._counting(), self._is_stopped
         )
-        with self._running(run.total) as bar:
+        with self._running(run.total):
             made = run.paint(noise)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:

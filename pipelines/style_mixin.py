@@ -16,10 +16,12 @@ from sigstyle.base.model import BaseModel
 from sigstyle.diffusion.denoise import OnStep
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
+from sigstyle.painting.evaluations import OnEvaluation
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
 OnStepEnd = Callable[[Any, int, int, dict[str, Tensor]], dict[str, Tensor] | None]
+OnPipeEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 STEP_TENSORS = ["latents", "pred_x0"]  # what `callback_on_step_end` can be given
 OFFLOAD_ORDER = "text_encoder->unet->vae"
@@ -44,6 +46,7 @@ class StyleMixin:
     """Styles loaded into a pipeline, and the pipeline's parts as a base."""
 
     _base: BaseModel | None = None
+    _bar: Any = None
     _interrupt: bool = False
     _loaded: dict[str, tuple[Style, float | None]]
 
@@ -126,15 +129,30 @@ class StyleMixin:
         return on_step
 
     @contextmanager
-    def _running(self, total: int) -> Iterator[Any]:
+    def _running(self, total: int) -> Iterator[None]:
         """The base locked for one run and a progress bar, with no stop asked for; offloaded parts go back after it."""
         with self.base.lock:
             self._interrupt = False  # not before: until here another run may be the one that is to stop
             try:
-                with self.progress_bar(total=total) as bar:  # type: ignore[attr-defined]
-                    yield bar
+                with self.progress_bar(total=total) as self._bar:  # type: ignore[attr-defined]
+                    yield
             finally:
+                self._bar = None
                 self.maybe_free_model_hooks()  # type: ignore[attr-defined]
+
+    def _counting(self, callback: OnPipeEvaluation | None = None) -> OnEvaluation:
+        """What a run calls after every UNet evaluation: the progress bar moves, and `callback` hears of it."""
+
+        def evaluated(done: int, total: int) -> None:
+            if self._bar is not None:
+                self._bar.update()
+            if callback is not None:
+                callback(self, done, total)
+
+        return evaluated
+
+    def _is_stopped(self) -> bool:
+        return self.interrupt
 
 
 def check_output_type(output_type: str) -> None:

@@ -102,7 +102,7 @@ def transfer(
     chosen = resolve(TransferConfig, preset, config, settings)
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
-    Blend.of(opened, weights)
+    Blend.of(opened, weights).check_able(chosen)
     photo = load_image(content)  # what cannot be used is told before a base is loaded
     if mask is not None:
         matching(load_mask(mask), photo.size)

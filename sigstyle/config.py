@@ -4,7 +4,7 @@ Every field carries metadata: `help` (text), and `low`/`high` (inclusive numbers
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -37,7 +37,7 @@ _REMEMBERING: Mapping[str, Any] = {
     "rank": 3,
     "autoencoder": "off",
     "hypernet_width": 128,
-    "token_lr": 3e-3,
+    "hypernet_lr": 3e-3,
     "warmup": 20,
 }
 
@@ -63,9 +63,9 @@ class CaptureConfig(Settings):
     content_bound: float = number(
         0.85, 0, 2, "how far the photo's structure may go while photos are painted, 0 to 2; 0 weighs it evenly instead"
     )
-    hypernet_lr: float = number(3e-3, 0, 1, "learning rate of the hypernetwork")
+    hypernet_lr: float = number(6e-3, 0, 1, "learning rate of the hypernetwork")
     hypernet_width: int = number(32, 1, 4096, "width of the hypernetwork")
-    token_lr: float = number(1e-2, 0, 1, "learning rate of the style token")
+    token_lr: float = number(3e-3, 0, 1, "learning rate of the style token")
     warmup: int = number(10, 0, 10_000, "steps until the learning rates reach their full value")
     crops: int = number(24, 1, 4096, "cached crops of the style images")
     crop_min: float = number(0.5, 0.05, 1, "smallest crop, as a share of the image's short side")
@@ -106,7 +106,7 @@ class TransferConfig(Settings):
 
     method: str = field(default="paint", metadata={"help": "paint or swap", "choices": METHODS, "internal": True})
     steps: int = number(1, 1, 1000, "denoising steps; with classic and paper also those of the inversion before them")
-    freedom: float = number(0.4, 0, 1, "how freely it is painted: low keeps letters legible, high dissolves the scene")
+    freedom: float = number(0.3, 0, 1, "how freely it is painted: low keeps letters legible, high dissolves the scene")
     palette: float = number(1.0, 0, 1, "whose colours: 0 the photo's, 1 the style's")
     strokes: float = number(1.0, 0, 3, "how many strokes are laid where the photo is calm; 1 is what the style shows")
     inversion_iterations: int = number(
@@ -152,11 +152,18 @@ class TransferConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        used, fields = self.settings_of(self.method), dataclasses.fields(self)
+        self._refuse(f.name for f in fields if f.name not in used and getattr(self, f.name) != f.default)
         if self.method == "paint" and self.steps > MOST_PAINTING_STEPS:
             raise ConfigError(
                 f"steps is {self.steps}; painting takes 1 to {MOST_PAINTING_STEPS}. More steps are for the presets "
                 "classic and paper."
             )
+
+    @staticmethod
+    def paints(names: Iterable[str]) -> bool:
+        """Whether painting uses all settings of these names."""
+        return not set(names) & set(_SWAP_ONLY)
 
     @classmethod
     def settings_of(cls, method: str) -> list[str]:
@@ -168,14 +175,37 @@ class TransferConfig(Settings):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """As for every config. Raises: ConfigError also for a setting that the method does not use."""
         method = values.get("method", METHODS[0])
-        unused = [name for name in values if name in (_SWAP_ONLY if method == "paint" else _PAINT_ONLY)]
-        if unused:
-            presets = "classic and paper" if method == "paint" else "default"
-            raise ConfigError(
-                f"{', '.join(unused)} is not used by this preset; it belongs to {presets}. Leave it out, or choose "
-                f"--preset {presets.split()[0]} (in Python preset={presets.split()[0]!r})."
-            )
+        cls._refuse(name for name in values if name in (_SWAP_ONLY if method == "paint" else _PAINT_ONLY))
         return super().from_dict(values)
+
+    @classmethod
+    def _refuse(cls, unused: Iterable[str]) -> None:
+        """Raises: ConfigError for settings that the method at hand does not use."""
+        names = list(unused)
+        if names:
+            presets = cls.presets_using(names[0])
+            raise ConfigError(
+                f"{', '.join(names)} is not used by this preset; it belongs to {' and '.join(presets)}. Leave it "
+                f"out, or choose --preset {presets[0]} (in Python preset={presets[0]!r})."
+            )
+
+    @classmethod
+    def presets_using(cls, name: str) -> list[str]:
+        """The presets that use a setting."""
+        return [
+            key for key, values in cls._presets.items() if name in cls.settings_of(values.get("method", METHODS[0]))
+        ]
+
+    @property
+    def nearest(self) -> str:
+        """The name of the preset to say these settings with: of its method, and with the fewest changes on top."""
+        alike = [name for name in self._presets if self.preset(name).method == self.method]
+        return min(alike, key=lambda name: len(self.changes(name)))
+
+    def changes(self, preset: str) -> dict[str, Any]:
+        """What is set otherwise than in a preset of the same method."""
+        usual = self.preset(preset)
+        return {name: value for name, value in self.to_dict().items() if value != getattr(usual, name)}
 
     @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:

@@ -11,14 +11,16 @@ from typing import Any
 import torch
 
 from sigstyle import __version__
-from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
 from sigstyle.base.devices import default_device, default_dtype, training_arithmetic
 from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base, trained_size_px
 from sigstyle.base.prompts import encode_prompts
+from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict
 from sigstyle.errors import SigStyleError, StyleFileError
 from sigstyle.learning.cost import capture_cost
+from sigstyle.learning.painting import window_px
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
@@ -162,40 +164,55 @@ def _style(path: Path) -> dict[str, Any]:
         style = Style.load(path)
     except StyleFileError as error:
         return {"style": path.stem, "problem": str(error)}
-    return {"style": path.stem, "base": style.base_name, "kb": round(path.stat().st_size / 1000)}
+    return {
+        "style": path.stem,
+        "base": style.base_name,
+        "can": style.abilities,
+        "kb": round(path.stat().st_size / 1000),
+    }
 
 
 def _estimate(base: str, device: torch.device) -> dict[str, Any]:
-    """Seconds that capture and transfer take at their default settings, from one measured UNet forward."""
+    """Seconds that captures and transfers take, from the measured speed of UNet and autoencoder."""
     try:
         loaded = load_base(base, device, offline=True)
-        forward_s = forward_seconds(loaded, ESTIMATE_SIZE_PX)
+        speed = measured_speed(loaded, ESTIMATE_SIZE_PX)
+        capture_s = _capture_seconds(loaded, speed)
     except (SigStyleError, RuntimeError) as error:
         return {"base": base, "problem": " ".join(str(error).split())}
-    cost = transfer_cost(TransferConfig())
+    default, classic = transfer_cost(TransferConfig()), transfer_cost(TransferConfig.preset("classic"))
     return {
         "base": loaded.name,
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "size_px": ESTIMATE_SIZE_PX,
-        "unet_forward_s": round(forward_s, 3),
-        "transfer_s": round(cost.evaluations * forward_s, 1),
-        "transfer_in_a_further_style_s": round(cost.further * forward_s, 1),
-        "capture_s": round(_capture_seconds(loaded, forward_s), 1),
+        "unet_forward_s": round(speed.evaluation_s, 3),
+        "encode_s": round(speed.encoding_s, 3),
+        "decode_s": round(speed.decoding_s, 3),
+        "transfer_s": round(speed.seconds(default.evaluations, encodings=1, decodings=1), 1),
+        "classic_transfer_s": round(speed.seconds(classic.evaluations, encodings=1, decodings=1), 1),
+        "classic_transfer_in_a_further_style_s": round(speed.seconds(classic.further, decodings=1), 1),
+        "capture_s": round(capture_s, 1),
     }
 
 
 @torch.no_grad()
-def forward_seconds(base: BaseModel, size_px: int) -> float:
-    """Seconds of one UNet forward on one square image."""
+def measured_speed(base: BaseModel, size_px: int, bfloat16: bool = False) -> Speed:
+    """How fast the base runs on one square image, with `bfloat16` in that arithmetic."""
     side = size_px // pixels_per_latent(base.vae)
     latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
+    pixels = torch.zeros(1, 3, size_px, size_px)
     embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
     timestep = torch.tensor(500, device=base.device)
-    return _seconds(lambda: predict(base.unet, latents, timestep, embeds), base.device)
+    with base.lock, torch.autocast(base.device.type, torch.bfloat16, enabled=bfloat16):
+        return Speed(
+            _seconds(lambda: predict(base.unet, latents, timestep, embeds), base.device),
+            _seconds(lambda: encode_latents(base.vae, pixels), base.device),
+            _seconds(lambda: decode_latents(base.vae, latents), base.device),
+        )
 
 
-def _capture_seconds(base: BaseModel, forward_s: float) -> float:
-    """Seconds of a default capture: training at the size the base was trained at, then one inversion of the image."""
-    size_px = trained_size_px(base)
-    crop_s = forward_s if size_px == ESTIMATE_SIZE_PX else forward_seconds(base, size_px)
-    return capture_cost(CaptureConfig()).seconds(crop_s, forward_s)
+def _capture_seconds(base: BaseModel, image: Speed) -> float:
+    """Seconds of a default capture, whose steps are taken in the arithmetic of learning."""
+    bfloat16 = training_arithmetic(base.device, base.dtype).bfloat16
+    crop, window = (measured_speed(base, side, bfloat16) for side in (trained_size_px(base), window_px(base)))
+    return capture_cost(CaptureConfig()).seconds(crop, window, image)

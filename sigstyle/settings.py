@@ -52,6 +52,11 @@ def _check(entry: dataclasses.Field, value: Any) -> None:
         raise ConfigError(f"{entry.name} is {value!r}; expected one of {', '.join(entry.metadata['choices'])}.")
 
 
+def settable(kind: Any) -> list[dataclasses.Field]:
+    """The fields of a config, or of its class, that people set; a preset alone decides the others."""
+    return [entry for entry in dataclasses.fields(kind) if not entry.metadata.get("internal")]
+
+
 class Settings:
     """What both configs share: validation, presets and conversion."""
 
@@ -77,6 +82,11 @@ class Settings:
         return tuple(cls._presets)
 
     @classmethod
+    def presets_using(cls, name: str) -> list[str]:
+        """The presets that use a setting."""
+        return list(cls._presets)
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Settings from a mapping such as a recipe; fields left out take their defaults.
 
@@ -87,6 +97,11 @@ class Settings:
         if unknown:
             raise ConfigError(f"Unknown setting {', '.join(unknown)}; expected {', '.join(known)}.")
         return cls(**values)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of all settings."""
+        return [entry.name for entry in dataclasses.fields(cls)]  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain values, ready for JSON."""

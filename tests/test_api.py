@@ -42,16 +42,16 @@ def same(a: Image.Image, b: Image.Image) -> bool:
     return np.array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.parametrize("preset", ["default", "classic"])
 def test_a_recipe_makes_the_image_again_bit_for_bit(
-    base: BaseModel, photo: Path, style_path: Path, painting: Image.Image, tmp_path: Path
+    base: BaseModel, photo: Path, style_path: Path, painting: Image.Image, tmp_path: Path, preset: str
 ) -> None:
     mask = tmp_path / "mask.png"
     Image.linear_gradient("L").resize(painting.size).save(mask)
     second = tmp_path / "two.safetensors"
     random_style(base, "two", seed=1).save(second)
-    made = transfer(
-        photo, [style_path, second], weights=[0.7, 0.4], mask=mask, base=base, prompt="a tower", seed=5, **FEW
-    )
+    settings: dict[str, Any] = {"mask": mask, "prompt": "a tower", "seed": 5, "preset": preset, **FEW}
+    made = transfer(photo, [style_path, second], weights=[0.7, 0.4], base=base, **settings)
     (path,) = made.save(tmp_path / "out.png")
     recipe = read_recipe(path)
     assert recipe == {**made.recipe, "index": 0}
@@ -66,7 +66,7 @@ def test_a_recipe_makes_the_image_again_bit_for_bit(
         weights=[entry["weight"] for entry in recipe["styles"]],
         mask=recipe["mask"]["path"],
         base=base,
-        config=TransferConfig.from_dict(recipe["settings"]),
+        config=TransferConfig.from_recipe(recipe["settings"]),
         num_images=recipe["images"],
     )
     assert same(again.images[0], Image.open(path))
@@ -91,20 +91,37 @@ def test_a_recipe_says_what_was_used(base: BaseModel, painting: Image.Image, pho
 
 
 def test_the_trace_of_a_result_serves_the_next_style(base: BaseModel, photo: Path) -> None:
-    first = transfer(photo, random_style(base), base=base, **FEW)
+    classic: dict[str, Any] = {"base": base, "preset": "classic", **FEW}
+    first = transfer(photo, random_style(base), **classic)
     counted: list[tuple[int, int]] = []
 
     def on_progress(done: int, total: int) -> None:
         counted.append((done, total))
 
     other = random_style(base, "other", seed=1)
-    second = transfer(photo, other, base=base, trace=first.trace, on_progress=on_progress, **FEW)
+    second = transfer(photo, other, trace=first.trace, on_progress=on_progress, **classic)
     assert counted == [(done, 5) for done in range(1, 6)]  # 3 to denoise, 2 of the style's image
     assert second.trace is first.trace
-    assert same(second.images[0], transfer(photo, other, base=base, **FEW).images[0])
+    assert same(second.images[0], transfer(photo, other, **classic).images[0])
 
 
-def test_stopping_raises_and_leaves_the_base_free(base: BaseModel, photo: Path) -> None:
+def test_the_trace_of_a_painted_result_serves_the_same_style(base: BaseModel, photo: Path) -> None:
+    style, counted = random_style(base), []
+    first = transfer(photo, style, base=base, size_px=64)
+    assert first.trace is not None
+    again = transfer(photo, style, base=base, size_px=64, trace=first.trace, on_progress=lambda *at: counted.append(at))
+    assert counted == [(1, 1)] and again.notices == [] and same(again.images[0], first.images[0])
+    counted.clear()
+    other = random_style(base, "other", seed=1)
+    anew = transfer(photo, other, base=base, size_px=64, trace=first.trace, on_progress=lambda *at: counted.append(at))
+    assert counted == [(1, 2), (2, 2)] and "encoded anew" in anew.notices[0]
+    assert same(anew.images[0], transfer(photo, other, base=base, size_px=64).images[0])
+
+
+@pytest.mark.parametrize(("preset", "moments"), [("default", (1, 3)), ("classic", (1, 5))])
+def test_stopping_raises_and_leaves_the_base_free(
+    base: BaseModel, photo: Path, preset: str, moments: tuple[int, int]
+) -> None:
     done: list[int] = []
 
     def stop_at(moment: int) -> TransferResult:
@@ -115,10 +132,11 @@ def test_stopping_raises_and_leaves_the_base_free(base: BaseModel, photo: Path) 
             base=base,
             on_progress=lambda count, _total: done.append(count),
             should_stop=lambda: len(done) == moment,
+            preset=preset,
             **FEW,
         )
 
-    for moment in (1, 5):
+    for moment in moments:
         with pytest.raises(Cancelled):
             stop_at(moment)
         assert len(done) == moment
@@ -243,7 +261,14 @@ def test_capture_to_image(base: BaseModel, photo: Path, painting: Image.Image) -
     assert style.name == "tower" and style.metadata["config"]["seed"] == 1
     named = capture([painting, photo], base=base, config=config, name="great wave", domain="print")
     assert (named.name, named.token.token, named.domain) == ("great wave", "<great-wave>", "print")
-    assert torch.isfinite(named.start_mean).all()
+    assert named.palette is not None and torch.isfinite(named.palette.mean).all()
     assert transfer(photo, [style, named], base=base, **FEW).images[0].size == (77, 64)
+    with pytest.raises(ConfigError, match=r"does not hold its image's latents.*--preset classic"):
+        transfer(photo, style, base=base, preset="classic", **FEW)
+    classic = capture(photo, base=base, preset="classic", steps=3, batch_size=2, crops=2, size_px=64, autocast="off")
+    assert classic.palette is None and torch.isfinite(classic.start_mean).all()
+    assert transfer(photo, classic, base=base, preset="classic", **FEW).images[0].size == (77, 64)
+    with pytest.raises(ConfigError, match="tower has not learned to paint"):
+        transfer(photo, classic, base=base, **FEW)
     with pytest.raises(ImageError):
         capture("missing.png", base=base, config=config)

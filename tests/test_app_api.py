@@ -43,12 +43,12 @@ def restyled(client: Client, style: str = "wave", key: str = KEY, **settings: An
 
 
 def test_a_photo_is_restyled_and_a_second_style_skips_the_inversion(client: Client, server: Server) -> None:
-    picture, facts = restyled(client, "wave")
+    picture, facts = restyled(client, "wave", preset="classic")
     assert facts["state"] == "done" and not facts["pictures"][0]["inversion_reused"]
     assert read_recipe(picture)["styles"][0]["name"] == "wave"
     assert Image.open(picture).size[1] == 128
     assert picture.read_bytes() == server.results()[-1].read_bytes()
-    _, second = restyled(client, "oil")
+    _, second = restyled(client, "oil", preset="classic")
     assert second["pictures"][0]["inversion_reused"]
 
 
@@ -62,6 +62,16 @@ def test_a_picture_is_repeated_from_its_recipe_pixel_for_pixel(client: Client) -
         client.predict(handle_file(str(picture)), None, "", OTHER, api_name="/repeat")
     _, facts = client.predict(handle_file(str(picture)), CAT, "", OTHER, api_name="/repeat")
     assert facts["same_pixels"]
+
+
+def test_a_setting_that_the_preset_does_not_use_is_refused_by_name(client: Client) -> None:
+    with pytest.raises(AppError, match="eta is not used by this preset; it belongs to classic and paper"):
+        restyled(client, eta=0.5)
+    with pytest.raises(AppError, match="freedom is not used by this preset; it belongs to default"):
+        restyled(client, preset="classic", freedom=0.5)
+    picture, _ = restyled(client, palette=0.5, freedom=0.2)
+    settings = read_recipe(picture)["settings"]
+    assert (settings["method"], settings["palette"], settings["freedom"]) == ("paint", 0.5, 0.2)
 
 
 def test_a_prompt_is_painted(client: Client) -> None:
@@ -116,7 +126,9 @@ def test_learning_is_stopped_resumed_and_finished_early(client: Client) -> None:
 
 def test_giving_up_on_a_call_stops_its_work(client: Client, server: Server) -> None:
     made = len(server.results())
-    job = client.submit([CAT], "wave", 1.0, {"steps": 1000, "size_px": 64}, "", KEY, api_name="/restyle")
+    job = client.submit(
+        [CAT], "wave", 1.0, {"preset": "classic", "steps": 1000, "size_px": 64}, "", KEY, api_name="/restyle"
+    )
     next(iter(job))
     job.cancel()
     restyled(client, "oil")  # would wait for minutes behind the other

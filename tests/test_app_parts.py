@@ -1,22 +1,24 @@
 """Dials made from the configs, and the flags of the app."""
 
-import dataclasses
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
 
 import app
 from sigstyle.config import CaptureConfig, TransferConfig
-from sigstyle.ui import learn, restyle
+from sigstyle.settings import settable
+from sigstyle.ui import learn, transfer_dials
 from sigstyle.ui.parts import Dials
+from sigstyle.ui.transfer_dials import TransferDials
 
 
 @pytest.mark.parametrize(
     ("config", "names", "ranges"),
     [
-        (TransferConfig(), restyle.ADVANCED, restyle.RANGES),
-        (TransferConfig(size_px=256, prompt="a castle", seed=9), restyle.ADVANCED, restyle.RANGES),
+        (TransferConfig(), transfer_dials.MORE, transfer_dials.RANGES),
+        (TransferConfig(size_px=256, prompt="a castle"), transfer_dials.MORE, transfer_dials.RANGES),
         (CaptureConfig(), learn.ADVANCED, learn.RANGES),
     ],
 )
@@ -28,8 +30,52 @@ def test_dials_show_a_config_and_give_it_back(config: TransferConfig | CaptureCo
 
 
 def test_restyle_has_a_dial_for_every_setting_so_that_a_recipe_is_restored_whole() -> None:
-    named = {*restyle.ADVANCED, "strength"}
-    assert named == {entry.name for entry in dataclasses.fields(TransferConfig)}
+    named = {"strength", *transfer_dials.FRONT, *transfer_dials.PAINTED, *transfer_dials.MORE, *transfer_dials.EXPERT}
+    assert named == {entry.name for entry in settable(TransferConfig)}
+    assert set(transfer_dials.PRESETS.values()) == set(TransferConfig.preset_names())
+
+
+def shown(dials: TransferDials, changes: dict[Any, Any]) -> list[Any]:
+    """What the page sends back once it shows these changes."""
+    found = [changes.get(control, control) for control in dials.controls]
+    return [value.value if isinstance(value, gr.components.Component) else value for value in found]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TransferConfig(),
+        TransferConfig(freedom=0.7, strokes=2.0, palette=0.5, steps=3, seed=4, size_px=64, prompt="a house"),
+        TransferConfig.preset("classic"),
+        TransferConfig.preset("classic", eta=0.3, steps=400, negative_prompt="rain", strength=0.5),
+        TransferConfig.preset("paper", margin_px=16),
+    ],
+)
+def test_the_dials_of_a_transfer_show_a_config_and_give_it_back(config: TransferConfig) -> None:
+    with gr.Blocks():
+        dials = TransferDials.build(TransferDials.front())
+    changes = dials.showing(config)
+    assert dials.config(shown(dials, changes)) == config
+    assert (changes[dials.painted].visible, changes[dials.expert].visible) == (
+        config.method == "paint",
+        config.method == "swap",
+    )
+    assert set(changes) <= set(dials.outputs)
+
+
+def test_another_way_brings_its_own_dials_and_leaves_what_is_shared() -> None:
+    with gr.Blocks():
+        dials = TransferDials.build(TransferDials.front())
+    before = dials.showing(TransferConfig(seed=5, size_px=64, prompt="a house", freedom=0.9))
+    for preset in ("classic", "paper", "default"):
+        after = {**before, dials.preset: preset, **dials.switched(preset)}
+        wanted = TransferConfig.preset(preset, seed=5, size_px=64, prompt="a house")
+        assert dials.config(shown(dials, after)) == wanted
+
+
+def test_how_thoroughly_is_learned_follows_the_preset() -> None:
+    assert learn._steps("Good", "default") == CaptureConfig().steps
+    assert learn._steps("Thorough", "classic") == 2 * CaptureConfig.preset("classic").steps
 
 
 def test_an_empty_number_is_the_base_s_own_however_the_browser_says_it() -> None:
@@ -40,7 +86,7 @@ def test_an_empty_number_is_the_base_s_own_however_the_browser_says_it() -> None
 
 def test_every_dial_has_a_sentence() -> None:
     with gr.Blocks():
-        for config, names in ((TransferConfig(), restyle.ADVANCED), (CaptureConfig(), learn.ADVANCED)):
+        for config, names in ((TransferConfig(), transfer_dials.EXPERT), (CaptureConfig(), learn.ADVANCED)):
             assert all(control.info.endswith(".") for control in Dials.build(config, names).controls)
 
 

@@ -1,5 +1,6 @@
 """The batch as a Python call: what it makes, what it leaves alone, and how it fails, stops and goes on."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sigstyle.batches.batch import BatchProgress, BatchResult, failures, plan
 from sigstyle.batches.manifest import Manifest
 from sigstyle.diffusion.inversion import invert
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.imaging.images import read_recipe
+from sigstyle.imaging.images import read_recipe, save_png
 from sigstyle.style.style import Style
 
 FEW: dict[str, Any] = {"steps": 2, "size_px": 64}
@@ -74,7 +75,7 @@ def test_a_photo_is_inverted_once_for_all_styles(
     monkeypatch.setattr(
         "sigstyle.painting.inversion.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
     )
-    run(photos, styles, tmp_path / "out", base=base)
+    run(photos, styles, tmp_path / "out", base=base, preset="classic")
     assert len(calls) == 3
 
 
@@ -237,11 +238,49 @@ def test_rows_of_one_photo_share_its_inversion_where_they_can(
     monkeypatch.setattr(
         "sigstyle.painting.inversion.invert", lambda *args, **more: calls.append(1) or invert(*args, **more)
     )
-    results = run(None, styles[0], tmp_path / "out", jobs=photos / "jobs.jsonl", base=base)
+    results = run(None, styles[0], tmp_path / "out", jobs=photos / "jobs.jsonl", base=base, preset="classic")
     assert len(calls) == 2 and len(results) == 4
     for index, row in enumerate(rows):
-        alone = sigstyle.transfer(photos / "p0.png", styles[0], base=base, **{**FEW, **row})
+        alone = sigstyle.transfer(photos / "p0.png", styles[0], base=base, preset="classic", **{**FEW, **row})
         assert Image.open(tmp_path / "out" / f"{index}.png").tobytes() == alone.images[0].tobytes()
+
+
+@pytest.mark.parametrize("preset", ["default", "classic", "paper"])
+def test_pictures_of_every_preset_are_transfer_s_and_known_again(
+    base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path, preset: str
+) -> None:
+    out = tmp_path / "out"
+    results = run(photos, styles, out, base=base, preset=preset, palette=0.5, seed=3)
+    alone = sigstyle.transfer(photos / "p2.png", styles[0], base=base, preset=preset, palette=0.5, seed=3, **FEW)
+    assert Image.open(out / "p2--ink.png").tobytes() == alone.images[0].tobytes()
+    assert results[4].recipe is not None and results[4].recipe["settings"] == alone.recipe["settings"]
+    assert run(photos, styles, out, base=base, preset=preset, palette=0.5, seed=3) == []
+    with pytest.raises(ConfigError, match=r"was made with palette 0\.5 instead of 0\.25"):
+        run(photos, styles, out, base=base, preset=preset, palette=0.25, seed=3)
+
+
+def test_pictures_of_before_painting_are_known_as_classic_ones(
+    base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(photos, styles[:1], out, base=base, preset="classic")
+    for path in out.glob("*--*.png"):
+        recipe = read_recipe(path)
+        for name in ("method", "palette"):
+            del recipe["settings"][name]
+        save_png(Image.open(path), path, recipe)
+    assert run(photos, styles[:1], out, base=base, preset="classic") == []
+    with pytest.raises(ConfigError, match="was made with method swap instead of paint"):
+        run(photos, styles[:1], out, base=base)
+
+
+def test_a_style_that_cannot_do_it_is_told_before_anything_is_made(
+    base: BaseModel, photos: Path, styles: list[Path], tmp_path: Path
+) -> None:
+    old = dataclasses.replace(random_style(base, "old"), palette=None)
+    with pytest.raises(ConfigError, match=r"p\d\.png in old: The style old has not learned to paint"):
+        run(photos, [old, *styles], tmp_path / "out", base=base)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(

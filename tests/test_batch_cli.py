@@ -1,6 +1,5 @@
 """The batch command: what it prints, its exit codes, and what it leaves behind."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sigstyle.base.model import load_base
 from sigstyle.batches import run as batch_run
 from sigstyle.cli.main import app
 from sigstyle.config import TransferConfig
+from sigstyle.settings import settable
 
 FEW = ["--steps", "2", "--size-px", "64", "--device", "cpu"]
 
@@ -40,7 +40,7 @@ def words(shop: Path, output: Path, *more: Any) -> list[Any]:
 def test_every_setting_is_a_flag() -> None:
     command = typer.main.get_command(app).commands["batch"]  # type: ignore[attr-defined]
     flags = {option for parameter in command.params for option in parameter.opts}
-    assert {f"--{entry.name.replace('_', '-')}" for entry in dataclasses.fields(TransferConfig)} <= flags
+    assert {f"--{entry.name.replace('_', '-')}" for entry in settable(TransferConfig)} <= flags
 
 
 def test_it_says_what_was_made_and_goes_on_when_called_again(shop: Path, tmp_path: Path) -> None:
@@ -81,25 +81,28 @@ def test_unusable_arguments_and_jobs_are_exit_code_2(shop: Path, tmp_path: Path)
     assert "was made with steps 2 instead of 3" in refused(*words(shop, out, "--steps", 3))
 
 
+@pytest.mark.parametrize(("preset", "evaluations"), [("default", 1 + 2), ("classic", 2 + 2 + 1)])
 def test_a_dry_run_counts_and_estimates_and_writes_nothing(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str, evaluations: int
 ) -> None:
     monkeypatch.setattr(doctor, "_MEASURE_S", 0.01)
     out = tmp_path / "out"
+    command = words(shop, out, "--preset", preset)
     bad = shop / "photos" / "bad.jpg"
     bad.write_text("no")
     try:
-        data = json.loads(done(*words(shop, out, "--dry-run", "--json", "--together", 2)).stdout)
+        data = json.loads(done(*command, "--dry-run", "--json", "--together", 2).stdout)
     finally:
         bad.unlink()
     assert not out.exists()
     assert (data["photos"], data["styles"], data["pictures"], data["to_make"]) == (3, 1, 3, 3)
     assert data["cannot_be_opened"] == [str(bad)]
-    evaluation = data["unet_evaluation_s"]["64 px"]
-    assert data["seconds"] == pytest.approx(3 * (2 + 2) * evaluation, rel=0.05, abs=0.1)
+    evaluation, encoding, decoding = (data[f"{what}_s"]["64 px"] for what in ("unet_evaluation", "encode", "decode"))
+    expected = 3 * (evaluations * evaluation + encoding + decoding)
+    assert data["seconds"] == pytest.approx(expected, rel=0.05, abs=0.1)
     assert data["memory_gb"]["process"] > 0
-    done(*words(shop, out))
-    again = json.loads(done(*words(shop, out, "--dry-run", "--json")).stdout)
+    done(*command)
+    again = json.loads(done(*command, "--dry-run", "--json").stdout)
     assert (again["there_already"], again["to_make"]) == (2, 0)
 
 

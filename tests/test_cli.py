@@ -32,8 +32,10 @@ from sigstyle.cli.main import app
 from sigstyle.cli.options import split_weights
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import StyleFileError
-from sigstyle.imaging.images import read_recipe
+from sigstyle.imaging.images import read_recipe, save_png
+from sigstyle.settings import settable
 from sigstyle.style import shipped
+from sigstyle.style.statistics_file import STATISTICS
 from sigstyle.style.style import Style
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +43,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK = {"steps": 4, "batch_size": 2, "crops": 2, "size_px": 64, "autocast": "off"}
 QUICK_FLAGS = ["--steps", "4", "--batch-size", "2", "--crops", "2", "--size-px", "64", "--autocast", "off"]
 SMALL = ["--steps", "3", "--size-px", "64"]
+CLASSIC = ["--preset", "classic"]
 
 
 def run(*args: Any) -> Result:
@@ -108,7 +111,7 @@ def options_of(name: str) -> set[str]:
     ],
 )
 def test_every_setting_is_a_flag(name: str, config: type, without: tuple[str, ...]) -> None:
-    names = {entry.name for entry in dataclasses.fields(config)}
+    names = {entry.name for entry in settable(config)}
     flags = {f"--{entry.replace('_', '-')}": entry for entry in names}
     found = {flag for flag, entry in flags.items() if flag in options_of(name)}
     assert found == {flag for flag, entry in flags.items() if entry not in without}
@@ -125,7 +128,7 @@ def test_capture_is_that_of_the_library(base: Path, photo: Path, tmp_path: Path)
     assert (data["style"], data["hash"], data["token"]) == (str(out), style.hash, "<photo>")
     previews = [tmp_path / f"mine.step-{step}.png" for step in ("0002", "0004")]
     assert [Path(path) for path in data["previews"]] == previews
-    assert Image.open(previews[0]).size == (64, 64)
+    assert Image.open(previews[0]).size == (384, 384)  # a photo of the bank
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["photo.png", "mine.safetensors", *(path.name for path in previews)]
     )
@@ -138,6 +141,8 @@ def test_capture_takes_a_name_and_info_tells_how_it_was_made(base: Path, photo: 
     style, told = Style.load(out), json.loads(done("info", out, "--json").stdout)
     assert (told["name"], told["token"], told["hash"]) == ("My Look", "<my-look>", style.hash)
     assert told["config"] == style.metadata["config"]
+    assert told["can"] == ["default", "paper"] and re.fullmatch("#[0-9a-f]{6}", told["palette"]["mean"])
+    assert told["brushwork"] == round(style.brushwork, 3) and told["decoder_layers"] == len(style.decoder_offsets)
     assert "  steps: 4\n" in done("info", out).stdout
 
 
@@ -178,14 +183,23 @@ def test_a_state_in_the_way_and_one_missing_are_mentioned(base: Path, photo: Pat
     assert "--resume goes on" in done(*command).stderr
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--prompt", "a house", "--strength", 0.8, "--freedom", 0.6, "--palette", 0.5, "--strokes", 2.0, "--seed", 5],
+        [*CLASSIC, "--prompt", "a house", "--strength", 0.8, "--swap-until", 0.7, "--seed", 5],
+    ],
+)
 def test_transfer_writes_a_picture_that_info_can_make_again(
-    base: Path, wave: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, wave: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[Any]
 ) -> None:
     out = tmp_path / "out.png"
-    flags = ["--prompt", "a house", "--strength", "0.8", "--swap-until", "0.7", "--seed", "5"]
-    result = done("transfer", photo, "-s", wave, "-o", out, "--base", base, "--json", *SMALL, *flags)
+    result = done("transfer", photo, "-s", wave, "-o", out, "--base", base, "--json", *SMALL, *map(str, flags))
     data = json.loads(result.stdout)
-    assert data["images"] == [str(out)] and data["recipe"]["settings"]["swap_until"] == 0.7
+    settings = data["recipe"]["settings"]
+    given = dict(zip(flags[::2], flags[1::2], strict=True))
+    assert data["images"] == [str(out)]
+    assert all(settings[flag[2:].replace("-", "_")] == value for flag, value in given.items() if flag != "--preset")
     assert Image.open(out).size == (77, 64)
 
     told = json.loads(done("info", out, "--json").stdout)
@@ -195,6 +209,72 @@ def test_transfer_writes_a_picture_that_info_can_make_again(
     done(*words[3:])
     assert Path("again.png").exists()
     assert Image.open("again.png").tobytes() == Image.open(out).tobytes()
+
+
+def test_info_of_a_picture_of_before_painting_names_the_preset_that_makes_it_again(
+    base: Path, wave: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, before = tmp_path / "out.png", tmp_path / "before.png"
+    done("transfer", photo, "-s", wave, "-o", out, "--base", base, *SMALL, *CLASSIC, "--eta", 0.5)
+    recipe = read_recipe(out)
+    for name in ("method", "palette"):
+        del recipe["settings"][name]
+    save_png(Image.open(out), before, recipe)
+    words = shlex.split(json.loads(done("info", before, "--json").stdout)["command"])
+    flags = words[words.index("again.png") + 1 : words.index("--base")]
+    assert flags == ["--preset", "classic", "--steps", "3", "--eta", "0.5", "--size-px", "64"]
+    monkeypatch.chdir(base.parent)
+    done(*words[3:])
+    assert Image.open("again.png").tobytes() == Image.open(out).tobytes()
+    del recipe["settings"]["eta"]
+    save_png(Image.open(out), before, recipe)
+    assert json.loads(done("info", before, "--json").stdout)["command"] is None, "nobody knows what it was"
+
+
+def test_a_style_that_cannot_do_what_the_preset_asks_is_told_before_a_base_is_loaded(
+    base: Path, wave: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    style, (old, new) = Style.load(wave), (tmp_path / "old.safetensors", tmp_path / "new.safetensors")
+    dataclasses.replace(style, palette=None, decoder_offsets={}).save(old)
+    dataclasses.replace(style, reference=None, **dict.fromkeys(STATISTICS)).save(new)
+    monkeypatch.setattr(api, "load_base", None)
+    command = ["transfer", photo, "-o", tmp_path / "out.png", "--base", base, *SMALL]
+    assert "wave has not learned to paint" in refused(*command, "-s", old)
+    assert "wave does not hold its image's latents" in refused(*command, "-s", new, *CLASSIC)
+    batch = ["batch", "-c", photo, "-o", tmp_path / "out", "--base", base, *SMALL]
+    assert "wave has not learned to paint" in refused(*batch, "-s", old)
+    assert json.loads(done("info", old, "--json").stdout)["can"] == ["classic", "paper"]
+    assert json.loads(done("info", old, "--json").stdout)["palette"] is None
+
+
+def test_help_says_which_preset_uses_which_setting() -> None:
+    command = typer.main.get_command(app).commands["transfer"]  # type: ignore[attr-defined]
+    panels = {parameter.name: (parameter.rich_help_panel, parameter.help) for parameter in command.params[1:]}
+    assert panels["freedom"][0] == "Settings of the preset default alone"
+    assert panels["eta"][0] == "Settings of the presets classic and paper alone"
+    assert panels["eta"][1].endswith("(classic 1, paper 0)")
+    assert panels["steps"][0] == "Settings" and panels["steps"][1].endswith("(default 1, classic 20, paper 50)")
+    assert "classic" in panels["preset"][1]
+
+
+def test_a_bank_of_one_s_own_is_painted_while_learning(base: Path, photo: Path, tmp_path: Path) -> None:
+    out, bank = tmp_path / "mine.safetensors", tmp_path / "bank"
+    bank.mkdir()
+    command = ["capture", photo, "-o", out, "--base", base, *QUICK_FLAGS, "--bank", bank]
+    assert "holds no photos" in refused(*command)
+    Image.linear_gradient("L").convert("RGB").resize((600, 560)).save(bank / "grey.png")
+    done(*command)
+    assert Style.load(out).hash == api.capture(photo, base=base, bank=bank, name="photo", **QUICK).hash
+    assert Style.load(out).hash != api.capture(photo, base=base, name="photo", **QUICK).hash
+    assert "nothing is painted while learning" in refused(*command, *CLASSIC)
+
+
+def test_export_says_what_a_lora_cannot_hold(base: Path, wave: Path, tmp_path: Path) -> None:
+    out, plain = tmp_path / "lora.safetensors", tmp_path / "plain.safetensors"
+    dataclasses.replace(Style.load(wave), decoder_offsets={}).save(plain)
+    told = done("export", wave, "-o", out, "--base", base, "--rank", 8).stdout.splitlines()
+    assert len(told) == 3 and "autoencoder is left out" in told[2]
+    assert "left out: a LoRA" not in done("export", plain, "-o", out, "--base", base, "--rank", 8).stdout
 
 
 def test_generate_writes_a_picture_that_info_can_make_again(
@@ -280,7 +360,10 @@ def test_bad_input_gets_one_line_and_leaves_nothing(base: Path, wave: Path, phot
         "There is no base": with_("--base", "no/such/base"),
         "steps is 0": with_("--steps", 0),
         "'--steps': ": with_("--steps", "x"),
-        "swap is 'v'; expected one of none, q, qk": [*good, "--swap", "v"],
+        "swap is 'v'; expected one of none, q, qk": [*good, *CLASSIC, "--swap", "v"],
+        "swap is not used by this preset; it belongs to classic and paper": [*good, "--swap", "q"],
+        "freedom is not used by this preset; it belongs to default": [*good, *CLASSIC, "--freedom", 0.4],
+        "No such option: --method": [*good, "--method", "swap"],
         "no preset 'best'": [*good, "--preset", "best"],
         "no device 'gpu'": [*good, "--device", "gpu"],
         "dtype is 'int8'": [*good, "--dtype", "int8"],

@@ -6,21 +6,24 @@ from benchmarks.work import evaluation
 from sigstyle.config import TransferConfig
 from sigstyle.painting.cost import transfer_cost
 
-DEFAULT = transfer_cost(TransferConfig())
+DEFAULT, CLASSIC = transfer_cost(TransferConfig()), transfer_cost(TransferConfig.preset("classic"))
 
 
 def test_evaluations_of_a_transfer_keep_to_their_budget() -> None:
     found = transfer_evaluations()
     assert found["published, rebuilt"] == 218
-    assert found["preset default"] <= 54
-    assert found["preset default, one more style"] <= 34
-    assert found["preset default, one more style"] == found["diffusers img2img, same steps"] + DEFAULT.referring
+    assert found["preset default"] <= 4 and found["preset default, one more style"] <= 4
+    assert found["preset classic"] <= 54
+    assert found["preset classic, one more style"] <= 34
+    beside = found["diffusers img2img, steps of classic"] + CLASSIC.referring
+    assert found["preset classic, one more style"] == beside
 
 
 def test_the_cost_model_says_what_is_evaluated() -> None:
     found = transfer_evaluations()
-    assert found["preset default"] == DEFAULT.evaluations
-    assert found["preset default, one more style"] == DEFAULT.further
+    assert found["preset default"] == found["preset default, one more style"] == DEFAULT.evaluations == 2
+    assert found["preset classic"] == CLASSIC.evaluations
+    assert found["preset classic, one more style"] == CLASSIC.further
     assert found["preset paper"] == transfer_cost(TransferConfig.preset("paper")).evaluations == 150
 
 

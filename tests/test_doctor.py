@@ -35,7 +35,9 @@ def test_it_tells_what_the_machine_can_do(tmp_path: Path) -> None:
     assert found["speed_tflops"]["float32"] > 0
     estimate = found["estimate"]
     assert (estimate["base"], estimate["dtype"], estimate["size_px"]) == ("tiny", "float32", 512)
-    assert 0 < estimate["transfer_in_a_further_style_s"] < estimate["transfer_s"]
+    assert estimate["unet_forward_s"] > 0 and estimate["encode_s"] > 0 and estimate["decode_s"] > 0
+    assert 0 < estimate["transfer_s"] < estimate["classic_transfer_s"]
+    assert 0 < estimate["classic_transfer_in_a_further_style_s"] < estimate["classic_transfer_s"]
     assert estimate["capture_s"] > 0
 
 
@@ -61,7 +63,7 @@ def test_shipped_styles_are_listed_good_and_bad(tmp_path: Path, monkeypatch: pyt
     random_style(load_base(base)).save(tmp_path / "good.safetensors")
     (tmp_path / "bad.safetensors").write_text("no")
     bad, good = examined("--base", base)["shipped_styles"]
-    assert (good["style"], good["base"]) == ("good", "tiny")
+    assert (good["style"], good["base"]) == ("good", "tiny") and good["can"] == ["default", "classic", "paper"]
     assert bad["style"] == "bad" and "cut off" in bad["problem"]
 
 

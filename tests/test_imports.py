@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
-    {"data", "errors", "files", "settings", "version"},
+    {"data", "errors", "files", "version"},
+    {"settings"},
     {"config", "imaging"},
     {"base"},
     {"style", "diffusion", "scoring"},
@@ -108,3 +109,26 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             assert lines <= 60, f"{path.relative_to(ROOT)}: {node.name} has {lines} lines"
+
+
+def test_one_public_name_means_one_thing() -> None:
+    """Commands alone share their names, with the functions of the library that they call."""
+    homes: dict[str, list[str]] = {}
+    for _, path in EVERY:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module_name(path))
+    for name, modules in homes.items():
+        library = [module for module in modules if not module.startswith("sigstyle.cli.")]
+        assert len(library) < 2 and len(modules) - len(library) < 2, f"{name} is in {modules}"
+
+
+def test_dataclasses_of_tensors_do_not_compare_them() -> None:
+    """Tensors compare element by element, so that `==` and `in` would raise and `hash` tell nothing."""
+    for _, path in EVERY:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                kinds = [ast.unparse(kind) for kind in node.decorator_list if "dataclass" in ast.unparse(kind)]
+                fields = [ast.unparse(entry.annotation) for entry in node.body if isinstance(entry, ast.AnnAssign)]
+                if kinds and any("Tensor" in kind for kind in fields):
+                    assert "eq=False" in kinds[0], f"{path.relative_to(ROOT)}: {node.name} compares tensors"

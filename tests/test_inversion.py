@@ -141,6 +141,7 @@ def test_a_trace_gives_what_was_recorded_and_no_more(base: BaseModel) -> None:
     assert trace.projections_at([first, second, third], keys=False) is None
     assert plain.projections_at([first], keys=True) is None
     assert ContentTrace(trace.path, {}).projections_at([], keys=True) == {}
+    assert trace in [plain, trace] and trace != plain and len({trace, plain}) == 2
 
 
 def test_stopping_ends_within_an_evaluation_and_restores(base: BaseModel) -> None:

@@ -17,10 +17,11 @@ from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.imaging.palette import Palette
+from sigstyle.imaging.strokes import LEAST, MOST
 from sigstyle.learning.bank import Bank, bank_files
 from sigstyle.learning.learner import Learner, split_offsets
 from sigstyle.learning.loop import Progress, capture_style
-from sigstyle.learning.painting import Painting
+from sigstyle.learning.painting import HIGHEST, LOWEST, WINDOW_LATENTS, Painting, window_px
 from sigstyle.learning.state import load_state
 from sigstyle.learning.stepper import Stepper
 from sigstyle.scoring.features import style_features
@@ -122,7 +123,7 @@ def test_a_capture_gives_a_style_that_paints_and_holds_nothing_of_the_image_itse
     base, painting = make_base(vae=vae, prediction_type=prediction_type), make_painting()
     style = capture_style(base, [painting], "Great Wave", changed(steps=1), bank=bank)
     style.check_base(base)
-    assert style.palette is not None and 0 <= style.brushwork <= 0.3
+    assert style.palette is not None and LEAST <= style.brushwork <= MOST
     assert style.reference is style.start_mean is style.latent_mean is None
     assert style.rank == QUICK.rank and style.offsets and style.decoder_offsets
     style.save(tmp_path / "style.safetensors")
@@ -134,7 +135,7 @@ def test_a_capture_gives_a_style_that_paints_and_holds_nothing_of_the_image_itse
 def test_the_palette_is_that_of_all_style_images(base: BaseModel, bank: Path) -> None:
     dark, light = (Image.new("RGB", (80, 80), colour) for colour in ((20, 20, 20), (220, 220, 220)))
     style = capture_style(base, [dark, light], "two", changed(steps=1), bank=bank)
-    assert style.palette is not None and style.brushwork == 0
+    assert style.palette is not None and style.brushwork == LEAST
     torch.testing.assert_close(style.palette.mean, torch.full((3,), 120 / 127.5 - 1), atol=1e-4, rtol=0)
     assert style.palette.covariance[0, 0].sqrt() == pytest.approx(100 / 127.5, abs=1e-3)
 
@@ -222,7 +223,7 @@ def test_looking_shows_a_photo_and_changes_nothing(base: BaseModel, bank: Path, 
         on_progress=lambda progress: seen.append(progress.preview),
     )
     assert [preview is not None for preview in seen] == [False, True, False, True]
-    assert {preview.size for preview in seen if preview is not None} == {(512, 512)}  # twice the window learned on
+    assert {preview.size for preview in seen if preview is not None} == {(2 * window_px(base),) * 2}  # twice the window learned on
     assert style.hash == whole.hash
 
 
@@ -281,9 +282,10 @@ def test_samples_are_photos_in_the_styles_colours_and_split_into_pieces(learner:
     with learner.attached():
         batch = lesson.draw(torch.Generator().manual_seed(0), count=3)
         again = lesson.draw(torch.Generator().manual_seed(0), count=3)
-    assert batch.photos.shape == (3, 3, 256, 256) and batch.noisy.shape == (3, 4, 32, 32)
+    side = window_px(learner.base)
+    assert batch.photos.shape == (3, 3, side, side) and batch.noisy.shape == (3, 4, WINDOW_LATENTS, WINDOW_LATENTS)
     assert torch.equal(batch.noisy, again.noisy) and torch.equal(batch.photos, again.photos)
-    assert (batch.timesteps >= 150).all() and (batch.timesteps <= 500).all()
+    assert (batch.timesteps >= 1000 * LOWEST).all() and (batch.timesteps <= 1000 * HIGHEST).all()
     parts = batch.split(2)
     assert [len(part) for part in parts] == [2, 1] and len(batch.split(8)) == 3
     assert torch.equal(torch.cat([part.noisy for part in parts]), batch.noisy)

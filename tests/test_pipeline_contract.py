@@ -190,7 +190,8 @@ def test_a_callback_gets_what_the_class_says_it_can_get(
 
 
 def test_a_setting_of_a_transfer_is_refused_by_name(base: BaseModel, style: Style) -> None:
-    for setting in ({"anchor": 0.5}, {"swap_until": 0.3}, {"reference": 1.0}):
+    unknown: list[dict[str, Any]] = [{"anchor": 0.5}, {"swap_until": 0.3}, {"reference": 1.0}]
+    for setting in unknown:
         with pytest.raises(ConfigError, match=f"Unknown setting {next(iter(setting))}"):
             sigstyle.generate("a tower", style, base=base, steps=2, **setting)
     with pytest.raises(ConfigError, match="a TransferConfig; expected a GenerateConfig"):

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from random_hed import save_random_hed
 from safetensors.torch import save_file
 from test_cli import done, refused
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ from sigstyle.scoring.inception import ArtInception, art_inception
 from sigstyle.scoring.lpips import CONVOLUTIONS, LpipsScorer, linear_weights
 from sigstyle.scoring.pairs import evaluate, mean
 from sigstyle.scoring.scores import Scorer, Scores
+from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TOWER: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 64}
@@ -151,6 +153,11 @@ def csd_file(csd: Csd, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def hed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_random_hed(tmp_path_factory.mktemp("hed") / "hed.weights.h5")
+
+
+@pytest.fixture(scope="module")
 def alexnet_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Torch's folder with random weights where AlexNet's are kept."""
     folder = tmp_path_factory.mktemp("torch")
@@ -185,6 +192,7 @@ MAKERS: dict[str, tuple[str, Callable[..., ExtraScorer]]] = {
     "dinov2": ("dino_folder", DinoScorer),
     "vit": ("vit_folder", DinoScorer),
     "csd": ("csd_file", CsdScorer),
+    "vgg16-hed": ("hed_file", Vgg16HedScorer),
     "lpips": ("alexnet", lambda folder: LpipsScorer()),
 }
 
@@ -211,7 +219,9 @@ def test_a_distance_is_the_same_both_ways(scorer: ExtraScorer, cat: Image.Image,
     assert there == pytest.approx(back, abs=1e-6)
 
 
+@pytest.mark.parametrize("scorer", [name for name in MAKERS if name != "vgg16-hed"], indirect=True)
 def test_the_further_a_blend_goes_the_further_it_is(scorer: ExtraScorer, cat: Image.Image, wave: Image.Image) -> None:
+    """Not so in the Gram matrices of random filters, which see little but contrast: a blend has less than both ends."""
     blends = [Image.blend(cat, wave, amount) for amount in (0, 0.1, 0.3, 0.6, 1)]
     numbers = [scorer.score(blend, cat, cat) for blend in blends]
     for name in scorer.meanings:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sigstyle.imaging.palette import Palette
-from sigstyle.imaging.strokes import blurred, brushwork, form_directions, seeded, stroke_field
+from sigstyle.imaging.strokes import LEAST, MOST, blurred, brushwork, form_directions, seeded, stroke_field
 
 PALETTE = Palette(torch.zeros(3), torch.diag(torch.tensor([0.04, 0.01, 0.0025])))
 
@@ -38,14 +38,14 @@ def halves(amount: float) -> Tensor:
 
 
 @pytest.mark.parametrize("pixels", [torch.full((1, 3, 160, 160), 0.2), halves(0.0)])
-def test_what_is_flat_has_no_brushwork(pixels: Tensor) -> None:
-    assert brushwork(pixels) == 0
+def test_what_is_flat_has_the_least_brushwork(pixels: Tensor) -> None:
+    assert brushwork(pixels) == LEAST
 
 
 def test_texture_is_brushwork_the_more_the_stronger_and_bounded() -> None:
     found = [brushwork(halves(amount)) for amount in (0.0, 0.03, 0.06, 0.12, 5.0)]
-    assert found == sorted(found) and found[0] == 0 < found[1] < found[2]
-    assert found[-1] == pytest.approx(0.3)
+    assert found == sorted(found) and found[0] == LEAST < found[2] < found[3]
+    assert found[-1] == MOST
 
 
 def test_brushwork_does_not_hang_on_contrast_or_colour() -> None:

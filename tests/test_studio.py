@@ -1,5 +1,6 @@
 """The app without its page: pictures, styles and recipes on tiny bases."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from random_style import random_style
 from sigstyle.base.model import BaseModel
 from sigstyle.config import TransferConfig
 from sigstyle.errors import Cancelled, ConfigError, ImageError
-from sigstyle.imaging.images import read_recipe, save_png
+from sigstyle.imaging.images import load_image, read_recipe, save_png
 from sigstyle.studio.bases import Bases, count_parameters
 from sigstyle.studio.batch import paint_all
 from sigstyle.studio.folder import DataFolder
@@ -26,6 +27,7 @@ from sigstyle.studio.traces import TraceCache
 
 ANNA, BERT = Who("key:anna", "page-a"), Who("key:bert", "page-b")
 QUICK = TransferConfig(steps=3, size_px=64)
+CLASSIC = TransferConfig.preset("classic", steps=3, size_px=64)
 LEARNING = {"steps": 6, "batch_size": 2, "crops": 4, "size_px": 64, "warmup": 2, "autocast": "off", "preview_every": 3}
 
 
@@ -81,7 +83,7 @@ def test_a_second_style_on_a_photo_skips_the_inversion(studio: Studio, photo: Pa
     evaluations: list[int] = []
 
     def counted(style: str, who: Who) -> Picture:
-        job = restyle(studio, who, [photo], style, "mini", QUICK)
+        job = restyle(studio, who, [photo], style, "mini", CLASSIC)
         updates = list(job.follow(every_s=0))
         evaluations.append(updates[-1].total)
         return job.result()[0]
@@ -90,12 +92,36 @@ def test_a_second_style_on_a_photo_skips_the_inversion(studio: Studio, photo: Pa
     assert evaluations == [8, 5, 8]  # 3 to invert, 3 to denoise, 2 of the style's image
 
 
-def test_a_kept_inversion_changes_no_pixel(studio: Studio, photo: Path) -> None:
-    restyle(studio, ANNA, [photo], "oil", "mini", QUICK).wait()
-    reused = restyle(studio, ANNA, [photo], "wave", "mini", QUICK).wait()[0]
-    alone = restyle(studio, BERT, [photo], "wave", "mini", QUICK).wait()[0]
+@pytest.mark.parametrize(("config", "before"), [(CLASSIC, "oil"), (QUICK, "wave")])
+def test_a_kept_trace_changes_no_pixel(studio: Studio, photo: Path, config: TransferConfig, before: str) -> None:
+    restyle(studio, ANNA, [photo], before, "mini", config).wait()
+    reused = restyle(studio, ANNA, [photo], "wave", "mini", config).wait()[0]
+    alone = restyle(studio, BERT, [photo], "wave", "mini", config).wait()[0]
     assert reused.reused and not alone.reused
     assert same_pixels(reused.path, alone.path)
+
+
+def test_a_painted_photo_is_read_anew_for_another_style_or_other_dials_without_a_word(
+    studio: Studio, photo: Path
+) -> None:
+    def painted(style: str, **changes: Any) -> Picture:
+        config = TransferConfig(size_px=64, **changes)
+        return restyle(studio, ANNA, [photo], style, "mini", config).wait()[0]
+
+    painted("wave")
+    again = [painted("wave", prompt="a beach"), painted("oil"), painted("wave", seed=1), painted("wave", freedom=0.5)]
+    assert [picture.reused for picture in again] == [True, False, False, False]
+    assert all(picture.notices == () for picture in again)
+
+
+def test_a_style_that_cannot_do_it_is_told_before_anything_waits(studio: Studio, base: BaseModel, photo: Path) -> None:
+    old = dataclasses.replace(random_style(base, "old"), palette=None)
+    old.save(studio.folder.folder("styles") / "old.safetensors")
+    with pytest.raises(ConfigError, match="old has not learned to paint"):
+        restyle(studio, ANNA, [photo], "old", "mini", QUICK)
+    with pytest.raises(ConfigError, match="old has not learned to paint"):
+        paint_all(studio, ANNA, [photo], ["wave", "old"], "mini", QUICK)
+    assert restyle(studio, ANNA, [photo], "old", "mini", CLASSIC).wait()
 
 
 def test_traces_go_when_there_is_no_room(studio: Studio, photo: Path) -> None:
@@ -145,7 +171,7 @@ def test_stop_reaches_the_own_page_only(studio: Studio, photo: Path) -> None:
 
 
 def test_stopping_a_painting_ends_it_within_a_step(studio: Studio, photo: Path) -> None:
-    job = restyle(studio, ANNA, [photo], "wave", "mini", TransferConfig(steps=400, size_px=64))
+    job = restyle(studio, ANNA, [photo], "wave", "mini", TransferConfig.preset("classic", steps=400, size_px=64))
     for update in job.follow(every_s=0):
         if update.done >= 2 and not job.should_stop():
             at = update.done
@@ -219,13 +245,32 @@ def test_what_is_unfinished_can_be_forgotten(studio: Studio) -> None:
     assert not list((studio.workspace(ANNA).root / "captures").iterdir())
 
 
-def test_a_recipe_restores_all_settings_and_repeats_the_picture(studio: Studio, photo: Path) -> None:
-    config = TransferConfig(steps=3, size_px=64, seed=3, strength=0.7, swap_until=0.6, prompt="a beach")
+@pytest.mark.parametrize(
+    "config",
+    [
+        TransferConfig(steps=3, size_px=64, seed=3, strength=0.7, freedom=0.6, palette=0.5, prompt="a beach"),
+        TransferConfig.preset("classic", steps=3, size_px=64, seed=3, strength=0.7, swap_until=0.6, prompt="a beach"),
+    ],
+)
+def test_a_recipe_restores_all_settings_and_repeats_the_picture(
+    studio: Studio, photo: Path, config: TransferConfig
+) -> None:
     picture = restyle(studio, ANNA, [photo], "wave", "mini", config).wait()[0]
     restored = restore(studio, ANNA, picture.path, "mini")
     assert restored.config == config and restored.style and restored.style.name == "wave" and not restored.missing
     again = repeat(studio, ANNA, restored, "mini").wait()[0]
     assert again.path != picture.path and same_pixels(again.path, picture.path)
+
+
+def test_a_picture_of_before_painting_is_repeated_as_it_was_made(studio: Studio, photo: Path, tmp_path: Path) -> None:
+    picture = restyle(studio, ANNA, [photo], "wave", "mini", CLASSIC).wait()[0]
+    recipe = read_recipe(picture.path)
+    for name in ("method", "palette"):
+        del recipe["settings"][name]
+    save_png(load_image(picture.path), tmp_path / "before.png", recipe)
+    restored = restore(studio, ANNA, tmp_path / "before.png", "mini")
+    assert restored.config == CLASSIC
+    assert same_pixels(repeat(studio, ANNA, restored, "mini").wait()[0].path, picture.path)
 
 
 def test_a_painted_prompt_is_repeated_too(studio: Studio) -> None:

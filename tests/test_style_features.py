@@ -58,9 +58,12 @@ def test_the_features_are_those_of_the_whole_network(network: StyleFeatures) -> 
 
 def test_the_stem_is_a_convolution_and_a_batch_norm_with_tensorflows_padding(network: StyleFeatures) -> None:
     weights, x = packaged_weights(), pixels()
-    norm = [weights[f"_bn0.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+    mean, variance, scale, shift = (
+        weights[f"_bn0.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+    )
     made = F.conv2d(F.pad(x, (0, 1, 0, 1)), weights["_conv_stem.weight"], stride=2)
-    torch.testing.assert_close(network(x)[1], F.batch_norm(made, *norm, eps=NORM_EPSILON), atol=1e-5, rtol=1e-5)
+    wanted = F.batch_norm(made, mean, variance, scale, shift, eps=NORM_EPSILON)
+    torch.testing.assert_close(network(x)[1], wanted, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("sides", [(48, 64), (50, 39)])
@@ -87,7 +90,8 @@ def test_autocast_is_near_and_leaves_depthwise_filters_alone(network: StyleFeatu
     x = pixels(seed=3)
     with torch.autocast("cpu", torch.bfloat16):
         cast = network(x)
-        assert network.blocks[0].filter(x.new_ones(1, 32, 8, 8, dtype=torch.bfloat16)).dtype == torch.float32
+        filtered = network.get_submodule("blocks.0.filter")(x.new_ones(1, 32, 8, 8, dtype=torch.bfloat16))
+        assert filtered.dtype == torch.float32
     for a, b in zip(cast[1:], network(x)[1:], strict=True):
         assert a.dtype == torch.bfloat16
         assert (a.float() - b).norm() < 0.03 * b.norm()

@@ -28,6 +28,7 @@ from sigstyle.imaging.images import Source
 from sigstyle.painting.evaluations import never
 from sigstyle.recipe import asked_for
 from sigstyle.settings import resolve
+from sigstyle.style.blend import Blend
 from sigstyle.style.shipped import StyleLike, open_style, own_base
 from sigstyle.style.style import Style
 
@@ -83,11 +84,23 @@ def plan(
             return open_style(found), found
 
         outputs = outputs_of(read_jobs(path), opened, chosen, open_beside)
+        _check_able(outputs)
         return Plan(folder, named(outputs), [])
     if not opened:
         raise ConfigError("There is no style; give a style file or the name of a shipped style.")
     photos, notices = find_photos(contents, folder)  # type: ignore[arg-type]
-    return Plan(folder, named(cross(photos, looks_of(opened), chosen)), notices)
+    outputs = cross(photos, looks_of(opened), chosen)
+    _check_able(outputs)
+    return Plan(folder, named(outputs), notices)
+
+
+def _check_able(outputs: Sequence[Output]) -> None:
+    """Raises: ConfigError for a style that lacks what its settings need, once for all that ask for the same."""
+    for output in {(output.look.label, output.config): output for output in outputs}.values():
+        try:
+            Blend.of([output.look.style]).check_able(output.config)
+        except ConfigError as error:
+            raise ConfigError(f"{output.row}: {error}") from error
 
 
 def batch(

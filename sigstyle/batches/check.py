@@ -7,6 +7,7 @@ from typing import Any
 from sigstyle.base.model import BaseModel
 from sigstyle.batches.jobs import Output
 from sigstyle.batches.manifest import peek_recipe
+from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.recipe import file_entry
 
@@ -55,8 +56,9 @@ def _found(recipe: dict[str, Any]) -> dict[str, Any]:
     try:
         styles = [[style["name"], style["hash"], style["weight"]] for style in recipe["styles"]]
         content = recipe["content"].get("sha256") or recipe["content"].get("pixels_sha256")
-        return {**recipe["settings"], "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
-    except (KeyError, TypeError, AttributeError):
+        settings = TransferConfig.from_recipe(recipe["settings"]).to_dict()
+        return {**settings, "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
+    except (KeyError, TypeError, AttributeError, ConfigError):
         return {"content": None}
 
 

@@ -1,7 +1,6 @@
 """Job files: a CSV or JSONL table with one line for each photo, with its styles and settings."""
 
 import csv
-import dataclasses
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +14,11 @@ from sigstyle.batches.sheet import SHEET_NAME
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import read_regular, reason
-from sigstyle.settings import field_type
+from sigstyle.settings import field_type, settable
 from sigstyle.style.style import Style
 
 _MAX_FILE_BYTES = 64 * 2**20
-_SETTINGS = {entry.name: field_type(entry) for entry in dataclasses.fields(TransferConfig)}
+_SETTINGS = {entry.name: field_type(entry) for entry in settable(TransferConfig)}
 COLUMNS = ("content", "style", "output", *_SETTINGS)
 
 OpenStyle = Callable[[str], tuple[Style, str | None]]  # the style, and what it was asked for by

@@ -12,7 +12,7 @@ from sigstyle.batches.jobs import Output, Photo, Unit
 from sigstyle.batches.manifest import Manifest
 from sigstyle.batches.paint import Loaded, Painter, load_photo
 from sigstyle.batches.progress import Tally
-from sigstyle.batches.write import BatchResult, Painted, Writer, clear_unfinished
+from sigstyle.batches.write import BatchResult, UnwrittenPicture, Writer, clear_unfinished
 from sigstyle.errors import Cancelled, SigStyleError
 
 
@@ -137,7 +137,7 @@ class Worker:
         for loaded, output, image in zip(group, outputs, images, strict=True):
             if not (self.folder / output.name).exists():
                 recipe = self.painter.recipe(loaded, look, config, len(group))
-                self._writer.picture(Painted(output, image, loaded.image, recipe, seconds, loaded.notice))
+                self._writer.picture(UnwrittenPicture(output, image, loaded.image, recipe, seconds, loaded.notice))
 
     def _failed(self, output: Output, error: Exception) -> None:
         """Report one picture and go on; a picture that exists from an earlier run is not touched."""

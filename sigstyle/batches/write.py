@@ -35,7 +35,7 @@ class BatchResult:
 
 
 @dataclass(frozen=True)
-class Painted:
+class UnwrittenPicture:
     """A picture to be written, with the photo it was made from. Units: seconds of painting."""
 
     output: Output
@@ -60,7 +60,7 @@ class Writer:
     def __exit__(self, *problem: object) -> None:
         self._pool.shutdown(wait=True)
 
-    def picture(self, painted: Painted) -> None:
+    def picture(self, painted: UnwrittenPicture) -> None:
         """Write a picture, then its line."""
         self._submit(lambda: self._picture(painted))
 
@@ -89,7 +89,7 @@ class Writer:
     def _submit(self, work: Callable[[], BatchResult | None]) -> None:
         self._pending.append(self._pool.submit(work))
 
-    def _picture(self, painted: Painted) -> BatchResult:
+    def _picture(self, painted: UnwrittenPicture) -> BatchResult:
         output, seconds = painted.output, painted.seconds
         path = self.folder / output.name
         try:

@@ -10,15 +10,17 @@ from PIL import Image
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, default_size_px, load_base
 from sigstyle.base.prompts import encode_prompts
+from sigstyle.base.speed import Speed
 from sigstyle.batches.batch import TOGETHER_ON_CUDA, Plan
 from sigstyle.batches.jobs import Output
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.attention import recorded, recording, self_attention_layers
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.inversion import swapped_steps
-from sigstyle.doctor import forward_seconds
+from sigstyle.doctor import measured_speed
 from sigstyle.errors import SigStyleError
 from sigstyle.painting.cost import Cost, transfer_cost
+from sigstyle.painting.inversion import trace_key
 from sigstyle.style.shipped import own_base
 
 
@@ -40,13 +42,19 @@ def estimate(
         return data
     loaded = load_base(base or own_base(planned.outputs[0].look.style), device, dtype)
     rows = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
-    per_side = {side: forward_seconds(loaded, side) for side in {_side(output, loaded) for output in missing}}
-    seconds = sum(_cost(output).further * per_side[_side(output, loaded)] for output in missing)
-    seconds += sum(_cost(output).inverting * per_side[_side(output, loaded)] for output in _firsts(missing))
+    speeds = {side: measured_speed(loaded, side) for side in sorted({_side(output, loaded) for output in missing})}
+
+    def speed(output: Output) -> Speed:
+        return speeds[_side(output, loaded)]
+
+    seconds = sum(speed(output).seconds(_cost(output).further, decodings=1) for output in missing)
+    seconds += sum(speed(output).seconds(_cost(output).inverting, encodings=1) for output in _firsts(missing))
     return data | {
         "base": loaded.name,
         "device": str(loaded.device),
-        "unet_evaluation_s": {f"{side} px": round(value, 4) for side, value in sorted(per_side.items())},
+        "unet_evaluation_s": {f"{side} px": round(value.evaluation_s, 4) for side, value in speeds.items()},
+        "encode_s": {f"{side} px": round(value.encoding_s, 4) for side, value in speeds.items()},
+        "decode_s": {f"{side} px": round(value.decoding_s, 4) for side, value in speeds.items()},
         "seconds": round(seconds, 1),
         "in_words": f"about {_words(seconds)} by one process; square photos, one per evaluation, writing not counted",
         "memory_gb": _memory_gb(missing, loaded, rows),
@@ -83,13 +91,11 @@ def _cost(output: Output) -> Cost:
 
 
 def _firsts(outputs: list[Output]) -> list[Output]:
-    """One output for each inversion that has to be made: those that differ in style or strength share one."""
+    """One output for each trace that has to be made: those whose traces are alike share one."""
     found: dict[tuple, Output] = {}
     for output in outputs:
-        config = output.config
-        seed = config.seed if config.noise_sigma else 0
-        key = (config.prompt, config.steps, config.inversion_iterations, config.noise_sigma, config.size_px, seed)
-        found.setdefault((output.photo.label, *key), output)
+        key = (output.photo.label, *trace_key(output.config, output.look.label))
+        found.setdefault(key, output)
     return list(found.values())
 
 
@@ -113,9 +119,14 @@ def _cuda_total(device: torch.device) -> int:
 
 @torch.no_grad()
 def _trace_bytes(base: BaseModel, side_px: int, config: TransferConfig) -> int:
-    """What the trace of one square photo holds: its latents, and the projections of the steps that are swapped."""
+    """What the trace of one square photo holds: its latents, and the projections of the steps that are swapped.
+
+    Of a painted photo it is its latents and their noise.
+    """
     side = side_px // pixels_per_latent(base.vae)
     latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
+    if config.method == "paint":
+        return 2 * latents.nbytes
     embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
     with recording(base.unet, self_attention_layers(base.unet), config.swap == "qk") as recorders:
         predict(base.unet, latents, torch.tensor(500, device=base.device), embeds)

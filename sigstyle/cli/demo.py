@@ -61,9 +61,12 @@ class Demo:
                 found.append(Style.load(path))
             except StyleFileError as error:
                 self._notice(str(error))
-        fitting = [style for style in found if style.base_fingerprint == base.fingerprint]
+        preset = self.transfer.nearest
+        fitting = [s for s in found if s.base_fingerprint == base.fingerprint and preset in s.abilities]
         if not fitting:
-            self._notice(f"No style is shipped for the base {base.name}, so that part is left out.")
+            self._notice(
+                f"No style is shipped for the base {base.name} and the preset {preset}; that part is left out."
+            )
         return next(iter(fitting), None)
 
     def _captured(self, base: BaseModel) -> Style:

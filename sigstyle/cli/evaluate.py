@@ -35,6 +35,10 @@ def evaluate(
         str | None,
         typer.Option(metavar="MODEL", help="DINO, to the photo: a folder or a hub id", rich_help_panel=_MORE),
     ] = None,
+    judge: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="vgg16-hed, to both: the h5 file of make judge", rich_help_panel=_MORE),
+    ] = None,
     csd: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSD, to the style image: its checkpoint", rich_help_panel=_MORE)
     ] = None,
@@ -57,7 +61,7 @@ def evaluate(
         raise ConfigError(f"There is no {result}; expected a picture or a folder of pictures.")
     if artfid is not None and not result.is_dir():
         raise ConfigError(f"--artfid compares whole folders, and {result} is one picture; expected a folder.")
-    scorer = _scorer(clip, dino, csd, lpips or artfid is not None, device)
+    scorer = _scorer(clip, dino, csd, lpips or artfid is not None, judge, device)
     if result.is_dir():
         return _folder(report, result, content, style, scorer, artfid, device)
     from sigstyle.scoring.pairs import evaluate as score
@@ -105,7 +109,9 @@ def _folder(
     report.result([*lines, *legend], {**data, **whole})
 
 
-def _scorer(clip: str | None, dino: str | None, csd: Path | None, lpips: bool, device: str | None) -> "Scorer":
+def _scorer(
+    clip: str | None, dino: str | None, csd: Path | None, lpips: bool, judge: Path | None, device: str | None
+) -> "Scorer":
     """A scorer with the networks that were asked for."""
     from sigstyle.scoring.extra import ExtraScorer
     from sigstyle.scoring.scores import Scorer
@@ -127,6 +133,10 @@ def _scorer(clip: str | None, dino: str | None, csd: Path | None, lpips: bool, d
         from sigstyle.scoring.lpips import LpipsScorer
 
         extras.append(LpipsScorer(_device(device)))
+    if judge is not None:
+        from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
+
+        extras.append(Vgg16HedScorer(judge, _device(device)))
     return Scorer(extras=extras)
 
 

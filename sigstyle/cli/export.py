@@ -10,6 +10,9 @@ from sigstyle.cli.options import AsJson, Quiet, output_path
 from sigstyle.errors import ConfigError
 
 DEFAULT_RANK = 256
+NO_DECODER = (
+    "the style's part in the autoencoder is left out: a LoRA changes the UNet alone, so strokes come out softer"
+)
 
 StyleArgument = Annotated[str, typer.Argument(metavar="STYLE", help="style file or name of a shipped style")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="LORA.safetensors", help="where the LoRA goes")]
@@ -53,4 +56,7 @@ def export(
         f"{output}  LoRA of rank {lora.rank}, {size / 1e6:.1f} MB; {100 * lora.error:.1f} % of the change is left out",
         f'{token}  textual inversion; prompt "… {trigger}"',
     ]
+    if opened.decoder_offsets:
+        lines.append(NO_DECODER)
+    data["left_out"] = [NO_DECODER] if opened.decoder_offsets else []
     Report(quiet, as_json).result(lines, data)

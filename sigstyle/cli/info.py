@@ -1,13 +1,14 @@
 """What a picture made here, or a style file, says about itself."""
 
-import dataclasses
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import read_recipe
+from sigstyle.settings import settable
 from sigstyle.style.shipped import existing_style, open_style
 from sigstyle.style.style import Style
 
@@ -54,7 +55,7 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
         return shlex.join(words)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ConfigError):
         return None
 
 
@@ -69,18 +70,34 @@ def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
     """Whether the command line can say these settings; of a training-free transfer it cannot say all."""
     if kind != "training-free":
         return True
-    known, usual = {entry.name for entry in dataclasses.fields(TransferConfig)}, TrainingFreeConfig().to_dict()
+    known, usual = {entry.name for entry in settable(TransferConfig)}, TrainingFreeConfig().to_dict()
     return all(name in known or value == usual[name] for name, value in settings.items())
 
 
 def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
-    """The settings as flags, all of them: other versions may have other defaults."""
-    fields = dataclasses.fields(GenerateConfig if kind == "generate" else TransferConfig)
-    names = [entry.name for entry in fields if kind != "generate" or entry.name != "prompt"]
-    if kind == "training-free":
-        names = [name for name in names if name in settings]
-    given = {name: settings[name] for name in names if settings[name] not in (None, "")}
+    """The settings as flags: of a transfer its preset and what differs from it, of all else every one."""
+    if kind == "transfer":
+        given = _over_preset(settings)
+    else:
+        config = GenerateConfig if kind == "generate" else TransferConfig
+        names = [entry.name for entry in settable(config) if kind != "generate" or entry.name != "prompt"]
+        given = {name: settings[name] for name in names if kind == "generate" or name in settings}
+    given = {name: value for name, value in given.items() if value not in (None, "")}
     return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def _over_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A transfer's settings as those that a preset needs on top of it.
+
+    Raises: KeyError for a recipe that lacks some, ConfigError for one with others.
+    """
+    config = TransferConfig.from_recipe(settings)
+    new = {"method", "palette"} - settings.keys()
+    if lacking := [name for name in config.to_dict() if name not in {*settings, *new}]:
+        raise KeyError(lacking[0])
+    preset = config.nearest
+    changes = config.changes(preset)
+    return {"preset": preset, **changes} if preset != "default" else changes
 
 
 def describe_style(style: Style) -> dict[str, Any]:
@@ -92,8 +109,21 @@ def describe_style(style: Style) -> dict[str, Any]:
         "domain": style.domain,
         "hash": style.hash,
         "base": {"name": style.base_name, "fingerprint": style.base_fingerprint},
+        "can": style.abilities,
+        "palette": _palette(style),
+        "brushwork": round(style.brushwork, 3) if style.palette is not None else None,
         "layers": len(style.offsets),
+        "decoder_layers": len(style.decoder_offsets),
         "rank": style.rank,
         "numbers": sum(tensor.numel() for tensor in style.tensors().values()),
         **style.metadata,
     }
+
+
+def _palette(style: Style) -> dict[str, Any] | None:
+    """The style's mean colour and the way its colours spread, both as people write them; None where it has none."""
+    if style.palette is None:
+        return None
+    mean = [min(255, max(0, round((value + 1) * 127.5))) for value in style.palette.mean.tolist()]
+    spread = (style.palette.covariance.diagonal().clamp_min(0).sqrt() * 127.5).round().int().tolist()
+    return {"mean": "#" + "".join(f"{value:02x}" for value in mean), "deviation_of_red_green_blue": spread}

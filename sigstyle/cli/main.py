@@ -11,7 +11,8 @@ from sigstyle import __version__
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli import evaluate as cli_evaluate
 from sigstyle.cli.batch import batch
-from sigstyle.cli.console import INTERRUPTED, OneLineUsage, Report, Update, as_lines, fail
+from sigstyle.cli.capture import capture
+from sigstyle.cli.console import OneLineUsage, Report, Update, as_lines
 from sigstyle.cli.export import export
 from sigstyle.cli.options import (
     AsJson,
@@ -30,8 +31,6 @@ from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, T
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
-    from sigstyle.learning.loop import Progress
-    from sigstyle.style.style import Style
 
 app = typer.Typer(cls=OneLineUsage, name="sigstyle", add_completion=False, pretty_exceptions_enable=False)
 
@@ -54,95 +53,7 @@ def overview(
         raise typer.Exit(2)
 
 
-@command(app, CaptureConfig())
-def capture(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="one image, or several by one hand")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="STYLE.safetensors", help="where the style goes")],
-    name: Annotated[str | None, typer.Option(help="what the style is called; the first image's name")] = None,
-    base: Base = "mini",
-    preset: Preset = "default",
-    resume: Annotated[bool, typer.Option("--resume", help="go on with a capture that was stopped")] = False,
-    device: Device = None,
-    dtype: DType = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-    **settings: Any,
-) -> None:
-    """Learn the style of an image; what comes out is a small style file.
-
-    A stopped capture leaves its state beside the output, and --resume goes on from there.
-    """
-    started, report = time.monotonic(), Report(quiet, as_json)
-    output = output_path(output, ".safetensors")
-    state = output.with_suffix(".state.safetensors")
-    config = CaptureConfig.preset(preset, **settings)
-    if state.exists() != resume:
-        report.notice(
-            f"No state at {state}: starting at the first step."
-            if resume
-            else f"{state} holds a stopped capture; starting anew replaces it (--resume goes on with it)."
-        )
-    place, kind = device_and_dtype(device, dtype)
-    from sigstyle import api
-
-    with report.bar("capture") as update:
-        watch = _CaptureWatch(update, output)
-        try:
-            style = api.capture(
-                images,
-                base=base,
-                name=name,
-                config=config,
-                device=place,
-                dtype=kind,
-                state_path=state,
-                resume=resume,
-                on_progress=watch,
-            )
-        except KeyboardInterrupt:
-            raise fail(watch.stopped(state), INTERRUPTED) from None
-    style.save(output)
-    state.unlink(missing_ok=True)
-    _show_style(report, style, output, watch.previews, time.monotonic() - started)
-
-
-class _CaptureWatch:
-    """Follows a capture: moves the bar, keeps the previews, knows where it stands."""
-
-    def __init__(self, update: Update, output: Path) -> None:
-        self.update, self.output = update, output
-        self.latest: Progress | None = None
-        self.previews: list[Path] = []
-
-    def __call__(self, progress: "Progress") -> None:
-        self.latest = progress
-        if progress.preview is not None:
-            self._keep(progress)
-        self.update(progress.step, progress.steps, f"loss {progress.loss:.4f}")
-
-    def _keep(self, progress: "Progress") -> None:
-        from sigstyle.imaging.images import save_png
-
-        path = self.output.with_name(f"{self.output.stem}.step-{progress.step:04}.png")
-        save_png(progress.preview, path, {"kind": "preview", "step": progress.step, "loss": progress.loss})  # type: ignore[arg-type]
-        self.previews.append(path)
-
-    def stopped(self, state: Path) -> str:
-        """What to tell whoever pressed Ctrl-C."""
-        if self.latest is None:
-            return "the capture was stopped before its first step; nothing was written."
-        where = f"step {self.latest.step} of {self.latest.steps}"
-        return f"the capture was stopped at {where}; its state is in {state}, and --resume goes on from there."
-
-
-def _show_style(report: Report, style: "Style", path: Path, previews: list[Path], seconds: float) -> None:
-    first, last = (style.metadata[key] for key in ("loss_first", "loss_last"))
-    size = path.stat().st_size
-    data = {"style": str(path), "name": style.name, "token": style.token.token, "hash": style.hash, "bytes": size}
-    data |= {"base": style.base_name, "base_fingerprint": style.base_fingerprint, "loss_first": first}
-    data |= {"loss_last": last, "previews": [str(p) for p in previews], "seconds": round(seconds, 2)}
-    line = f"{path}  {style.token.token}, {size / 1000:.0f} kB, loss {first:.4f} to {last:.4f}, {seconds:.1f} s"
-    report.result([*(str(p) for p in previews), line], data)
+command(app, CaptureConfig())(capture)
 
 
 @command(app, TransferConfig())

@@ -15,7 +15,7 @@ from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.files import reason
-from sigstyle.settings import field_type
+from sigstyle.settings import field_type, settable
 
 AnyConfig = CaptureConfig | TransferConfig | GenerateConfig
 
@@ -24,7 +24,14 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fa
 DType = Annotated[str | None, typer.Option(help=f"{', '.join(DTYPES)}; the device's own unless given")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print nothing but errors, and --json's object")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")]
-Preset = Annotated[str, typer.Option(help="settings to start from: default, or paper (as published)")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        metavar="default|classic|paper",
+        help="settings to start from: default paints in two evaluations; classic inverts the photo and swaps "
+        "attention, for styles that were captured so; paper is classic as published",
+    ),
+]
 Styles = Annotated[
     list[str],
     typer.Option("--style", "-s", metavar="STYLE[:WEIGHT]", help="style file or name of a shipped style; repeatable"),
@@ -42,7 +49,7 @@ def command(
     With `defaults`, the command gets one flag for each field of that config but those in `without`; the ones that
     were given arrive in the command's `**settings`.
     """
-    fields = dataclasses.fields(defaults) if defaults is not None else ()
+    fields = settable(defaults) if defaults is not None else ()
     entries = [entry for entry in fields if entry.name not in without]
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -53,7 +60,7 @@ def command(
                 function(**values, **{name: value for name, value in settings.items() if value is not None})
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        flags = [_flag(entry, getattr(defaults, entry.name)) for entry in entries]
+        flags = [_flag(entry, type(defaults)) for entry in entries if defaults is not None]
         debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, annotation=_Debug, default=False)
         vars(reported)["__signature__"] = inspect.Signature([*own, *flags, debug])
         app.command()(reported)
@@ -62,17 +69,32 @@ def command(
     return register
 
 
-def _flag(entry: dataclasses.Field, default: Any) -> inspect.Parameter:
-    """The flag of a config field; its value is checked by the config alone."""
-    choices = entry.metadata.get("choices")
-    shown = "" if default in (None, "") else f" (default {_short(default)})"
+def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
+    """The flag of a config field, in a panel of its presets; its value is checked by the config alone."""
+    choices, presets = entry.metadata.get("choices"), kind.presets_using(entry.name)
+    of_all = len(presets) == len(kind.preset_names())
     option = typer.Option(
-        help=entry.metadata["help"] + shown,
+        help=entry.metadata["help"] + _usual(entry, kind, presets),
         metavar="|".join(choices) if choices else None,
-        rich_help_panel="Settings",
+        rich_help_panel="Settings" if of_all else f"Settings of {_listed(presets)} alone",
     )
     annotation = Annotated[field_type(entry) | None, option]
     return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
+
+
+def _usual(entry: dataclasses.Field, kind: type[AnyConfig], presets: Sequence[str]) -> str:
+    """What a setting is unless given, in the presets that use it; a preset that agrees with the first is left out."""
+    values = {preset: getattr(kind.preset(preset), entry.name) for preset in presets}
+    first = next(iter(values.values()))
+    if first in (None, ""):
+        return ""
+    others = [f"{preset} {_short(value)}" for preset, value in values.items() if value != first]
+    return f" ({', '.join([f'{presets[0]} {_short(first)}', *others])})"
+
+
+def _listed(presets: Sequence[str]) -> str:
+    """Presets in words."""
+    return f"the preset{'s' * (len(presets) > 1)} {' and '.join(presets)}"
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ Predict = Callable[[Tensor, Tensor], Tensor]  # (noisy latents [b, c, h, w], tim
 
 
 def levels(scheduler: Any, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """The shares of clean latents and of noise at `timesteps` [b]: two [b, 1, 1, 1] whose squares add to 1."""
+    """How much of clean latents and of noise there is at `timesteps` [b]: two [b, 1, 1, 1], squares add to 1."""
     kept = scheduler.alphas_cumprod[timesteps.cpu()].to(like).view(-1, 1, 1, 1)
     return kept.sqrt(), (1 - kept).sqrt()
 

@@ -13,7 +13,7 @@ from sigstyle.diffusion.attention import Projections, recorded, recording
 from sigstyle.diffusion.denoise import predict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ContentTrace:
     """What is known of one content image: made once, used for any number of styles.
 

@@ -17,15 +17,16 @@ _BAND_PX = (1.0, 5.0)  # deviations between which detail counts as brushwork
 _PLACE_PX = 8.0  # deviation of the window in which its energy is measured
 _CALM = (0.1, 0.25)  # quantiles over the places: what the calm parts of an image show
 _GRAIN = 0.03  # what paper and scans show anyway
-_OF_SEEDS = 0.45  # what the same measure says of seeds at amount 1, less that
-_MOST = 0.3  # above it the seeds stay visible in what is painted over them
+_OF_SEEDS = 0.7  # what the same measure says of seeds at amount 1, once they are painted over
+LEAST = 0.03  # below it flat parts give the decoder nothing to paint on, and it makes patterns
+MOST = 0.25  # above it the seeds stay visible in what is painted over them
 
 
 def brushwork(pixels: Tensor) -> float:
-    """How strongly stroke seeds must be laid for calm parts to be as lively as those of an image: 0 for flat prints.
+    """How strongly stroke seeds must be laid for calm parts to be as lively as those of an image.
 
     It is the energy of detail between 1 and 5 px in the calmest quarter of the places, in units of the image's own
-    contrast and less what the grain of paper gives; 0.3 at most.
+    contrast and less what the grain of paper gives; 0.03 to 0.25.
 
     Shapes: pixels [1, 3, h, w] in [-1, 1]. Units: sizes are for a short side of about 512 px.
     """
@@ -34,7 +35,7 @@ def brushwork(pixels: Tensor) -> float:
     energy = blurred(band.square(), _PLACE_PX).clamp_min(0).sqrt().flatten()
     some = energy[:: max(1, energy.numel() // 100_000)]  # torch sorts no more than 16 million
     calm = torch.quantile(some, some.new_tensor(_CALM)).mean()
-    return min(_MOST, max(0.0, float(calm / grey.std().clamp_min(1e-3)) - _GRAIN) / _OF_SEEDS)
+    return min(MOST, max(LEAST, (float(calm / grey.std().clamp_min(1e-3)) - _GRAIN) / _OF_SEEDS))
 
 
 def seeded(pixels: Tensor, palette: Palette, amount: float, generators: list[torch.Generator]) -> Tensor:

@@ -102,6 +102,11 @@ class _Run:
         self.state = self.learner.state
         self.remembering = Remembering.of(self.learner, images)
         self.painting = None
+        if config.classic and bank is not None:
+            raise ConfigError(
+                f"There is a bank, {bank}, but nothing is painted while learning with painting 0, as in the presets "
+                "classic and paper. Leave the bank out, or choose the preset default."
+            )
         if not config.classic:
             self.painting = Painting.of(self.learner, images, bank_files(bank), style_features().to(base.device))
         lessons: list[Lesson[Any]] = [self.remembering]

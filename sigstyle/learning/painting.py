@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
-from sigstyle.base.model import side_multiple_px
+from sigstyle.base.model import BaseModel, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.implied_noise import clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.imaging.images import fit, to_pil, to_tensor
@@ -21,6 +21,7 @@ from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import (
     LayerStatistics,
     gram_distance,
+    locked_texture,
     moment_distance,
     statistics,
     structure_distance,
@@ -30,10 +31,16 @@ from sigstyle.style.attach import unstyled
 
 LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
 FRESH = 0.05  # share of fresh noise in the photo's own: hides what compression left, and lets seeds vary
-_WINDOW_LATENTS = 32
-_GRAM, _MOMENTS, _VARIATION = 0.3, 2.0, 0.1  # weights of the terms
+WINDOW_LATENTS = 24
+_GRAM, _MOMENTS, _VARIATION, _LOCKED = 0.3, 2.0, 0.1, 1000.0  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
+
+
+def window_px(base: BaseModel) -> int:
+    """Side of the windows of photos that are painted: 24 latents, or what the UNet takes just below."""
+    latent, multiple = pixels_per_latent(base.vae), side_multiple_px(base)
+    return max(multiple, WINDOW_LATENTS * latent // multiple * multiple)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +96,7 @@ class Painting:
             plain = encode_prompts(base.tokenizer, base.text_encoder, [""])
         return cls(
             learner=learner,
-            bank=Bank.of(files, palette, cls.side_px(learner)),
+            bank=Bank.of(files, palette, window_px(learner.base)),
             network=network,
             style=[LayerStatistics.mean_of(layer) for layer in zip(*each, strict=True)],
             palette=palette,
@@ -97,24 +104,18 @@ class Painting:
             plain=plain,
         )
 
-    @staticmethod
-    def side_px(learner: Learner) -> int:
-        """Side of the windows of photos that are painted: 32 latents, or what the UNet takes just below."""
-        latent, multiple = pixels_per_latent(learner.base.vae), side_multiple_px(learner.base)
-        return max(multiple, _WINDOW_LATENTS * latent // multiple * multiple)
-
     @torch.no_grad()
     def draw(self, generator: torch.Generator, count: int | None = None, side_px: int | None = None) -> PhotoBatch:
         """Random windows of photos with the noise they are painted from."""
         learner, count = self.learner, count or self.learner.config.painting
         base, scheduler = learner.base, learner.base.scheduler
-        photos = self.bank.crops(count, side_px or self.side_px(learner), generator)
+        photos = self.bank.crops(count, side_px or window_px(base), generator)
         seeds = torch.randint(2**62, (count,), generator=generator).tolist()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shares = LOWEST + (HIGHEST - LOWEST) * torch.rand(count, generator=generator)
         timesteps = (shares * scheduler.config.num_train_timesteps).long().to(base.device)
-        clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
         with unstyled(base.unet), learner.casting():
+            clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
             own = implied_noise(self._plainly, scheduler, clean, timesteps)
         fresh = torch.randn(clean.shape, generator=generator).to(clean)
         kept, noise_level = levels(scheduler, timesteps, clean)
@@ -123,7 +124,7 @@ class Painting:
     @torch.no_grad()
     def preview(self) -> Image.Image:
         """One and the same photo of the bank, as it is painted by now."""
-        side = self.side_px(self.learner)
+        side = window_px(self.learner.base)
         samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=2 * side)
         return to_pil(recoloured(self._painted(samples).clamp(-1, 1).cpu(), self.palette))
 
@@ -138,7 +139,7 @@ class Painting:
         painted = self.network(self._painted(samples))
         with torch.no_grad():
             wanted = self.network(samples.photos)[-1]
-        found = statistics(painted)
+        found = [LayerStatistics.mean_of([layer]) for layer in statistics(painted)]  # all photos together, as the style
         style = _GRAM * gram_distance(found, self.style) + _MOMENTS * moment_distance(found, self.style)
         content = structure_distance(painted[-1], wanted)
         total = config.style_weight * style + progression.content_weight * content
@@ -146,6 +147,7 @@ class Painting:
             excess = (content.item() - config.content_bound) / config.content_bound
             grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
             progression.content_weight = min(_MOST, max(_LEAST, grown))
+        total = total + _LOCKED * locked_texture(painted[0], pixels_per_latent(self.learner.base.vae))
         return total + _VARIATION * total_variation(painted[0])
 
     def _painted(self, samples: PhotoBatch) -> Tensor:

@@ -14,7 +14,7 @@ _DETAIL_LATENTS = 2.0  # deviation of the blur that tells detail from what is le
 _UNTIL = 0.85  # share of the denoising after which the style has the last word
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EdgeAnchor:
     """Draws the clean latents that each step predicts towards the content's detail, at the content's edges only.
 

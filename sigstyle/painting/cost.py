@@ -11,14 +11,16 @@ from sigstyle.painting.reference import REFERENCE_EVERY
 class Cost:
     """UNet evaluations of one picture, as calls of the UNet and as latents evaluated: guidance takes two in one call.
 
-    `inverting` is saved where a trace of the photo is at hand; `denoising` counts the steps, each of which evaluates
-    `rows` latents; `referring` counts style images seen beside them, at their own size.
+    `inverting` is saved where a trace of the photo is at hand, `reading` only where one in the same style is;
+    `denoising` counts the steps, each of which evaluates `rows` latents; `referring` counts style images seen beside
+    them, at their own size.
     """
 
     inverting: int
     denoising: int
     referring: int = 0
     rows: int = 1
+    reading: int = 0
 
     @property
     def evaluations(self) -> int:
@@ -28,7 +30,7 @@ class Cost:
     @property
     def further(self) -> int:
         """Latents evaluated for one more style on a photo whose trace is at hand."""
-        return self.denoising * self.rows + self.referring
+        return self.reading + self.denoising * self.rows + self.referring
 
     @property
     def calls(self) -> int:
@@ -38,13 +40,13 @@ class Cost:
     @property
     def further_calls(self) -> int:
         """Calls of the UNet for one more style on a photo whose trace is at hand."""
-        return self.denoising + self.referring
+        return self.reading + self.denoising + self.referring
 
 
 def transfer_cost(config: TransferConfig, references: int = 1) -> Cost:
     """What a transfer with these settings costs; `references` is how many style images the blend looks at."""
     if config.method == "paint":
-        return Cost(inverting=1, denoising=config.steps)
+        return Cost(inverting=0, denoising=config.steps, reading=1)
     looks = -(-config.steps // REFERENCE_EVERY) if config.reference * config.strength > 0 else 0
     return Cost(
         inverting=config.steps * evaluations_per_step(config.inversion_iterations),

@@ -56,7 +56,7 @@ class DirectRun:
         if "notice" in self.wanted.content.image.info:
             self.notices.append(self.wanted.content.image.info["notice"])
         cost = transfer_cost(self.wanted.config)
-        total = cost.calls if self.trace is None else cost.further_calls
+        total = cost.calls if self.trace is None else cost.calls - cost.reading
         self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)
 
     @property

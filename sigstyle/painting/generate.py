@@ -77,7 +77,7 @@ def random_noise(base: BaseModel, config: GenerateConfig, size: Size, images: in
     """Random noise [images, c, h, w] for pictures of `size`. Raises: ConfigError for an unusable number or size."""
     check_generators(generator, images)
     size_px = config.size_px or default_size_px(base)
-    height, width = (_latent_side(base, name, side or size_px) for name, side in _named(size))
+    height, width = (_latent_side(base, name, size_px if side is None else side) for name, side in _named(size))
     shape = (images, base.unet.config.in_channels, height, width)
     return randn_tensor(shape, generator=generator, device=base.device)  # type: ignore[arg-type]
 

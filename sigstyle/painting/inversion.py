@@ -14,6 +14,21 @@ from sigstyle.painting.content import Content
 from sigstyle.painting.seeds import Generators
 
 
+def trace_key(config: TransferConfig, style: str) -> tuple[Any, ...]:
+    """What tells the traces of one photo on one base apart; `style` is a hash of the style, at weight 1.
+
+    Of traces with equal keys the one with more recorded steps serves the others too.
+    """
+    amount = min(1.0, config.strength)
+    if config.method == "paint":
+        look = (config.freedom, config.palette, config.strokes, amount, style)
+        return ("paint", *look, config.seed, config.size_px, config.margin_px)
+    look = (config.palette * amount, style) if config.palette else ()
+    inverted = (config.prompt, config.steps, config.inversion_iterations, config.noise_sigma)
+    seed = config.seed if config.noise_sigma else 0
+    return ("swap", *inverted, config.smoothing * amount, *look, seed, config.size_px, config.margin_px)
+
+
 @dataclass(frozen=True)
 class ContentInversion:
     """One wanted inversion: of which content, told apart from all others by `settings`."""

@@ -24,7 +24,7 @@ REFERENCE_EVERY = 2  # steps that share what the reference showed in the first o
 _NOISE_SEED = 0  # the same noise for every picture: the reference does not depend on what is painted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class References:
     """Images to refer to, each with the share of the decoder's attention that it gets.
 

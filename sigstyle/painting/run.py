@@ -70,11 +70,10 @@ class SwapRun:
 
     def __post_init__(self) -> None:
         config = self.wanted.config
+        self.blend.check_able(config)
         if config.palette:
             content = self.wanted.content.recoloured(self.blend.palette(), config.palette * self.wanted.amount)
             self.wanted = dataclasses.replace(self.wanted, content=content)
-        if config.reference:
-            self.blend.check_references()
         problem = self.wanted.mismatch(self.trace) if self.trace is not None else None
         if problem:
             self.trace, self.notices = None, [f"The content was inverted anew: {problem}."]

@@ -13,10 +13,10 @@ Made = TypeVar("Made")
 
 
 class ImageMemory(Generic[Made]):
-    """Calls `make(image)` once for each of the last images, told apart by their pixels."""
+    """Calls `make(image)` once for each of the last `remembered` images, told apart by their pixels."""
 
-    def __init__(self, make: Callable[[Image.Image], Made]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[Image.Image], Made], remembered: int = REMEMBERED) -> None:
+        self._make, self._remembered = make, remembered
         self._made: OrderedDict[bytes, Made] = OrderedDict()
 
     def __call__(self, image: Image.Image) -> Made:
@@ -24,6 +24,6 @@ class ImageMemory(Generic[Made]):
         if key not in self._made:
             self._made[key] = self._make(image)
         self._made.move_to_end(key)
-        while len(self._made) > REMEMBERED:
+        while len(self._made) > self._remembered:
             self._made.popitem(last=False)
         return self._made[key]

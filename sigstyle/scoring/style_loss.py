@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 FLOOR = 1e-6  # of a variance: its root has a finite slope
 Maps = Sequence[Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerStatistics:
     """What one layer has wherever it is.
 
@@ -87,6 +88,24 @@ def structure_distance(ours: Tensor, content: Tensor) -> Tensor:
     What a channel's mean and deviation say, and with them much of the style, plays no part.
     """
     return (instance_normalised(ours) - instance_normalised(content)).square().mean()
+
+
+def locked_texture(pixels: Tensor, period_px: int) -> Tensor:
+    """Mean square of what a picture's fine detail shows at the same place of every cell of a grid; a scalar.
+
+    A decoder left without anything to paint fills flat parts with a pattern locked to its latents' grid. Strokes
+    fall anywhere, so that over many cells they cancel out.
+
+    Shapes: pixels [b, c, h, w], sides of at least one period; what is left over of a cell is not looked at.
+    """
+    height, width = (side // period_px for side in pixels.shape[-2:])
+    cells = pixels.float()[..., : height * period_px, : width * period_px]
+    detail = (
+        cells
+        - F.avg_pool2d(cells, period_px, stride=1, padding=period_px // 2)[..., : cells.shape[2], : cells.shape[3]]
+    )
+    placed = detail.unflatten(3, (width, period_px)).unflatten(2, (height, period_px))
+    return placed.mean(dim=(0, 2, 4)).square().mean()
 
 
 def total_variation(pixels: Tensor) -> Tensor:

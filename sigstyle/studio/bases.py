@@ -13,10 +13,12 @@ import torch
 
 from sigstyle.base.devices import default_device
 from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
+from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
 from sigstyle.learning.cost import capture_cost
+from sigstyle.learning.painting import WINDOW_LATENTS
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory
@@ -25,6 +27,7 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _PARTS = ("unet", "vae", "text_encoder")
 _FORWARD_TFLOP = 0.803  # one SD 1.5 UNet evaluation at 512 px, by its 860 million parameters
 _FORWARD_PARAMETERS = 860e6
+_ENCODING, _DECODING = 1.6, 3.7  # what its autoencoder takes beside that: 1.08 and 2.48 TFLOP against 0.68, counted
 _SHARE_OF_PEAK = 0.5  # of a plain matrix product's speed that a UNet reaches
 _WORKING_BYTES = 1.5e9  # program and activations at 512 px
 _LOADED_AT_ONCE = 2
@@ -51,7 +54,7 @@ class Bases:
     ) -> None:
         self.folder, self.first, self.may_download = folder, first, may_download
         self.device = torch.device(device) if device is not None else default_device()
-        self.forward_s: dict[str, float] = {}  # measured seconds of one UNet evaluation at 512 px
+        self.speeds: dict[str, Speed] = {}  # measured at 512 px
         self._loaded: OrderedDict[str, BaseModel] = OrderedDict()
 
     @cached_property
@@ -115,12 +118,12 @@ class Bases:
         needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
         free = self._free_bytes()
         lines = [f"**{choice.label}**: about {memory(needed)} of memory ({memory(free)} are free now)."]
-        measured = self.forward_s.get(key)
-        seconds = self._forward_s(choice.parameters) if measured is None else measured
-        guess = "a rough guess" if measured is None else "measured here"
-        share = 0.25 if key == EMBEDDED else 1.0  # trained at 256 px, a quarter of the pixels
-        painting = transfer_cost(TransferConfig()).evaluations * seconds
-        learning = capture_cost(CaptureConfig()).seconds(share * seconds, seconds)
+        speed = self.speeds.get(key) or self._guessed(choice.parameters)
+        guess = "measured here" if key in self.speeds else "a rough guess"
+        window = speed.scaled((8 * WINDOW_LATENTS / 512) ** 2)
+        crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
+        painting = speed.seconds(transfer_cost(TransferConfig()).evaluations, encodings=1, decodings=1)
+        learning = capture_cost(CaptureConfig()).seconds(crop, window, speed)
         lines.append(
             f"On {self.device} a picture takes about {duration(painting)}, learning a style about "
             f"{duration(learning)} ({guess})."
@@ -139,10 +142,11 @@ class Bases:
         measured = measured_tflops(self.device, torch.float16 if self.device.type == "cuda" else torch.float32)
         return measured if isinstance(measured, float) else 0.1
 
-    def _forward_s(self, parameters: int) -> float:
-        """A guess at one UNet evaluation at 512 px, from the number of parameters and this machine's speed."""
+    def _guessed(self, parameters: int) -> Speed:
+        """A guess at the speed at 512 px, from the number of parameters and this machine's speed."""
         work = _FORWARD_TFLOP * max(parameters, 1) / (_FORWARD_PARAMETERS * 1.25)
-        return work / (self._speed_tflops * _SHARE_OF_PEAK)
+        evaluation_s = work / (self._speed_tflops * _SHARE_OF_PEAK)
+        return Speed(evaluation_s, _ENCODING * evaluation_s, _DECODING * evaluation_s)
 
     def _parameters(self, key: str) -> int:
         path = EMBEDDED_FOLDER if key == EMBEDDED else {**self._cached, **self._fetched()}.get(key, Path(key))

@@ -12,12 +12,13 @@ from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source
 from sigstyle.studio.folder import safe_name
 from sigstyle.studio.lane import Job
-from sigstyle.studio.paint import Photo, take_photos
+from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
+from sigstyle.style.blend import Blend
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchOutcome:
     """What a batch made: pictures, sheets, a zip of both, and sentences on what could not be made."""
 
     pictures: tuple[Path, ...]
@@ -28,7 +29,7 @@ class Batch:
 
 def paint_all(
     studio: Studio, who: Who, photos: Sequence[Source], styles: Sequence[str], base: str, config: TransferConfig
-) -> Job[Batch]:
+) -> Job[BatchOutcome]:
     """Repaint every photo in every style; `detail` of the updates holds the paths of the pictures made so far.
 
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
@@ -38,9 +39,11 @@ def paint_all(
         raise ConfigError("No style is chosen yet. Tick one or more.")
     opened = [library.get(style).style for style in styles]
     kept, key = take_photos(workspace, photos), studio.bases.check(base)
+    for style in opened:
+        Blend.of([style]).check_able(config)
     folder = workspace.new_result("folder", "")
 
-    def work(job: Job[Batch]) -> Batch:
+    def work(job: Job[BatchOutcome]) -> BatchOutcome:
         contents = _named(kept, folder / "photos")
         made: list[Path] = []
         problems: list[str] = []
@@ -69,7 +72,7 @@ def paint_all(
     return studio.submit(who, "batch", work)
 
 
-def _named(photos: Sequence[Photo], folder: Path) -> list[Path]:
+def _named(photos: Sequence[KeptPhoto], folder: Path) -> list[Path]:
     """Copies of kept photos under their own names."""
     folder.mkdir(parents=True, exist_ok=True)
     copies: list[Path] = []
@@ -82,13 +85,13 @@ def _named(photos: Sequence[Photo], folder: Path) -> list[Path]:
     return copies
 
 
-def _packed(folder: Path, made: Sequence[Path], problems: Sequence[str]) -> Batch:
+def _packed(folder: Path, made: Sequence[Path], problems: Sequence[str]) -> BatchOutcome:
     """The finished batch with its contact sheets in a zip."""
     sheets = tuple(sorted((folder / "pictures").glob("contact-sheet*.png")))
     if not made:
-        return Batch((), sheets, None, tuple(problems))
+        return BatchOutcome((), sheets, None, tuple(problems))
     archive = folder / f"{folder.name}.zip"
     with zipfile.ZipFile(archive, "w") as zipped:
         for path in (*made, *sheets):
             zipped.write(path, path.name)
-    return Batch(tuple(made), sheets, archive, tuple(problems))
+    return BatchOutcome(tuple(made), sheets, archive, tuple(problems))

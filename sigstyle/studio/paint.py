@@ -16,7 +16,8 @@ from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
 from sigstyle.studio.studio import Studio, Who
-from sigstyle.studio.traces import trace_key
+from sigstyle.studio.traces import kept_under
+from sigstyle.style.blend import Blend
 
 _MAX_PHOTOS = 50
 
@@ -42,21 +43,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Photo:
+class KeptPhoto:
     """A photo to restyle: what to call it, and where it is kept."""
 
     name: str
     path: Path
 
 
-def take_photos(workspace: Workspace, sources: Sequence[Source]) -> list[Photo]:
+def take_photos(workspace: Workspace, sources: Sequence[Source]) -> list[KeptPhoto]:
     """Keep these photos. Raises: ConfigError when there are none or too many, ImageError for an unusable one."""
     if not sources:
         raise ConfigError("There is no photo yet. Drop one, or click an example.")
     if len(sources) > _MAX_PHOTOS:
         raise ConfigError(f"These are {len(sources)} photos; at most {_MAX_PHOTOS} at once.")
     return [
-        Photo(Path(source).stem if isinstance(source, str | Path) else "photo", workspace.keep_photo(source))
+        KeptPhoto(Path(source).stem if isinstance(source, str | Path) else "photo", workspace.keep_photo(source))
         for source in sources
     ]
 
@@ -70,11 +71,12 @@ def restyle(
     """
     workspace = studio.workspace(who)
     kept, entry = take_photos(workspace, photos), studio.library(who).get(style)
-    key = studio.bases.check(base)
+    key, look = studio.bases.check(base), entry.style.hash
+    Blend.of([entry.style]).check_able(config)
 
-    def paint(job: Job, photo: Photo, on_progress: Callable[[int, int], None]) -> Picture:
+    def paint(job: Job, photo: KeptPhoto, on_progress: Callable[[int, int], None]) -> Picture:
         loaded = studio.bases.get(key)
-        wanted = trace_key(who.person, loaded.fingerprint, photo.path.stem, config)
+        wanted = kept_under(who.person, loaded.fingerprint, photo.path.stem, config, look)
         trace, started = studio.traces.get(wanted), time.monotonic()
         result = api.transfer(
             load_image(photo.path),

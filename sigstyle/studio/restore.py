@@ -54,7 +54,7 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
             f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
         ) from error
     _check_repeatable(path, kind, styles, recipe)
-    read = GenerateConfig.from_recipe if kind == "generate" else TransferConfig.from_dict
+    read = GenerateConfig.from_recipe if kind == "generate" else TransferConfig.from_recipe
     config, missing = read(settings), []
     loaded = studio.bases.loaded(base)
     if loaded is None or loaded.fingerprint != fingerprint:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 from sigstyle.base.model import EMBEDDED, BaseModel
-from sigstyle.doctor import ESTIMATE_SIZE_PX, forward_seconds
+from sigstyle.doctor import ESTIMATE_SIZE_PX, measured_speed
 from sigstyle.studio.bases import Bases
 from sigstyle.studio.folder import DataFolder, Workspace
 from sigstyle.studio.lane import Job, Lane
@@ -84,13 +84,13 @@ class Studio:
         return self.submit(who, "load", lambda job: self.bases.get(checked))
 
     def measured(self, who: Who, key: str) -> Job[str]:
-        """Load a base and say what using it takes, with one measured UNet evaluation. Raises: as `load`."""
+        """Load a base and say what using it takes, by its measured speed. Raises: as `load`."""
         checked = self.bases.check(key)
 
         def work(job: Job[str]) -> str:
             base = self.bases.get(checked)
-            if checked not in self.bases.forward_s:
-                self.bases.forward_s[checked] = forward_seconds(base, ESTIMATE_SIZE_PX)
+            if checked not in self.bases.speeds:
+                self.bases.speeds[checked] = measured_speed(base, ESTIMATE_SIZE_PX)
             return self.bases.words(checked)
 
         return self.submit(who, "load", work)

@@ -1,19 +1,16 @@
-"""Inversions kept in memory, so that a second style on the same photo skips the first half of the work."""
+"""Traces of photos kept in memory, so that the same photo again skips the first part of the work."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
 
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
-
-# what an inversion does not depend on
-_UNUSED = ("strength", "guidance_scale", "negative_prompt", "adain", "reference", "eta", "anchor")
+from sigstyle.painting.inversion import trace_key
 
 
-def trace_key(person: str, base_fingerprint: str, photo: str, config: TransferConfig) -> Hashable:
-    """Tells traces apart: whose, of which photo, on which base, with which of the settings they may depend on."""
-    used = {name: value for name, value in config.to_dict().items() if name not in _UNUSED}
-    return (person, base_fingerprint, photo, *used.items())
+def kept_under(person: str, base_fingerprint: str, photo: str, config: TransferConfig, style: str) -> Hashable:
+    """Tells traces apart: whose, of which photo, on which base, and all that they depend on in settings and style."""
+    return (person, base_fingerprint, photo, *trace_key(config, style), config.swap, config.swap_until)
 
 
 class TraceCache:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sigstyle.base.prompts import encode_prompts, style_prompt
+from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
@@ -62,7 +63,7 @@ class Blend:
         if lacking:
             raise ConfigError(
                 f"The style {', '.join(lacking)} has not learned to paint; it was captured with the preset classic or "
-                "paper, or before version 0.2. Choose --preset classic (in Python preset='classic'), or capture it anew."
+                "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), or capture it anew."
             )
         return Palette.mix([style.palette for style in self.styles if style.palette is not None], self.weights)
 
@@ -70,6 +71,15 @@ class Blend:
         """How strongly stroke seeds are laid: the styles' weighted mean."""
         pairs = zip(self.styles, self.weights, strict=True)
         return sum(style.brushwork * weight for style, weight in pairs) / sum(self.weights)
+
+    def check_able(self, config: TransferConfig) -> None:
+        """Raises: ConfigError when the styles lack what a transfer with these settings needs."""
+        if config.method == "paint" or config.palette:
+            self.palette()
+        if config.method == "swap" and config.reference:
+            self.check_references()
+        if config.method == "swap" and config.adain * config.strength:
+            self.start_mean()
 
     def check_references(self) -> None:
         """Raises ConfigError when no style holds its image, which the preset classic looks at."""

@@ -80,6 +80,12 @@ class Style:
         return max((offset.rank for offset in self.offsets.values()), default=0)
 
     @property
+    def abilities(self) -> list[str]:
+        """The presets of a transfer that this style has what it takes for."""
+        classic = self.reference is not None and self.start_mean is not None
+        return [*["default"] * (self.palette is not None), *["classic"] * classic, "paper"]
+
+    @property
     def hash(self) -> str:
         """12 hex digits over the token's name and every tensor."""
         return content_hash(self.token.token, self.tensors())[:12]

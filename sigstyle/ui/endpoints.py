@@ -9,7 +9,7 @@ import gradio as gr
 
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.imaging.images import read_recipe
-from sigstyle.studio.batch import Batch, paint_all
+from sigstyle.studio.batch import BatchOutcome, paint_all
 from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.learn import learn, resumable, resume
 from sigstyle.studio.library import Entry
@@ -49,7 +49,19 @@ def _pictures(pictures: Sequence[Picture]) -> Reply:
 def _entry(entry: Entry) -> dict[str, Any]:
     style = entry.style
     facts = {"name": style.name, "hash": style.hash, "own": entry.own, "token": style.token.token}
+    facts["can"] = style.abilities
     return facts | {"base": style.base_name, "base_fingerprint": style.base_fingerprint}
+
+
+def _preset(settings: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
+    """The preset among these settings, and the others."""
+    given = dict(settings or {})
+    return str(given.pop("preset", "default")), given
+
+
+def _transfer(strength: float, settings: dict[str, Any] | None) -> TransferConfig:
+    preset, given = _preset(settings)
+    return TransferConfig.preset(preset, **{"strength": float(strength), **given})
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,11 @@ class Endpoints:
     def restyle(
         self, request: gr.Request, photos: list[str], style: str, strength: float, settings: dict, base: str, key: str
     ) -> Iterator[Reply]:
-        """Repaint photos in a style. settings are fields of TransferConfig; base and key may stay empty."""
+        """Repaint photos in a style. settings: a preset, fields of TransferConfig; base and key may stay empty."""
         who = who_asks(request, key)
 
         def start() -> Job[list[Picture]]:
-            config = TransferConfig.preset(**{"strength": float(strength), **(settings or {})})
+            config = _transfer(strength, settings)
             return restyle(self.studio, who, photos or [], style, self._base(base), config)
 
         yield from replies(start, _pictures)
@@ -93,11 +105,11 @@ class Endpoints:
         """Repaint every photo in every style: a zip, a contact sheet, and what could not be made."""
         who = who_asks(request, key)
 
-        def start() -> Job[Batch]:
-            config = TransferConfig.preset(**{"strength": float(strength), **(settings or {})})
+        def start() -> Job[BatchOutcome]:
+            config = _transfer(strength, settings)
             return paint_all(self.studio, who, photos or [], styles or [], self._base(base), config)
 
-        def finished(made: Batch) -> Reply:
+        def finished(made: BatchOutcome) -> Reply:
             names = [path.name for path in made.pictures]
             facts = {"state": "done", "pictures": names, "problems": list(made.problems)}
             archive = served(made.archive) if made.archive else None
@@ -108,10 +120,14 @@ class Endpoints:
     def learn(
         self, request: gr.Request, paintings: list[str], name: str, settings: dict, base: str, key: str
     ) -> Iterator[Reply]:
-        """Learn the style of paintings and keep it under a name. settings are fields of CaptureConfig."""
+        """Learn the style of paintings and keep it under a name. settings: a preset, fields of CaptureConfig."""
         who = who_asks(request, key)
-        given = {**CaptureConfig().to_dict(), **(settings or {})}
-        start = lambda: learn(self.studio, who, paintings or [], name, self._base(base), given)  # noqa: E731
+
+        def start() -> Job[Entry]:
+            preset, given = _preset(settings)
+            config = CaptureConfig.preset(preset, **given)
+            return learn(self.studio, who, paintings or [], name, self._base(base), config.to_dict())
+
         yield from replies(start, lambda entry: [served(entry.path), {"state": "done", **_entry(entry)}])
 
     def resume(self, request: gr.Request, unfinished: str, key: str) -> Iterator[Reply]:
@@ -186,12 +202,12 @@ class Endpoints:
         return [{"base": c.key, "label": c.label, "takes": self.studio.bases.words(c.key)} for c in choices]
 
     def load_base(self, request: gr.Request, base: str, key: str) -> str:
-        """Load a base and say what using it takes, with one measured evaluation."""
+        """Load a base and say what using it takes, by its measured speed."""
         with told():
             return self.studio.measured(who_asks(request, key), self._base(base)).wait()
 
 
-def build(studio: Studio) -> None:
+def connect(studio: Studio) -> None:
     """Connect the API, through controls that nobody sees."""
     points = Endpoints(studio)
     with gr.Row(visible=False):

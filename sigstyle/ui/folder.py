@@ -8,14 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.config import TransferConfig
-from sigstyle.studio.batch import Batch, paint_all
+from sigstyle.studio.batch import BatchOutcome, paint_all
 from sigstyle.studio.lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import NO_STYLES, STRENGTH, Dials, Page
-from sigstyle.ui.restyle import RANGES
+from sigstyle.ui.parts import NO_STYLES, Page
+from sigstyle.ui.transfer_dials import TransferDials
 
-ADVANCED = ("anchor", "smoothing", "eta", "adain", "swap_until", "steps", "seed", "size_px")
 EMPTY = empty("The contact sheet appears here", "Drop photos, tick styles, press Paint all.", "stage-empty")
 
 
@@ -27,8 +25,7 @@ class FolderTab:
     photos: gr.File
     styles: gr.CheckboxGroup
     hint: gr.HTML
-    strength: gr.Slider
-    dials: Dials
+    dials: TransferDials
     go: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -45,12 +42,12 @@ class FolderTab:
                 photos = gr.File(label="Photos", file_count="multiple", height=200, elem_id="folder-photos")
                 hint = gr.HTML(NO_STYLES, visible=False, padding=False)
                 styles = gr.CheckboxGroup([], label="Styles", elem_id="folder-styles")
-                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH)
+                front = TransferDials.front()
                 with gr.Row():
                     go = gr.Button("Paint all", variant="primary", size="lg", elem_classes=["go"], elem_id="paint-all")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
                 with gr.Accordion("Advanced", open=False):
-                    dials = Dials.build(TransferConfig(), ADVANCED, RANGES)
+                    dials = TransferDials.build(front)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="folder-status")
                 stage = gr.HTML(EMPTY, padding=False)
@@ -60,8 +57,8 @@ class FolderTab:
                 )  # fmt: skip
                 problems = gr.HTML(visible=False)
                 download = gr.DownloadButton("Download zip", visible=False, elem_id="download-zip")
-        tab = cls(page, photos, styles, hint, strength, dials, go, stop, line, stage, sheet, problems, download)
-        inputs = [page.key, page.base, photos, styles, strength, *dials.controls]
+        tab = cls(page, photos, styles, hint, dials, go, stop, line, stage, sheet, problems, download)
+        inputs = [page.key, page.base, photos, styles, *dials.controls]
         outputs = [line, go, stop, stage, sheet, problems, download]
         go.click(tab._run, inputs, outputs, trigger_mode="once", **PRIVATE)
         stop.click(tab._stop, page.key, None, queue=False, **PRIVATE)
@@ -81,13 +78,13 @@ class FolderTab:
         }
 
     def _run(
-        self, request: gr.Request, key: str, base: str, photos: Any, styles: list[str], strength: float, *values: Any
+        self, request: gr.Request, key: str, base: str, photos: Any, styles: list[str], *values: Any
     ) -> Iterator[Changes]:
         who = who_asks(request, key)
 
         def start() -> Any:
-            config = TransferConfig.preset(strength=float(strength), **self.dials.settings(values))
-            return paint_all(self.page.studio, who, [Path(file) for file in photos or []], styles, base, config)
+            files = [Path(file) for file in photos or []]
+            return paint_all(self.page.studio, who, files, styles, base, self.dials.config(values))
 
         yield from followed(start, self.showing, self._finished, self._idle)
 
@@ -102,7 +99,7 @@ class FolderTab:
             self.stop: gr.Button(visible=True),
         }
 
-    def _finished(self, made: Batch) -> Changes:
+    def _finished(self, made: BatchOutcome) -> Changes:
         text = f"{len(made.pictures)} pictures."
         problems = "".join(f"<p>{html.escape(problem)}</p>" for problem in made.problems)
         return {

@@ -19,13 +19,28 @@ EXAMPLES = (
     "hokusai-great-wave.jpg", "van-gogh-harvest.jpg", "kandinsky-composition-viii.jpg", "cassatt-summertime.jpg",
     "bruegel-harvesters.jpg", "hokusai-poppies.jpg",
 )  # fmt: skip
-CARE = {"Quick look": 80, "Good": 240, "Thorough": 480}
-ADVANCED = ("domain", "size_px", "batch_size", "rank", "crops", "timestep_bias", "seed", "hypernet_lr", "token_lr")
-RANGES = {"batch_size": (1, 16, 1), "rank": (1, 8, 1), "timestep_bias": (-2, 2, 0.25)}
+CARE = {"Quick look": 0.4, "Good": 1.0, "Thorough": 2.0}  # times the steps of the preset
+PRESETS = {"Painting photos": "default", "Classic": "classic", "As published": "paper"}
+ABOUT = (
+    "Painting photos: it paints photos while it learns, and then does so in seconds. The other two remember the "
+    "painting, for Classic and As published in the Restyle tab."
+)
+ADVANCED = (
+    "domain", "painting", "style_weight", "content_bound", "size_px", "batch_size", "rank", "crops", "timestep_bias",
+    "seed", "hypernet_lr", "token_lr",
+)  # fmt: skip
+RANGES = {
+    "painting": (0, 8, 1), "style_weight": (0, 20, 0.5), "content_bound": (0, 2, 0.05), "batch_size": (1, 16, 1),
+    "rank": (1, 8, 1), "timestep_bias": (-2, 2, 0.25),
+}  # fmt: skip
 PREVIEWS = 8
 SMOOTHED = 12
 _POLL_S = 4
-EMPTY = empty("Previews appear here", "Drop a painting, give it a name, press Learn.", "stage-empty")
+EMPTY = empty(
+    "A photo appears here, painted with what was learned so far",
+    "Drop a painting, give it a name, press Learn.",
+    "stage-empty",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class Learn:
     paintings: gr.Gallery
     name: gr.Textbox
     care: gr.Radio
+    preset: gr.Radio
     steps: gr.Number
     dials: Dials
     go: gr.Button
@@ -73,23 +89,24 @@ class Learn:
                     enough = gr.Button("Good enough", variant="primary", size="lg", visible=False, elem_id="enough")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-learn")
                 with gr.Accordion("Advanced", open=False):
+                    preset = gr.Radio(list(PRESETS.items()), value="default", label="Learn for", info=ABOUT)
                     steps = gr.Number(
-                        CARE["Good"], label="Steps", info="Training steps; set by the choice above.", precision=0,
-                        elem_id="learn-steps",
+                        CaptureConfig().steps, label="Steps", info="Training steps; set by the choices above.",
+                        precision=0, elem_id="learn-steps",
                     )  # fmt: skip
                     dials = Dials.build(CaptureConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="learn-status")
                 stage = gr.HTML(EMPTY, padding=False)
                 preview = gr.Image(
-                    label="What it has learned so far", visible=False, interactive=False, buttons=[], format="jpeg",
-                    height=420, elem_id="learn-preview",
+                    label="What it has learned so far, on a photo", visible=False, interactive=False, buttons=[],
+                    format="jpeg", height=420, elem_id="learn-preview",
                 )  # fmt: skip
                 curve = gr.LinePlot(
                     x="step", y="loss", label="Loss, smoothed: lower is closer", height=200, visible=False, buttons=[]
                 )
-        parts = (paintings, name, care, steps, dials, go, enough, stop, leftovers, left, line, stage, preview, curve)
-        tab = cls(page, *parts, gr.State(None), gr.State([]))
+        parts = (paintings, name, care, preset, steps, dials, go, enough, stop, leftovers, left)
+        tab = cls(page, *parts, line, stage, preview, curve, gr.State(None), gr.State([]))
         tab._connect(examples, files, again, forget)
         return tab
 
@@ -100,8 +117,10 @@ class Learn:
 
         key, base = self.page.key, self.page.base
         examples.select(pick, None, [self.paintings, self.name], queue=False, **PRIVATE)
-        self.care.change(CARE.__getitem__, self.care, self.steps, queue=False, **PRIVATE)
-        inputs = [key, base, self.paintings, self.name, self.steps, *self.dials.controls]
+        self.care.change(_steps, [self.care, self.preset], self.steps, queue=False, **PRIVATE)
+        switched = [self.steps, *self.dials.controls]
+        self.preset.input(self._switched, [self.care, self.preset], switched, queue=False, **PRIVATE)
+        inputs = [key, base, self.paintings, self.name, self.preset, self.steps, *self.dials.controls]
         once: dict[str, Any] = {"trigger_mode": "once", **PRIVATE}
         outputs = [*self.changing, self.learned]
         self.go.click(self._run, inputs, outputs, **once).then(self.leftover, key, self.leftover_outputs, **PRIVATE)
@@ -124,16 +143,22 @@ class Learn:
         return [self.leftovers, self.left]
 
     def _run(
-        self, request: gr.Request, key: str, base: str, paintings: Any, name: str, steps: int, *values: Any
-    ) -> Iterator[Changes]:
+        self, request: gr.Request, key: str, base: str, paintings: Any, name: str, preset: str, steps: int,
+        *values: Any,
+    ) -> Iterator[Changes]:  # fmt: skip
         who = who_asks(request, key)
 
         def start() -> Any:
             every = max(1, int(steps or 1) // PREVIEWS)
             settings = {**self.dials.settings(values), "steps": steps, "preview_every": every}
-            return learn(self.page.studio, who, files_of(paintings), name or "", base, settings)
+            config = CaptureConfig.preset(preset, **settings)
+            return learn(self.page.studio, who, files_of(paintings), name or "", base, config.to_dict())
 
         yield from followed(start, self.showing, self._finished, self._idle)
+
+    def _switched(self, care: str, preset: str) -> Changes:
+        """The dials as another preset has them."""
+        return {**self.dials.showing(CaptureConfig.preset(preset)), self.steps: _steps(care, preset)}
 
     def _resume(self, request: gr.Request, key: str, left: str) -> Iterator[Changes]:
         who = who_asks(request, key)
@@ -191,6 +216,11 @@ class Learn:
             self.enough: gr.Button("Good enough", interactive=True, visible=False),
             self.stop: gr.Button(visible=False),
         }
+
+
+def _steps(care: str, preset: str) -> int:
+    """The training steps that a choice of how thoroughly means."""
+    return round(CARE[care] * CaptureConfig.preset(preset).steps)
 
 
 def _smoothed(losses: list[tuple[int, float]]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from sigstyle.ui.handlers import PRIVATE, Changes, served, told, who_asks
 from sigstyle.ui.parts import Page, StylePicker
+from sigstyle.ui.transfer_dials import PRESETS
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class LibraryView:
         style = entry.style
         size = f"{entry.path.stat().st_size / 1000:.0f} kB"
         origin = "your own" if entry.own else "comes with the app"
+        ways = " · ".join(label for label, preset in PRESETS.items() if preset in style.abilities)
         about = f"**{_plain(style.name)}** · {origin}  \n{_plain(style.base_name)} · {size} · `{style.hash}`"
+        about += f"  \nFor restyling: {ways}"
         return {
             self.details: gr.Column(visible=True),
             self.about: about,

@@ -66,7 +66,7 @@ class ModelTab:
 
     def _measure(self, request: gr.Request, key: str, base: str) -> Iterator[Changes]:
         """What the base in use takes, measured once, when somebody looks."""
-        if base in self.page.studio.bases.forward_s:
+        if base in self.page.studio.bases.speeds:
             yield {self.words: self._describe(base)}
             return
         who = who_asks(request, key)

@@ -99,7 +99,7 @@ def build(studio: Studio) -> gr.Blocks:
                 RecipeTab.build(page, tabs, restyle, imagine)
             with gr.Tab("Model", id="model") as model_tab:
                 model = ModelTab.build(page, model_tab)
-        endpoints.build(studio)
+        endpoints.connect(studio)
         _connect(demo, Tabs(page, restyle, learn, library, imagine, folder, model))
     demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)
     return demo

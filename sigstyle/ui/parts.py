@@ -18,8 +18,9 @@ from sigstyle.ui.handlers import PRIVATE, empty
 EXAMPLES = shipped_path("examples")
 NO_STYLES = empty(
     "No style yet",
-    "Open the Learn tab, drop a painting and press learn: it takes a few minutes, and the style appears here.",
+    "Open the Learn tab, drop a painting and press learn: it takes a minute or two, and the style appears here.",
 )
+_LABELS = {"palette": "Colour"}
 STRENGTH = "0 is none of the style, 1 all of it, more is bolder."
 
 
@@ -115,6 +116,10 @@ class Dials:
         optional = frozenset(name for name in names if getattr(defaults, name) is None)
         return cls(tuple(names), controls, optional)
 
+    def with_(self, other: "Dials") -> "Dials":
+        """These and others."""
+        return Dials((*self.names, *other.names), [*self.controls, *other.controls], self.optional | other.optional)
+
     def settings(self, values: Sequence[Any]) -> dict[str, Any]:
         """The settings that these values of the controls mean."""
         given = zip(self.names, values, self.controls, strict=True)
@@ -137,7 +142,7 @@ def _plain(value: Any, control: Any) -> Any:
 
 
 def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, float] | None) -> Any:
-    label = entry.name.replace("_px", " (pixels)").replace("_", " ").capitalize()
+    label = _LABELS.get(entry.name, entry.name.replace("_px", " (pixels)").replace("_", " ").capitalize())
     text = entry.metadata["help"]
     info = text[0].upper() + text[1:] + "."
     if "choices" in entry.metadata:

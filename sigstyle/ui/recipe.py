@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from sigstyle.config import TransferConfig
 from sigstyle.studio.lane import Update
 from sigstyle.studio.paint import Picture
 from sigstyle.studio.restore import Restored, repeat, restore, same_pixels
@@ -16,6 +17,7 @@ from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served
 from sigstyle.ui.imagine import Imagine
 from sigstyle.ui.parts import Page
 from sigstyle.ui.restyle import Restyle
+from sigstyle.ui.transfer_dials import PRESETS
 
 EMPTY = empty("Every picture made here carries its recipe", "Drop one to see it, and to make it again.", "stage-empty")
 SAME = "The same, pixel for pixel."
@@ -70,8 +72,8 @@ class RecipeTab:
         outputs = [self.status, self.repeat, self.stop, self.preview, self.result, self.download]
         self.repeat.click(self._repeat, inputs, outputs, trigger_mode="once", **PRIVATE)
         self.stop.click(self._stop, self.page.key, None, queue=False, **PRIVATE)
-        targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, restyle.strength]
-        targets += [*restyle.dials.controls, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
+        targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery]
+        targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
         targets += [imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
 
         def open_settings(request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Changes:
@@ -154,7 +156,10 @@ def _opened(tab: RecipeTab, restored: Restored, restyle: Restyle, imagine: Imagi
     config, is_photo = restored.config, restored.kind == "transfer"
     target = restyle if is_photo else imagine
     changes: Changes = {tab.tabs: gr.Tabs(selected="restyle" if is_photo else "imagine")}
-    changes |= {target.strength: config.strength, **target.dials.showing(config)}
+    if isinstance(config, TransferConfig):
+        changes |= restyle.dials.showing(config)
+    else:
+        changes |= {imagine.strength: config.strength, **imagine.dials.showing(config)}
     if restored.style is not None:
         filled = target.picker.filled(tiles, restored.style.name)
         changes |= {part: filled[part] for part in (target.picker.gallery, target.picker.chosen)}
@@ -171,7 +176,10 @@ def facts(restored: Restored) -> str:
     rows = {"made as": "a restyled photo" if restored.kind == "transfer" else "a painted prompt"}
     rows["style"] = f"{recipe['styles'][0]['name']} ({recipe['styles'][0]['hash']})"
     rows["base"] = f"{recipe['base']['name']} ({recipe['base']['fingerprint']})"
-    given = {key: value for key, value in restored.config.to_dict().items() if value not in (None, "")}
+    if isinstance(restored.config, TransferConfig):
+        rows["way"] = next(label for label, preset in PRESETS.items() if preset == restored.config.nearest)
+    settings = restored.config.to_dict()
+    given = {key: value for key, value in settings.items() if value not in (None, "") and key != "method"}
     rows |= {_TEXTS.get(key, key.replace("_", " ")): str(value) for key, value in given.items()}
     body = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
     missing = "".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in restored.missing)

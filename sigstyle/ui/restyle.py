@@ -1,4 +1,4 @@
-"""Restyle: photos, a style, a strength, one button."""
+"""Restyle: photos, a style, a few dials, one button."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -8,23 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.config import TransferConfig
 from sigstyle.studio.lane import Update
 from sigstyle.studio.paint import Picture, restyle
 from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker, example_row, files_of
+from sigstyle.ui.parts import Page, StylePicker, example_row, files_of
+from sigstyle.ui.transfer_dials import TransferDials
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
-ADVANCED = (
-    "anchor", "smoothing", "eta", "adain", "reference", "swap_until", "steps", "seed", "prompt", "size_px",
-    "guidance_scale", "negative_prompt", "noise_sigma", "inversion_iterations", "swap", "margin_px",
-)  # fmt: skip
-RANGES = {
-    "anchor": (0, 1, 0.05), "smoothing": (0, 0.03, 0.001), "eta": (0, 1, 0.05), "adain": (0, 1, 0.05),
-    "reference": (0, 1, 0.05),
-    "swap_until": (0, 1, 0.05), "steps": (1, 100, 1), "guidance_scale": (1, 15, 0.5),
-}  # fmt: skip
 EMPTY = empty("Your picture appears here", "Drop a photo, pick a style, press Restyle.", "stage-empty")
 
 
@@ -35,8 +26,7 @@ class Restyle:
     page: Page
     photos: gr.Gallery
     picker: StylePicker
-    strength: gr.Slider
-    dials: Dials
+    dials: TransferDials
     go: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -59,12 +49,12 @@ class Restyle:
                 )  # fmt: skip
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
                 picker = StylePicker.build()
-                strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH, elem_id="strength")
+                front = TransferDials.front()
                 with gr.Row():
                     go = gr.Button("Restyle", variant="primary", size="lg", elem_classes=["go"], elem_id="restyle")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-restyle")
                 with gr.Accordion("Advanced", open=False):
-                    dials = Dials.build(TransferConfig(), ADVANCED, RANGES)
+                    dials = TransferDials.build(front)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
                 stage = gr.HTML(EMPTY, padding=False)
@@ -81,7 +71,7 @@ class Restyle:
                 )  # fmt: skip
                 download = gr.DownloadButton("Download", visible=False, elem_id="download")
         made = gr.State([])
-        tab = cls(page, photos, picker, strength, dials, go, stop, line, stage, preview, slider, strip, download, made)
+        tab = cls(page, photos, picker, dials, go, stop, line, stage, preview, slider, strip, download, made)
         tab._connect(examples, files)
         return tab
 
@@ -90,7 +80,7 @@ class Restyle:
             return [(served(files[event.index]), None)]
 
         examples.select(pick, None, self.photos, queue=False, **PRIVATE)
-        inputs = [self.page.key, self.page.base, self.photos, self.picker.chosen, self.strength, *self.dials.controls]
+        inputs = [self.page.key, self.page.base, self.photos, self.picker.chosen, *self.dials.controls]
         self.go.click(self._run, inputs, self._outputs, trigger_mode="once", **PRIVATE)
         self.stop.click(self._stop, self.page.key, None, queue=False, **PRIVATE)
         self.strip.select(self._look, self.made, self.slider, queue=False, **PRIVATE)
@@ -101,13 +91,12 @@ class Restyle:
         return [self.status, self.go, self.stop, *stage]
 
     def _run(
-        self, request: gr.Request, key: str, base: str, photos: Any, style: str, strength: float, *values: Any
+        self, request: gr.Request, key: str, base: str, photos: Any, style: str, *values: Any
     ) -> Iterator[Changes]:
         who = who_asks(request, key)
 
         def start() -> Any:
-            config = TransferConfig.preset(strength=float(strength), **self.dials.settings(values))
-            return restyle(self.page.studio, who, files_of(photos), style, base, config)
+            return restyle(self.page.studio, who, files_of(photos), style, base, self.dials.config(values))
 
         yield from followed(start, self.showing, self.finished, self._idle)
 
@@ -132,7 +121,7 @@ class Restyle:
     def finished(self, pictures: list[Picture]) -> Changes:
         """The page with finished pictures."""
         seconds = sum(picture.seconds for picture in pictures)
-        kept = " The photo was known, so its inversion was skipped." if any(p.reused for p in pictures) else ""
+        kept = " The photo was known, so a part of the work was skipped." if any(p.reused for p in pictures) else ""
         notices = "".join(f" {notice}" for picture in pictures for notice in picture.notices)
         several = len(pictures) > 1
         text = f"{len(pictures)} picture{'s' * several} in {duration(seconds)}.{kept}{notices}"

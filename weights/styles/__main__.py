@@ -18,8 +18,12 @@ STYLES = {
     "great-wave": "hokusai-great-wave",
     "harvesters": "bruegel-harvesters",
     "poppies": "hokusai-poppies",
+    "line-engraving": "daedalus-engraving",
+    "moon-tarot": "smith-moon-and-six-of-cups",
     "summertime": "cassatt-summertime",
     "tarascon": "van-gogh-road-to-tarascon",
+    "unicorn-tapestry": "lady-and-unicorn-tapestry",
+    "woodcut": "leisler-woodcut",
 }
 
 
@@ -39,7 +43,8 @@ def main(anew: bool = False) -> None:
 def _fits(path: Path, fingerprint: str) -> bool:
     """Whether there is a usable style of this base."""
     try:
-        return Style.load(path).base_fingerprint == fingerprint
+        style = Style.load(path)
+        return style.base_fingerprint == fingerprint and style.palette is not None
     except StyleFileError:
         return False
 

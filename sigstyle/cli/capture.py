@@ -1,0 +1,121 @@
+"""The capture command: one image or several in, a style file out; it can be stopped and resumed."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sigstyle.base.devices import device_and_dtype
+from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
+from sigstyle.cli.options import AsJson, Base, Device, DType, Quiet, output_path
+from sigstyle.config import CaptureConfig
+
+if TYPE_CHECKING:
+    from sigstyle.learning.loop import Progress
+    from sigstyle.style.style import Style
+
+Bank = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="photos to paint while learning; unless given, those that ship"),
+]
+CapturePreset = Annotated[
+    str,
+    typer.Option(
+        metavar="default|classic|paper",
+        help="settings to start from: default learns to paint photos; classic remembers the image, for transfers with "
+        "--preset classic; paper is as published",
+    ),
+]
+
+
+def capture(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="one image, or several by one hand")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="STYLE.safetensors", help="where the style goes")],
+    name: Annotated[str | None, typer.Option(help="what the style is called; the first image's name")] = None,
+    base: Base = "mini",
+    bank: Bank = None,
+    preset: CapturePreset = "default",
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a capture that was stopped")] = False,
+    device: Device = None,
+    dtype: DType = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    **settings: Any,
+) -> None:
+    """Learn the style of an image, by painting photos in it; what comes out is a small style file.
+
+    A stopped capture leaves its state beside the output, and --resume goes on from there.
+    """
+    started, report = time.monotonic(), Report(quiet, as_json)
+    output = output_path(output, ".safetensors")
+    state = output.with_suffix(".state.safetensors")
+    config = CaptureConfig.preset(preset, **settings)
+    if state.exists() != resume:
+        report.notice(
+            f"No state at {state}: starting at the first step."
+            if resume
+            else f"{state} holds a stopped capture; starting anew replaces it (--resume goes on with it)."
+        )
+    place, kind = device_and_dtype(device, dtype)
+    from sigstyle import api
+
+    with report.bar("capture") as update:
+        watch = _CaptureWatch(update, output)
+        try:
+            style = api.capture(
+                images,
+                base=base,
+                name=name,
+                config=config,
+                bank=bank,
+                device=place,
+                dtype=kind,
+                state_path=state,
+                resume=resume,
+                on_progress=watch,
+            )
+        except KeyboardInterrupt:
+            raise fail(watch.stopped(state), INTERRUPTED) from None
+    style.save(output)
+    state.unlink(missing_ok=True)
+    _show_style(report, style, output, watch.previews, time.monotonic() - started)
+
+
+class _CaptureWatch:
+    """Follows a capture: moves the bar, keeps the previews, knows where it stands."""
+
+    def __init__(self, update: Update, output: Path) -> None:
+        self.update, self.output = update, output
+        self.latest: Progress | None = None
+        self.previews: list[Path] = []
+
+    def __call__(self, progress: "Progress") -> None:
+        self.latest = progress
+        if progress.preview is not None:
+            self._keep(progress)
+        self.update(progress.step, progress.steps, f"loss {progress.loss:.4f}")
+
+    def _keep(self, progress: "Progress") -> None:
+        from sigstyle.imaging.images import save_png
+
+        path = self.output.with_name(f"{self.output.stem}.step-{progress.step:04}.png")
+        save_png(progress.preview, path, {"kind": "preview", "step": progress.step, "loss": progress.loss})  # type: ignore[arg-type]
+        self.previews.append(path)
+
+    def stopped(self, state: Path) -> str:
+        """What to tell whoever pressed Ctrl-C."""
+        if self.latest is None:
+            return "the capture was stopped before its first step; nothing was written."
+        where = f"step {self.latest.step} of {self.latest.steps}"
+        return f"the capture was stopped at {where}; its state is in {state}, and --resume goes on from there."
+
+
+def _show_style(report: Report, style: "Style", path: Path, previews: list[Path], seconds: float) -> None:
+    first, last = (style.metadata[key] for key in ("loss_first", "loss_last"))
+    size = path.stat().st_size
+    data = {"style": str(path), "name": style.name, "token": style.token.token, "hash": style.hash, "bytes": size}
+    data |= {"base": style.base_name, "base_fingerprint": style.base_fingerprint, "loss_first": first}
+    data |= {"loss_last": last, "previews": [str(p) for p in previews], "seconds": round(seconds, 2)}
+    line = f"{path}  {style.token.token}, {size / 1000:.0f} kB, loss {first:.4f} to {last:.4f}, {seconds:.1f} s"
+    report.result([*(str(p) for p in previews), line], data)

@@ -1,0 +1,108 @@
+"""The dials of a transfer: the few in front, and under Advanced the way it is painted with the dials it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import gradio as gr
+
+from sigstyle.config import MOST_PAINTING_STEPS, TransferConfig
+from sigstyle.ui.handlers import PRIVATE, Changes
+from sigstyle.ui.parts import STRENGTH, Dials
+
+FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes")
+MORE = ("steps", "prompt", "size_px", "margin_px")
+KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
+EXPERT = (
+    "anchor", "reference", "adain", "swap_until", "swap", "eta", "smoothing", "guidance_scale", "negative_prompt",
+    "noise_sigma", "inversion_iterations",
+)  # fmt: skip
+RANGES = {
+    "palette": (0, 1, 0.05), "freedom": (0, 1, 0.05), "strokes": (0, 2, 0.1), "steps": (1, 100, 1),
+    "anchor": (0, 1, 0.05), "smoothing": (0, 0.03, 0.001), "eta": (0, 1, 0.05), "adain": (0, 1, 0.05),
+    "reference": (0, 1, 0.05), "swap_until": (0, 1, 0.05), "guidance_scale": (1, 15, 0.5),
+}  # fmt: skip
+PRESETS = {"Painted": "default", "Classic": "classic", "As published": "paper"}
+ABOUT = (
+    "Painted takes seconds. Classic inverts the photo and goes back in 20 steps, looking at the style image; it needs "
+    "styles that were learned for it. As published: the 50 steps of the paper."
+)
+
+
+@dataclass(frozen=True)
+class TransferDials:
+    """The controls: those in `painted` are shown for painting alone, those in `expert` for the other two ways."""
+
+    strength: gr.Slider
+    preset: gr.Radio
+    parts: tuple[Dials, ...]
+    painted: gr.Column
+    expert: gr.Column
+
+    @classmethod
+    def front(cls) -> tuple[gr.Slider, gr.Column, Dials, Dials]:
+        """Place those in front."""
+        strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH)
+        colour = Dials.build(TransferConfig(), FRONT[:1], RANGES)
+        with gr.Column() as painted:
+            free = Dials.build(TransferConfig(), PAINTED, RANGES)
+        seed = Dials.build(TransferConfig(), FRONT[1:], RANGES)
+        return strength, painted, free, colour.with_(seed)
+
+    @classmethod
+    def build(cls, front: tuple[gr.Slider, gr.Column, Dials, Dials]) -> Self:
+        """Place the others, and connect all."""
+        strength, painted, free, first = front
+        preset = gr.Radio(list(PRESETS.items()), value="default", label="Way", info=ABOUT, elem_classes=["way"])
+        ranges = {**RANGES, "steps": (1, MOST_PAINTING_STEPS, 1)}
+        more = Dials.build(TransferConfig(), MORE, ranges)
+        with gr.Column(visible=False) as expert:
+            others = Dials.build(TransferConfig.preset("classic"), EXPERT, RANGES)
+        dials = cls(strength, preset, (first, free, more, others), painted, expert)
+        outputs = [control for control in dials.outputs[2:] if control not in map(dials._by_name.get, KEPT)]
+        preset.input(dials.switched, preset, outputs, queue=False, **PRIVATE)
+        return dials
+
+    @property
+    def controls(self) -> list[Any]:
+        """What `config` reads, in order."""
+        return [self.strength, self.preset, *(control for part in self.parts for control in part.controls)]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `showing` changes."""
+        return [*self.controls, self.painted, self.expert]
+
+    def config(self, values: Sequence[Any]) -> TransferConfig:
+        """The settings that these values of the controls mean. Raises: ConfigError."""
+        strength, preset, *rest = values
+        given: dict[str, Any] = {"strength": float(strength)}
+        for part in self.parts:
+            given |= part.settings(rest[: len(part.names)])
+            rest = rest[len(part.names) :]
+        used = TransferConfig.settings_of(TransferConfig.preset(preset).method)
+        return TransferConfig.preset(preset, **{name: value for name, value in given.items() if name in used})
+
+    def showing(self, config: TransferConfig) -> Changes:
+        """The controls at these settings."""
+        return {self.strength: config.strength, self.preset: config.nearest, **self._shown(config)}
+
+    def switched(self, preset: str) -> Changes:
+        """The controls once another way is chosen: what the ways share stays, all else is as the new one has it."""
+        changes = self._shown(TransferConfig.preset(preset))
+        for name in KEPT:
+            changes.pop(self._by_name[name])
+        return changes
+
+    @property
+    def _by_name(self) -> dict[str, Any]:
+        """The controls of single settings."""
+        return {name: control for part in self.parts for name, control in zip(part.names, part.controls, strict=True)}
+
+    def _shown(self, config: TransferConfig) -> Changes:
+        paints = config.method == "paint"
+        changes: Changes = {self.painted: gr.Column(visible=paints), self.expert: gr.Column(visible=not paints)}
+        for part in self.parts:
+            changes |= part.showing(config)
+        highest = MOST_PAINTING_STEPS if paints else RANGES["steps"][1]
+        return changes | {self._by_name["steps"]: gr.Slider(maximum=max(highest, config.steps), value=config.steps)}
