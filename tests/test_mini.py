@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 
 from sigstyle.base.fingerprints import fingerprint
+from sigstyle.base.model import load_base
+from sigstyle.config import CaptureConfig
+from sigstyle.learning.loop import capture_style
 from sigstyle.style.shipped import open_style
-from sigstyle.style.targets import target_layers
+from sigstyle.style.targets import MOST_BYTES, decoder_layers, offset_bytes, target_layers
+from sigstyle.style.tensor_file import read_tensors
 from weights.styles.__main__ import STYLES
 from weights.training.autoencoder_eval import load_sample, quality, reconstruct
 from weights.training.export import check
@@ -59,5 +64,22 @@ def test_inversion_and_reconstruction_lose_at_most_half_a_decibel(pipe: StableDi
 def test_a_shipped_style_is_small_and_of_this_base(pipe: StableDiffusionPipeline, name: str) -> None:
     style = open_style(name)
     assert style.name == name and style.base_fingerprint == fingerprint(pipe.unet)
-    assert style.thumbnail and len(style.offsets) == len(target_layers(pipe.unet, "decoder"))
+    config = style.metadata["config"]
+    layers = target_layers(pipe.unet, config["targets"], config["rank"])
+    room = MOST_BYTES - offset_bytes(layers, config["rank"])
+    assert style.thumbnail and {path: offset.shape for path, offset in style.offsets.items()} == layers
+    assert set(style.decoder_offsets) == set(decoder_layers(pipe.vae, config["rank"], room))
+    assert style.palette is not None and style.reference is style.start_mean is style.latent_mean is None
     assert (ROOT / "weights" / "styles" / f"{name}.safetensors").stat().st_size <= 1_000_000
+
+
+def test_a_default_capture_stays_below_a_megabyte_and_holds_nothing_of_the_image_itself(tmp_path: Path) -> None:
+    painting = Image.open(ROOT / "examples" / "style" / "van-gogh-harvest.jpg").convert("RGB").resize((512, 512))
+    painting.save(tmp_path / "photo.png")
+    few = CaptureConfig(steps=1, painting=1, batch_size=1, crops=1, size_px=64, autocast="off")
+    style = capture_style(load_base("mini", "cpu"), [painting], "harvest", few, bank=tmp_path)
+    style.save(tmp_path / "style.safetensors")
+    assert (tmp_path / "style.safetensors").stat().st_size < 1_000_000
+    names = {name for name in read_tensors(tmp_path / "style.safetensors")[0] if "." not in name}
+    assert names == {"token", "palette_mean", "palette_covariance", "brushwork"}
+    assert style.offsets and style.decoder_offsets and style.rank == CaptureConfig().rank
