@@ -134,11 +134,10 @@ def test_strength_zero_gives_the_photo_back_up_to_the_vae(make_base: MakeBase, p
 
 def test_strength_is_continuous_and_goes_on_above_1(base: BaseModel, painting: Image.Image) -> None:
     pipe = piped(base, random_style(base, scale=0.2))
-    made = [latents(pipe, painting, strength=strength) for strength in (0.0, 0.01, 0.99, 1.0, 1.01, 1.5)]
-    steps = [(b - a).norm() for a, b in zip(made, made[1:], strict=False)]
-    assert steps[0] < 0.2 * (made[3] - made[0]).norm()
-    assert max(steps[2:4]) < 0.3 * (made[3] - made[0]).norm()  # a random UNet jumps with the timestep
-    assert steps[4] > 0
+    none, hint, whole, above, more = (latents(pipe, painting, strength=s) for s in (0.0, 0.01, 1.0, 1.01, 1.5))
+    whole_way = (whole - none).norm()
+    assert 0 < (hint - none).norm() < 0.2 * whole_way
+    assert 0 < (above - whole).norm() < 0.1 * (more - whole).norm()
 
 
 # --- dials

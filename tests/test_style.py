@@ -16,6 +16,7 @@ from sigstyle import files
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
+from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import read_tensors
@@ -43,6 +44,22 @@ def make_style(**changes: Any) -> Style:
         "thumbnail": "data:image/jpeg;base64,AAAA",
     }
     return Style(**(values | changes))
+
+
+def make_painter() -> Style:
+    """A style as a capture that paints makes it: colours and a decoder, nothing of the image itself."""
+    generator = torch.Generator().manual_seed(4)
+    return make_style(
+        start_mean=None,
+        start_std=None,
+        latent_mean=None,
+        latent_std=None,
+        palette=Palette(torch.tensor([0.1, -0.2, 0.3]), torch.tensor([[0.2, 0.1, 0], [0.1, 0.3, 0], [0, 0, 0.1]])),
+        brushwork=0.125,
+        decoder_offsets={
+            "layers.3.conv.0": Offset(torch.randn(8, 2, generator=generator), torch.randn(2, 72, generator=generator))
+        },
+    )
 
 
 def rewrite(path: Path, tensors: dict[str, torch.Tensor] | None = None, /, **metadata: str) -> Path:
@@ -222,6 +239,105 @@ def test_missing_statistics_are_named(saved: Path) -> None:
         Style.load(saved)
 
 
+# --- what a capture that paints gives
+
+
+@pytest.fixture
+def painter(tmp_path: Path) -> Path:
+    make_painter().save(tmp_path / "painter.safetensors")
+    return tmp_path / "painter.safetensors"
+
+
+def test_palette_brushwork_and_decoder_come_back_from_the_file(painter: Path) -> None:
+    style, loaded = make_painter(), Style.load(painter)
+    assert loaded.hash == style.hash and loaded.brushwork == 0.125
+    assert loaded.palette is not None and style.palette is not None
+    assert torch.equal(loaded.palette.mean, style.palette.mean)
+    assert torch.equal(loaded.palette.covariance, style.palette.covariance)
+    assert loaded.decoder_offsets == style.decoder_offsets and loaded.offsets == style.offsets
+    assert loaded.reference is loaded.start_mean is loaded.start_std is loaded.latent_mean is loaded.latent_std is None
+    assert not {"reference", "start_mean", "start_std", "latent_mean", "latent_std"} & set(read_tensors(painter)[0])
+
+
+def test_palette_brushwork_and_decoder_count_for_the_hash() -> None:
+    style = make_painter()
+    others = [{"brushwork": 0.25}, {"decoder_offsets": {}}, {"palette": Palette(torch.zeros(3), torch.eye(3))}]
+    assert len({style.hash, *(dataclasses.replace(style, **change).hash for change in others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "told"),
+    [
+        ("palette_mean", torch.zeros(4), r"palette_mean of shape \[4\]; expected \[3\]"),
+        ("palette_mean", torch.full((3,), float("nan")), "NaN or infinite values in palette_mean"),
+        ("palette_mean", torch.full((3,), 7.0), "no palette of colours"),
+        ("palette_covariance", torch.zeros(3), r"palette_covariance of shape \[3\]; expected \[3, 3\]"),
+        ("palette_covariance", torch.full((3, 3), float("inf")), "NaN or infinite values in palette_covariance"),
+        ("palette_covariance", torch.arange(9.0).view(3, 3) / 9, "no palette of colours"),
+        ("palette_covariance", -torch.eye(3), "no palette of colours"),
+        ("palette_covariance", 50 * torch.eye(3), "no palette of colours"),
+        ("brushwork", torch.zeros(2), r"brushwork of shape \[2\]; expected \[1\]"),
+        ("brushwork", torch.tensor([-0.1]), "brushwork"),
+        ("brushwork", torch.tensor([9.0]), "brushwork"),
+        ("palette_mean", None, "palette_mean of shape none"),
+        ("palette_covariance", None, "palette_covariance of shape none"),
+        ("brushwork", None, "brushwork of shape none"),
+    ],
+)
+def test_damaged_palettes_are_refused_in_one_line(
+    painter: Path, entry: str, value: torch.Tensor | None, told: str
+) -> None:
+    tensors, metadata = read_tensors(painter)
+    changed = {key: tensor for key, tensor in (tensors | {entry: value}).items() if tensor is not None}
+    safetensors.torch.save_file(changed, painter, metadata)
+    with pytest.raises(StyleFileError, match=told) as found:
+        Style.load(painter)
+    assert "\n" not in str(found.value) and painter.name in str(found.value)
+
+
+# --- the checksum
+
+
+def flipped(path: Path, place: int) -> Path:
+    """The same file with one bit of its last `place` bytes turned."""
+    data = bytearray(path.read_bytes())
+    data[-place] ^= 1
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("place", [1, 40, 400])
+def test_a_single_flipped_bit_is_found(painter: Path, place: int) -> None:
+    with pytest.raises(StyleFileError, match=r"is damaged or was changed.*Get the file again") as found:
+        Style.load(flipped(painter, place))
+    assert "\n" not in str(found.value)
+
+
+def test_tensors_under_other_names_are_found(painter: Path) -> None:
+    tensors, metadata = read_tensors(painter)
+    first, second = (f"decoder.layers.3.conv.0.{factor}" for factor in ("up", "down"))
+    renamed = {f"{key.replace('layers.3', 'layers.4')}": tensor for key, tensor in tensors.items()}
+    assert first in tensors and second in tensors and first not in renamed
+    safetensors.torch.save_file(renamed, painter, metadata)
+    with pytest.raises(StyleFileError, match="checksum"):
+        Style.load(painter)
+
+
+@pytest.mark.parametrize("checksum", ["", 5, None, ["a"]])
+def test_a_checksum_that_is_none_is_refused(painter: Path, checksum: object) -> None:
+    header = json.loads(read_tensors(painter)[1]["sigstyle"]) | {"checksum": checksum}
+    rewrite(painter, sigstyle=json.dumps(header))
+    with pytest.raises(StyleFileError, match="checksum"):
+        Style.load(painter)
+
+
+def test_a_file_of_before_says_no_checksum_and_is_read(painter: Path) -> None:
+    header = json.loads(read_tensors(painter)[1]["sigstyle"])
+    del header["checksum"]
+    rewrite(painter, sigstyle=json.dumps(header))
+    assert Style.load(painter).hash == make_painter().hash
+
+
 def entry(start: int, end: int) -> dict[str, Any]:
     return {"dtype": "F32", "shape": [(end - start) // 4], "data_offsets": [start, end]}
 
@@ -268,6 +384,18 @@ def test_pickles_are_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(StyleFileError, match="never opened"):
             Style.load(name)
     assert not Path("exploded").exists()
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_no_length_of_a_header_is_taken_for_a_pickle(saved: Path, length: int) -> None:
+    data = saved.read_bytes()
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:end])
+    text = json.dumps(header, separators=(",", ":")).encode()
+    length += -(-max(0, len(text) - length) // 65536) * 65536
+    saved.write_bytes(struct.pack("<Q", length) + text.ljust(length) + data[end:])
+    assert saved.read_bytes()[0] == 0x80
+    assert Style.load(saved).hash == make_style().hash
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

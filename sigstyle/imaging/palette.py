@@ -27,6 +27,13 @@ class Palette:
         numbers = torch.cat([self.mean, self.covariance.flatten()]).float().cpu().numpy()
         return hashlib.sha256(numbers.tobytes()).hexdigest()[:12]
 
+    @property
+    def possible(self) -> bool:
+        """Whether some image could have it: colours in their range, a symmetric covariance that is not negative."""
+        symmetric = torch.equal(self.covariance, self.covariance.T)
+        within = float(self.mean.abs().max()) <= 1 and float(self.covariance.abs().max()) <= 1
+        return symmetric and within and float(torch.linalg.eigvalsh(self.covariance.double()).min()) > -_LEAST_VARIANCE
+
     @classmethod
     def mix(cls, palettes: Sequence["Palette"], weights: Sequence[float]) -> "Palette":
         """The weighted mean of means and covariances; the weights need not add to 1."""

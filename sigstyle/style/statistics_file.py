@@ -45,5 +45,9 @@ def _palette(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         if key not in found or tuple(found[key].shape) != shape:
             has = list(found[key].shape) if key in found else "none"
             raise StyleFileError(f"{path.name} has a {key} of shape {has}; expected {list(shape)}. Capture it again.")
-    palette = Palette(found["palette_mean"], found["palette_covariance"])
-    return {"palette": palette, "brushwork": float(found["brushwork"])}
+    palette, brushwork = Palette(found["palette_mean"], found["palette_covariance"]), float(found["brushwork"])
+    if not palette.possible:
+        raise StyleFileError(f"{path.name} has numbers that are no palette of colours. Capture it again.")
+    if not 0 <= brushwork <= 1:
+        raise StyleFileError(f"{path.name} has a brushwork of {brushwork:g}; expected 0 to 1. Capture it again.")
+    return {"palette": palette, "brushwork": brushwork}

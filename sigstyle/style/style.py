@@ -222,8 +222,9 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def _check_sum(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Raises StyleFileError when the tensors are not those that were saved; files of before version 0.2 do not say."""
-    known, found = header.get("checksum"), content_hash("", tensors)
-    if known is not None and known != found:
+    found = content_hash("", tensors)
+    known = header.get("checksum", found)
+    if known != found:
         raise StyleFileError(
             f"{path.name} is damaged or was changed: its tensors have the checksum {found[:12]}, its header says "
             f"{str(known)[:12]!r}. Get the file again."

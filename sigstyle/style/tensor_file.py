@@ -75,7 +75,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _checked_header(path: Path, data: bytes, dtypes: Collection[str]) -> dict[str, str]:
     """The metadata of a safetensors file whose header is sound. Raises: StyleFileError."""
-    if data.startswith(_PICKLE_STARTS):
+    if data.startswith(_PICKLE_STARTS) and data[8:9] != b"{":  # a header of 640 bytes is spelt like a pickle's start
         raise StyleFileError(f"{path.name} is a pickle or archive, which can run code; it is never opened.")
     size = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
     if not 2 <= size <= min(_MAX_HEADER_BYTES, len(data) - 8):
