@@ -59,5 +59,6 @@ def test_inversion_and_reconstruction_lose_at_most_half_a_decibel(pipe: StableDi
 def test_a_shipped_style_is_small_and_of_this_base(pipe: StableDiffusionPipeline, name: str) -> None:
     style = open_style(name)
     assert style.name == name and style.base_fingerprint == fingerprint(pipe.unet)
-    assert style.thumbnail and len(style.offsets) == len(target_layers(pipe.unet, "decoder"))
+    assert style.thumbnail and len(style.offsets) == len(target_layers(pipe.unet, "decoder+all"))
+    assert style.palette is not None and style.decoder_offsets and style.reference is None
     assert (ROOT / "weights" / "styles" / f"{name}.safetensors").stat().st_size <= 1_000_000
