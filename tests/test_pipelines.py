@@ -445,7 +445,8 @@ def test_an_exception_leaves_the_base_as_it_was(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pipe(painting, inversion_iterations=1, callback_on_evaluation=fail, **(FEW | {"num_inference_steps": 5}))
+        few: Any = FEW | {"num_inference_steps": 5}
+        pipe(painting, inversion_iterations=1, callback_on_evaluation=fail, **few)
     watch.check()
     assert base.lock.acquire(blocking=False)
 

@@ -182,7 +182,8 @@ class Style:
         fields |= {**statistics_in(path, tensors), "thumbnail": _thumbnail(metadata)}
         try:
             fields["token"] = StyleToken(header["token"], tensors["token"])
-            style = cls(**fields, **_offsets(path, tensors))
+            fields |= _offsets(path, tensors)
+            style = cls(**fields)
         except ConfigError as error:
             raise StyleFileError(f"{path.name} is not a usable style: {error}") from error
         _check_sum(path, header, tensors)
