@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import psutil
@@ -64,18 +65,21 @@ def flops(work: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
+_identity = attrgetter("_cdata")  # of a piece of memory, also of one without any (the meta device)
+
+
 def kept_bytes(work: Callable[[], Any], *models: torch.nn.Module) -> int:
     """Bytes that autograd keeps for the way back while `work` runs, those of the models' own weights left out.
 
     Each piece of memory counts once. What is made and dropped on the way is not counted.
     """
-    weights = {tensor.untyped_storage()._cdata for model in models for tensor in model.state_dict().values()}
+    weights = {_identity(tensor.untyped_storage()) for model in models for tensor in model.state_dict().values()}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that no number is given out twice
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage
+        if _identity(storage) not in weights:
+            kept[_identity(storage)] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

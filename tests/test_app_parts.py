@@ -74,8 +74,8 @@ def test_another_way_brings_its_own_dials_and_leaves_what_is_shared() -> None:
 
 
 def test_how_thoroughly_is_learned_follows_the_preset() -> None:
-    assert learn._steps("Good", "default") == CaptureConfig().steps
-    assert learn._steps("Thorough", "classic") == 2 * CaptureConfig.preset("classic").steps
+    assert learn.steps_of("Good", "default") == CaptureConfig().steps
+    assert learn.steps_of("Thorough", "classic") == 2 * CaptureConfig.preset("classic").steps
 
 
 def test_an_empty_number_is_the_base_s_own_however_the_browser_says_it() -> None:

@@ -223,7 +223,8 @@ def test_looking_shows_a_photo_and_changes_nothing(base: BaseModel, bank: Path, 
         on_progress=lambda progress: seen.append(progress.preview),
     )
     assert [preview is not None for preview in seen] == [False, True, False, True]
-    assert {preview.size for preview in seen if preview is not None} == {(2 * window_px(base),) * 2}
+    side = 2 * window_px(base)  # twice the window learned on
+    assert {preview.size for preview in seen if preview is not None} == {(side, side)}
     assert style.hash == whole.hash
 
 

@@ -30,8 +30,8 @@ class Palette:
     @property
     def possible(self) -> bool:
         """Whether some image could have it: colours in their range, a symmetric covariance that is not negative."""
-        symmetric = torch.allclose(self.covariance, self.covariance.T, atol=1e-4)  # a product rounds
-        within = max(float(self.mean.abs().max()), float(self.covariance.abs().max())) <= 1 + _LEAST_VARIANCE
+        symmetric = float((self.covariance - self.covariance.T).abs().max()) < 1e-5
+        within = float(self.mean.abs().max()) <= 1 and float(self.covariance.abs().max()) <= 1
         return symmetric and within and float(torch.linalg.eigvalsh(self.covariance.double()).min()) > -_LEAST_VARIANCE
 
     @classmethod

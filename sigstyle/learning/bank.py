@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,25 @@ _PICTURES = (".webp", ".jpg", ".jpeg", ".png")
 SIDE_PX = 512  # short side, at which strokes have the size that transfers paint them in
 
 
+class Prepared(Sequence[Tensor]):
+    """Photos of files, each [3, h, w] in [-1, 1], recoloured and calmed when it is first looked at."""
+
+    def __init__(self, files: Sequence[Path], palette: Palette) -> None:
+        self._files, self._palette = list(files), palette
+        self._ready: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, int):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if index not in self._ready:
+            pixels = to_tensor(fit(load_image(self._files[index]), SIDE_PX, 8))
+            self._ready[index] = guided_filter(recoloured(pixels, self._palette), SMOOTHING)[0]
+        return self._ready[index]
+
+
 @dataclass(frozen=True, eq=False)
 class Bank:
     """Photos ready to be painted: recoloured and calmed.
@@ -31,16 +51,11 @@ class Bank:
 
     @classmethod
     def of(cls, files: Sequence[Path], palette: Palette, least_px: int) -> "Bank":
-        """The bank of photo files. Raises: ConfigError for a photo smaller than `least_px` once fitted."""
-        digest = hashlib.sha256()
-        photos = []
-        for file in files:
-            image = fit(load_image(file), SIDE_PX, 8)
-            digest.update(repr(image.size).encode() + image.tobytes())
-            if min(image.size) < least_px:
-                raise ConfigError(f"{file.name} is {image.size} px; expected photos of at least {least_px} px.")
-            photos.append(guided_filter(recoloured(to_tensor(image), palette), SMOOTHING)[0])
-        return cls(photos, digest.hexdigest()[:12])
+        """The bank of photo files. Raises: ConfigError where windows of `least_px` do not fit into the photos."""
+        if least_px > SIDE_PX:
+            raise ConfigError(f"{files[0].name} is {SIDE_PX} px as used; expected photos of at least {least_px} px.")
+        digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files))
+        return cls(Prepared(files, palette), digest.hexdigest()[:12])
 
     def crops(self, count: int, side_px: int, generator: torch.Generator) -> Tensor:
         """Random crops [count, 3, side, side], half of them mirrored."""

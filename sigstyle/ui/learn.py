@@ -117,7 +117,7 @@ class Learn:
 
         key, base = self.page.key, self.page.base
         examples.select(pick, None, [self.paintings, self.name], queue=False, **PRIVATE)
-        self.care.change(_steps, [self.care, self.preset], self.steps, queue=False, **PRIVATE)
+        self.care.change(steps_of, [self.care, self.preset], self.steps, queue=False, **PRIVATE)
         switched = [self.steps, *self.dials.controls]
         self.preset.input(self._switched, [self.care, self.preset], switched, queue=False, **PRIVATE)
         inputs = [key, base, self.paintings, self.name, self.preset, self.steps, *self.dials.controls]
@@ -158,7 +158,7 @@ class Learn:
 
     def _switched(self, care: str, preset: str) -> Changes:
         """The dials as another preset has them."""
-        return {**self.dials.showing(CaptureConfig.preset(preset)), self.steps: _steps(care, preset)}
+        return {**self.dials.showing(CaptureConfig.preset(preset)), self.steps: steps_of(care, preset)}
 
     def _resume(self, request: gr.Request, key: str, left: str) -> Iterator[Changes]:
         who = who_asks(request, key)
@@ -218,7 +218,7 @@ class Learn:
         }
 
 
-def _steps(care: str, preset: str) -> int:
+def steps_of(care: str, preset: str) -> int:
     """The training steps that a choice of how thoroughly means."""
     return round(CARE[care] * CaptureConfig.preset(preset).steps)
 
