@@ -101,7 +101,8 @@ def test_an_example_is_restyled_and_downloaded(page: Page, server: Server, tmp_p
     set_dials(page, steps=2, size_px=128)
     page.locator("#restyle").click()
     told(page, "#restyle-status", "1 picture in")
-    expect(page.locator("#before-after img").first).to_be_visible()
+    page.locator("#before-after").scroll_into_view_if_needed()  # pictures below the fold are loaded when they are seen
+    expect(page.locator("#before-after img").first).to_be_visible(timeout=PATIENCE_MS)
     (result,) = server.results()
     assert read_recipe(result)["styles"][0]["name"] == "oil"
     with page.expect_download() as download:
