@@ -1,5 +1,6 @@
 """One lane per device: work waits in line, one piece runs at a time, and can be followed and stopped."""
 
+import atexit
 import threading
 import time
 from collections import deque
@@ -155,8 +156,19 @@ class Lane:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=f"lane {self.name}", daemon=True)
                 self._thread.start()
+                atexit.register(self.settle)
             self._moved()
             return job
+
+    def settle(self, wait_s: float = 20.0) -> bool:
+        """Stop everything and wait until nothing runs; whether that was so in time.
+
+        A program that ends with work in progress would tear down what the work stands on.
+        """
+        with self.changed:
+            for job in [*self._waiting, *([self._running] if self._running is not None else [])]:
+                job.stop()
+            return self.changed.wait_for(lambda: self._running is None and not self._waiting, wait_s)
 
     def before(self, job: Job) -> int:
         """How many jobs come before this one, the running one included."""
