@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sigstyle.errors import ConfigError
 
+FRESH = 0.05  # share of fresh noise, in learning and painting: hides what compression left, lets seeds vary
 Predict = Callable[[Tensor, Tensor], Tensor]  # (noisy latents [b, c, h, w], timesteps [b]) -> the UNet's prediction
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
 from sigstyle.base.model import BaseModel, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
-from sigstyle.diffusion.implied_noise import clean_and_noise, implied_noise, levels, with_fresh
+from sigstyle.diffusion.denoise import predict
+from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.imaging.images import fit, to_pil, to_tensor
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import brushwork, seeded
@@ -30,7 +31,6 @@ from sigstyle.scoring.style_loss import (
 from sigstyle.style.attach import unstyled
 
 LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
-FRESH = 0.05  # share of fresh noise in the photo's own: hides what compression left, and lets seeds vary
 WINDOW_LATENTS = 24
 _GRAM, _MOMENTS, _VARIATION, _LOCKED = 0.3, 2.0, 0.1, 1000.0  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
@@ -129,9 +129,7 @@ class Painting:
         return to_pil(recoloured(self._painted(samples).clamp(-1, 1).cpu(), self.palette))
 
     def _plainly(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
-        unet = self.learner.base.unet
-        embeds = self.plain.to(unet.dtype).expand(len(noisy), -1, -1)
-        return unet(noisy.to(unet.dtype), timesteps, encoder_hidden_states=embeds, return_dict=False)[0].float()
+        return predict(self.learner.base.unet, noisy, timesteps, self.plain.expand(len(noisy), -1, -1))
 
     def loss(self, samples: PhotoBatch) -> Tensor:
         """Style, structure and smoothness of what is painted over `samples`."""

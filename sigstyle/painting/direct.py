@@ -12,7 +12,7 @@ from torch import Tensor
 from sigstyle.base.autoencoder import decode_latents, encode_latents
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.denoise import OnStep, predict
-from sigstyle.diffusion.implied_noise import clean_and_noise, implied_noise, levels, with_fresh
+from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import recoloured
@@ -26,7 +26,6 @@ from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 
 LOWEST, HIGHEST = 0.05, 0.75  # noise levels of freedom 0 and 1, as shares of the schedule
-FRESH = 0.05  # share of fresh noise, as captures train with
 
 
 @dataclass
