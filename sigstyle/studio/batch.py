@@ -12,6 +12,7 @@ from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source
 from sigstyle.studio.folder import safe_name
 from sigstyle.studio.lane import Job
+from sigstyle.studio.limits import check_counts, check_settings
 from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.blend import Blend
@@ -34,9 +35,11 @@ def paint_all(
 
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
-    workspace, library = studio.workspace(who), studio.library(who)
     if not styles:
         raise ConfigError("No style is chosen yet. Tick one or more.")
+    check_settings(config)
+    check_counts(len(photos), len(styles))
+    workspace, library = studio.admitted(who), studio.library(who)
     opened = [library.get(style).style for style in styles]
     kept, key = take_photos(workspace, photos), studio.bases.check(base)
     for style in opened:

@@ -127,7 +127,9 @@ def launch(demo: gr.Blocks, **options: Any) -> gr.Blocks:
         max_file_size="256mb",
         ssr_mode=False,
         footer_links=["api", "settings"],
-        show_error=True,
+        show_error=False,  # what is not told on purpose may name places on this computer; the log has it
+        enable_monitoring=False,
+        run_history=False,
         **options,
     )
     return demo
