@@ -141,7 +141,7 @@ class Library:
         """Keep a style, with a number after its name where that is taken. Raises: as `add`."""
         taken, name, number = {entry.name for entry in self.entries()}, style.name, 2
         while name in taken:
-            name, number = f"{style.name} {number}", number + 1
+            name, number = f"{style.name[:70]} {number}", number + 1
         return self.add(dataclasses.replace(style, name=name))
 
     def add_file(self, path: Path) -> Entry:
