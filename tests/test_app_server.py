@@ -85,7 +85,7 @@ def test_what_the_app_has_no_use_for_is_closed(server: Server, path: str) -> Non
         (b'{"data": [' + b"[" * 5000 + b"]" * 5000 + b"]}", 422, "nested"),
         (b'{"data": ["' + b"x" * 9000 + b'"]}', 422, "9000 characters"),
         (json.dumps({"data": [["a"] * 1001]}).encode(), 422, "1001 entries"),
-        (json.dumps({"data": [[["a"] * 900] * 900]}).encode(), 422, "values"),
+        (json.dumps({"data": [[["a"] * 150] * 150]}).encode(), 422, "values"),
         (b'{"data": [1e999]}', 422, "not finite"),
         (b'{"data": [NaN]}', 422, "not finite"),
         (b'{"data": [' + b"9" * 400 + b"]}", 422, "64 bits"),
@@ -145,7 +145,7 @@ def test_no_answer_tells_where_the_app_keeps_its_files(server: Server, client: C
     places = [str(server.data), str(Path.home()) + "/", str(Path(__file__).parent.parent)]
     (files, facts) = client.predict([CAT], "wave", 1.0, QUICK, "", KEY, api_name="/restyle")
     recipe = client.predict(handle_file(files[0]), api_name="/recipe")
-    (_, sheets, folder) = client.predict([CAT], ["wave"], 1.0, QUICK, "", KEY, api_name="/folder")
+    (_, _, folder) = client.predict([CAT], ["wave"], 1.0, QUICK, "", KEY, api_name="/folder")
     bases = client.predict(api_name="/bases")
     told = [json.dumps([facts, recipe, folder, bases, client.predict(KEY, api_name="/styles")])]
     told += [asked(server, path)[1] for path in ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigstyle.batches.batch import BatchProgress, batch
+from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
-from sigstyle.imaging.images import Source
+from sigstyle.imaging.images import Source, load_image, read_recipe, save_png
 from sigstyle.studio.folder import safe_name
 from sigstyle.studio.lane import Job
 from sigstyle.studio.limits import check_counts, check_settings
@@ -65,7 +66,7 @@ def paint_all(
         )
         for result in results:
             if result.path is not None:
-                made.append(Path(result.path))
+                made.append(_placeless(result))
             else:
                 problems.append(f"{result.content} in {result.style}: {result.error}")
             note = f"{len(made) + len(problems)} of {len(kept) * len(opened)} pictures"
@@ -73,6 +74,14 @@ def paint_all(
         return _packed(folder, made, problems)
 
     return studio.submit(who, "batch", work)
+
+
+def _placeless(result: BatchResult) -> Path:
+    """The finished picture, in whose recipe the photo is called by its name alone and not by its place here."""
+    path, recipe = Path(result.path or ""), result.recipe or read_recipe(Path(result.path or ""))
+    content = recipe["content"]
+    save_png(load_image(path), path, {**recipe, "content": {**content, "path": Path(content["path"]).name}})
+    return path
 
 
 def _named(photos: Sequence[KeptPhoto], folder: Path) -> list[Path]:

@@ -93,9 +93,7 @@ def check_port(host: str, port: int | None) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise refused(f"port {port} is taken on {host}; choose another with --port.") from error
-        raise refused(
-            f"{host}, port {port}, cannot be listened on: {error.strerror}; choose --host and --port."
-        ) from error
+        raise refused(f"{host}, port {port}, cannot be used: {error.strerror}; choose --host and --port.") from error
 
 
 def hosts_of(options: argparse.Namespace) -> list[str]:
