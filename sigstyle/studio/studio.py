@@ -74,7 +74,8 @@ class Studio:
 
     def delete_all(self, who: Who) -> Usage:
         """End all work of a person, and delete everything that is kept of them; what that was. Raises: ConfigError."""
-        own = [job for (owner, _), job in list(self._jobs.items()) if owner.person == who.person and not job.ended]
+        jobs = list(self._jobs.items())  # of which loading a base keeps nothing
+        own = [job for (o, kind), job in jobs if o.person == who.person and kind != "load" and not job.ended]
         for job in own:
             job.stop()
         with self.lane.changed:

@@ -130,7 +130,8 @@ def start(options: argparse.Namespace, **launch: Any) -> Any:
     alone = options.host in LOOPBACK and not options.share
     device, _ = device_and_dtype(options.device, None)
     downloads = alone or auth is not None
-    studio = Studio(options.data, options.base, device, downloads, keeping=keeping_of(options, alone))
+    own = alone and auth is None and not options.allow_host  # nobody but whoever started it can be meant
+    studio = Studio(options.data, options.base, device, downloads, keeping=keeping_of(options, own))
     cache = studio.folder.folder("cache")
     os.environ["GRADIO_TEMP_DIR"] = str(cache)
     studio.warm_up()
