@@ -92,8 +92,9 @@ def test_what_is_too_old_goes_and_what_is_in_use_stays(studio: Studio, photo: Pa
     own = studio.library(ANNA).add(random_style(studio.bases.get("mini"), "mine", seed=9)).path
     keeping, now = Keeping(days=2), time.time()
     assert keeping.sweep(people, now) == 0 == Keeping().sweep(people, now + 1000 * DAY_S)
+    assert picture.photo is not None
     for path in (picture.path, picture.photo, *left.photos):
-        os.utime(path, (now - 3 * DAY_S,) * 2)
+        os.utime(path, (now - 3 * DAY_S, now - 3 * DAY_S))
     assert keeping.sweep(people, now) == 2, "the picture and its photo"
     assert left.photos[0].exists() and own.exists()
     assert [capture.id for capture in resumable(studio, ANNA)] == [left.id]

@@ -18,7 +18,7 @@ def check_settings(config: TransferConfig | GenerateConfig | CaptureConfig) -> N
     for name, value in config.to_dict().items():
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
             raise ConfigError(f"{name} has {len(value)} characters; expected at most {LONGEST_TEXT}. Shorten it.")
-        if name in MOST and value is not None and value > MOST[name]:
+        if isinstance(value, int) and name in MOST and value > MOST[name]:
             raise ConfigError(f"{name} is {value}; expected at most {MOST[name]} here. The command line takes more.")
 
 
