@@ -240,12 +240,11 @@ def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[
 def _load(pipe: Any, styles: Sequence[Style], weights: Sequence[float] | None) -> None:
     """Load `styles` with their weights into a pipeline, whose own progress bar is turned off.
 
-    Raises: ConfigError for another number of weights or equal names, BaseMismatchError for a style of another base.
+    Styles of one name are held apart by their places; each prompt is encoded apart, so equal tokens do not meet.
+    Raises: ConfigError for another number of weights, BaseMismatchError for a style of another base.
     """
     pipe.set_progress_bar_config(disable=True)
     if weights is not None and len(weights) != len(styles):
         raise ConfigError(f"There are {len(styles)} styles and {len(weights)} weights; expected one weight each.")
-    for style, weight in zip(styles, weights or [None] * len(styles), strict=True):
-        if style.name in pipe.styles:
-            raise ConfigError(f"Two styles are called {style.name}; expected different ones.")
-        pipe.load_style(style, weight)
+    for place, (style, weight) in enumerate(zip(styles, weights or [None] * len(styles), strict=True), 1):
+        pipe.load_style(style, weight, name=f"{place}: {style.name}")

@@ -26,6 +26,7 @@ from sigstyle.cli.options import (
     output_path,
     split_weights,
 )
+from sigstyle.cli.rename import rename
 from sigstyle.cli.training_free import TrainingFree, without_capture
 from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
 
@@ -171,6 +172,7 @@ def info(
     Report(as_json=as_json).result(as_lines(data), data)
 
 
+command(app)(rename)
 command(app)(export)
 
 

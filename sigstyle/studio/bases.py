@@ -41,6 +41,11 @@ class BaseChoice:
     label: str
     parameters: int
 
+    @property
+    def name(self) -> str:
+        """What it is called outside: the key, which for a file or folder of this computer is its name alone."""
+        return Path(self.key).name if Path(self.key).exists() else self.key
+
 
 class Bases:
     """Bases by key: 'mini', a path below the models folder, the one the app was started with, or a hub id."""
@@ -75,18 +80,23 @@ class Bases:
         found |= {key: f"{key} · downloaded earlier" for key in (*self._cached, *self._fetched())}
         return [BaseChoice(key, label, self._parameters(key)) for key, label in found.items()]
 
-    def check(self, key: str) -> str:
-        """`key`, when the app may try to load it. Raises: ConfigError, which says what is possible instead."""
-        key = "".join(letter for letter in key if letter.isprintable()).strip()
-        if any(choice.key == key for choice in self.choices()):
-            return key
+    def check(self, name: str) -> str:
+        """The key of what is called `name`, when the app may try to load it.
+
+        Raises: ConfigError, which says what is possible instead.
+        """
+        key = "".join(letter for letter in name if letter.isprintable()).strip()
+        for choice in self.choices():
+            if key in (choice.key, choice.name):
+                return choice.key
         models = self.folder.folder("models")
         if (models / key).resolve().parent == models and (models / key).exists():
             return str(models / key)
         if not _HUB_ID.fullmatch(key) or Path(key).exists():
             raise ConfigError(
                 f"There is no base {key!r}. Put a diffusers folder or .safetensors checkpoint of Stable Diffusion 1.x "
-                f"or 2.x into {models}, start the app with --base PATH, or give a hub id such as owner/name."
+                "or 2.x into the app's folder models, start the app with --base PATH, or give a hub id such as "
+                "owner/name."
             )
         if not self.may_download:
             raise ConfigError("Downloads are off while strangers can reach this app. Choose from the list.")
@@ -109,15 +119,16 @@ class Bases:
 
     def words(self, key: str) -> str:
         """What using this base takes, in plain words."""
-        choice = next((choice for choice in self.choices() if choice.key == key), None)
+        choice = next((choice for choice in self.choices() if key in (choice.key, choice.name)), None)
         if choice is None:
             return (
-                f"**{key}** is not on this computer. Loading it downloads about 2 to 5 GB from the Hugging Face hub "
+                f"{key} is not on this computer. Loading it downloads about 2 to 5 GB from the Hugging Face hub "
                 "once; afterwards it works offline."
             )
         needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
         free = self._free_bytes()
-        lines = [f"**{choice.label}**: about {memory(needed)} of memory ({memory(free)} are free now)."]
+        lines = [f"{choice.label}: about {memory(needed)} of memory ({memory(free)} are free now)."]
+        key = choice.key
         speed = self.speeds.get(key) or self._guessed(choice.parameters)
         guess = "measured here" if key in self.speeds else "a rough guess"
         window = speed.scaled((8 * WINDOW_LATENTS / 512) ** 2)

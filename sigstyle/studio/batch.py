@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigstyle.batches.batch import BatchProgress, batch
+from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
-from sigstyle.imaging.images import Source
+from sigstyle.imaging.images import Source, load_image, read_recipe, save_png
 from sigstyle.studio.folder import safe_name
 from sigstyle.studio.lane import Job
+from sigstyle.studio.limits import check_counts, check_settings
 from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.blend import Blend
@@ -34,9 +36,11 @@ def paint_all(
 
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
-    workspace, library = studio.workspace(who), studio.library(who)
     if not styles:
         raise ConfigError("No style is chosen yet. Tick one or more.")
+    check_settings(config)
+    check_counts(len(photos), len(styles))
+    workspace, library = studio.admitted(who), studio.library(who)
     opened = [library.get(style).style for style in styles]
     kept, key = take_photos(workspace, photos), studio.bases.check(base)
     for style in opened:
@@ -62,7 +66,7 @@ def paint_all(
         )
         for result in results:
             if result.path is not None:
-                made.append(Path(result.path))
+                made.append(_placeless(result))
             else:
                 problems.append(f"{result.content} in {result.style}: {result.error}")
             note = f"{len(made) + len(problems)} of {len(kept) * len(opened)} pictures"
@@ -70,6 +74,14 @@ def paint_all(
         return _packed(folder, made, problems)
 
     return studio.submit(who, "batch", work)
+
+
+def _placeless(result: BatchResult) -> Path:
+    """The finished picture, in whose recipe the photo is called by its name alone and not by its place here."""
+    path, recipe = Path(result.path or ""), result.recipe or read_recipe(Path(result.path or ""))
+    content = recipe["content"]
+    save_png(load_image(path), path, {**recipe, "content": {**content, "path": Path(content["path"]).name}})
+    return path
 
 
 def _named(photos: Sequence[KeptPhoto], folder: Path) -> list[Path]:

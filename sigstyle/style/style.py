@@ -3,15 +3,15 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
 from sigstyle.base.content_hash import content_hash
-from sigstyle.base.prompts import StyleToken
+from sigstyle.base.prompts import StyleToken, token_for
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
@@ -144,6 +144,14 @@ class Style:
                 f"the base in use is {base.name} ({found}), which has {difference}. "
                 "Load the style's base, or capture the style again on this one."
             )
+
+    def renamed(self, name: str) -> Self:
+        """The same style under another name; its token and its hash stay, and so all recipes and prompts go on working.
+
+        Raises: ConfigError for a name that a capture would not take.
+        """
+        token_for(name)
+        return replace(self, name=name)
 
     def save(self, path: str | Path) -> None:
         """Write the style to `path`, whole or not at all.
