@@ -7,6 +7,7 @@ from typing import Any
 from sigstyle.errors import ConfigError
 
 _MAX_DEPTH = 64
+_MAX_NAME = 80
 _MAX_CHARACTERS = 64 * 2**20
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069"  # also what turns the line round
@@ -41,9 +42,22 @@ def check_words(name: str, text: str) -> str:
     return text
 
 
+def check_style_name(name: str) -> None:
+    """Raises: ConfigError for a style name that could not be shown or is too long."""
+    if not name.isprintable() or not 0 < len(name) <= _MAX_NAME:
+        raise ConfigError(
+            f"The style name is '{shown(name[:_MAX_NAME])}'; expected 1 to {_MAX_NAME} printable characters."
+        )
+
+
+def style_name_of(stem: str) -> str:
+    """A style name made of a file's: what cannot be shown in it becomes '-'."""
+    return "".join(letter if letter.isprintable() else "-" for letter in stem)[:_MAX_NAME]
+
+
 def json_text(values: Any, **options: Any) -> str:
     """`values` as JSON that can be written as UTF-8 and shown: a file name's stray bytes are escaped, and read back."""
-    text = json.dumps(values, ensure_ascii=False, **options)
+    text = json.dumps(values, **{"ensure_ascii": False, **options})
     return _UNSHOWN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -128,9 +128,7 @@ def _by_encoding(encoding: Encoding) -> Convert:
     linear = encoding.linear(np.arange(256) / 255)
     table = _eight_bits(srgb_encoded(linear))
     if encoding.matrix is None:
-        return lambda part: (
-            (part if part.mode in ("1", "L") else part.convert("RGB")).convert("RGB").point([*table] * 3)
-        )
+        return lambda part: part.convert("RGB").point([*table] * 3)
     fine = _eight_bits(srgb_encoded(np.arange(65536) / 65535))
     matrix, light = encoding.matrix.T.astype(np.float32), linear.astype(np.float32)
 
@@ -176,6 +174,5 @@ def deep_table(convert: Convert, encoding: Encoding | None) -> NDArray[np.uint8]
         return np.repeat(_eight_bits(srgb_encoded(encoding.linear(fine)))[:, None], 3, 1)
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     coarse = np.asarray(convert(ramp), dtype=np.float64)[0]
-    return (
-        np.stack([np.interp(fine * 255, np.arange(256), channel) for channel in coarse.T], 1).round().astype(np.uint8)
-    )
+    between = [np.interp(fine * 255, np.arange(256), channel) for channel in coarse.T]
+    return np.stack(between, 1).round().astype(np.uint8)

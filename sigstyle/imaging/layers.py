@@ -29,7 +29,11 @@ def strips(opened: Opened, binary: bool = False) -> Iterator[Strip]:
             yield top, Image.fromarray(table[values]), _unlike(np.asarray(part), image.info.get("transparency"))
         return
     for top, part in parts(image):
-        yield top, convert(part), part.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+        if image.has_transparency_data:
+            clear = part.convert("RGBA")
+            yield top, convert(clear), clear.getchannel("A")
+        else:
+            yield top, convert(part), None
 
 
 def is_deep(image: Image.Image) -> bool:

@@ -50,6 +50,12 @@ def open_picture(source: Source, short_side_px: int | None = None) -> Opened:
     Units: a picture over MAX_PIXELS is read reduced where its format can, to twice `short_side_px` where that is given.
     Raises: ImageError for what is no picture, damaged or too large.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, about what is dealt with here
+        return _opened(source, short_side_px)
+
+
+def _opened(source: Source, short_side_px: int | None) -> Opened:
     if isinstance(source, Image.Image):
         return _upright(Opened("the image", source, _said(source)), ours=False)
     name = "the image" if isinstance(source, bytes) else shown(Path(source).name)
@@ -85,13 +91,11 @@ def read_picture(path: Path) -> bytes:
 def identified(name: str, data: bytes) -> Image.Image:
     """The image in `data` with only its header read, decided by content, its checksums verified. Raises: ImageError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # sizes are checked here, for all formats
-            if data.startswith(b"\xff\xd8\xff"):
-                return JpegImageFile(io.BytesIO(data))  # not through open(), which refuses what can be read reduced
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
-            if opened.format == "PNG":
-                Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+        if data.startswith(b"\xff\xd8\xff"):
+            return JpegImageFile(io.BytesIO(data))  # not through open(), which refuses what can be read reduced
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        if opened.format == "PNG":
+            Image.open(io.BytesIO(data), formats=("PNG",)).verify()
         return opened
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large: {error} Shrink it.") from error

@@ -13,7 +13,7 @@ _STEP = 2**20
 
 @dataclass(frozen=True)
 class PngFacts:
-    """Of a PNG: bits of a sample, its cICP chunk or b'', and how many bytes its pixels lack of what they should have."""
+    """Of a PNG: bits of a sample, its cICP chunk or b'', and how many bytes of pixels are missing."""
 
     depth: int
     cicp: bytes

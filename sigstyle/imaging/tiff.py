@@ -55,7 +55,7 @@ def deep_tiff(data: bytes, check: Callable[[int, int], None]) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray, kind: int) -> Image.Image:
-    """Numbers [h, w, channels] as an image; floats in 0..1, 0..255 or 0..65535 keep their meaning, others are spread."""
+    """Numbers [h, w, channels] as an image; integers as shares of their highest, floats as `float_range` says."""
     channels = 1 if kind != _RGB else 4 if values.shape[2] >= 4 else 3
     if values.shape[2] < channels:
         raise ValueError(f"it has {values.shape[2]} samples a pixel")
