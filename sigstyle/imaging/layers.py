@@ -7,7 +7,7 @@ from PIL import Image
 
 from sigstyle.imaging.colour import converter, deep_table, encoding_of
 from sigstyle.imaging.opening import Opened
-from sigstyle.imaging.tiff import float_range, white_is_zero
+from sigstyle.imaging.tiff import float_range, unsigned, white_is_zero
 
 _STRIP_PIXELS = 2**20
 _TOP = 65535
@@ -25,8 +25,8 @@ def strips(opened: Opened, binary: bool = False) -> Iterator[Strip]:
     if is_deep(image):
         table, numbers = deep_table(convert, encoding), _numbers(image, binary)
         for top, part in parts(image):
-            values = numbers(np.asarray(part))
-            yield top, Image.fromarray(table[values]), _unlike(np.asarray(part), image.info.get("transparency"))
+            values = np.asarray(part)
+            yield top, Image.fromarray(table[numbers(values)]), _unlike(values, image.info.get("transparency"))
         return
     for top, part in parts(image):
         if image.has_transparency_data:
@@ -59,11 +59,12 @@ def _numbers(image: Image.Image, binary: bool) -> Callable[[np.ndarray], np.ndar
     """What makes 16-bit greys of an image's numbers: 65535 is white, floats in 0..1 and 0..255 keep their meaning too,
     and other ranges are spread."""
     low, high = _range(image, binary)
-    down = white_is_zero(image)
+    down, whole = white_is_zero(image), unsigned(image)
 
     def numbers(values: np.ndarray) -> np.ndarray:
         if (low, high) == (0, _TOP) and values.dtype.kind == "u":
             return _TOP - values if down else values
+        values = values.view(np.uint32) if whole else values
         finite = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
         share = ((finite - low) / max(high - low, 1e-12)).clip(0, 1)
         return ((1 - share if down else share) * _TOP).round().astype(np.uint16)
@@ -77,8 +78,12 @@ def _range(image: Image.Image, binary: bool) -> tuple[float, float]:
         return float_range(np.asarray(part) for _, part in parts(image))
     if image.mode != "I" and not binary:
         return 0, _TOP
-    extremes = [(int(np.min(part)), int(np.max(part))) for _, part in parts(image)]
+    whole = np.uint32 if unsigned(image) else None
+    arrays = (np.asarray(part) if whole is None else np.asarray(part).view(whole) for _, part in parts(image))
+    extremes = [(int(values.min()), int(values.max())) for values in arrays]
     low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
     if binary and low >= 0 and high == 1:
         return 0, 1
-    return (0, _TOP) if low >= 0 and high <= _TOP else (low, high)
+    if low >= 0 and high <= _TOP:
+        return 0, _TOP
+    return (0, 2**32 - 1) if whole else (low, high)

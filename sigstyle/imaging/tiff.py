@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BITS, _PHOTOMETRIC, _XMP, _ORIENTATION, _PROFILE = 258, 262, 700, 274, 34675
+_BITS, _SAMPLES, _PHOTOMETRIC, _XMP, _ORIENTATION, _PROFILE = 258, 339, 262, 700, 274, 34675
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _STRIP_NUMBERS = 2**20
 
@@ -28,6 +28,13 @@ def sample_bytes(image: Image.Image) -> int:
 def white_is_zero(image: Image.Image) -> bool:
     """Whether an image is of a TIFF whose grey counts down from white; Pillow knows that of 8 bits alone."""
     return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def unsigned(image: Image.Image) -> bool:
+    """Whether an image is of a TIFF of unsigned 32-bit numbers, which Pillow shows as signed ones."""
+    if not isinstance(image, TiffImageFile) or image.mode != "I":
+        return False
+    return image.tag_v2.get(_BITS) == (32,) and image.tag_v2.get(_SAMPLES, (1,)) == (1,)
 
 
 def deep_tiff(data: bytes, check: Callable[[int, int], None]) -> Image.Image:
