@@ -110,7 +110,7 @@ def fitted(tokenizer: Any, text: str, token: StyleToken | None = None) -> Fitted
     def length(part: str) -> int:
         plain = part if token is None else part.replace(token.token, " ")
         vectors = 0 if token is None or plain == part else len(token.embedding)
-        return len(tokenizer(plain, add_special_tokens=False).input_ids) + vectors
+        return len(tokenizer(plain, add_special_tokens=False, verbose=False).input_ids) + vectors
 
     if length(text) <= room:
         return FittedPrompt(text)
@@ -142,8 +142,9 @@ def _longest(text: str, fits: Callable[[str], bool]) -> str:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(text[:middle]) else (low, middle - 1)
-    words = text[:low] if low == len(text) or text[low : low + 1].isspace() else text[:low].rpartition(" ")[0]
-    return (words or text[:low]).rstrip()
+    whole = low == len(text) or text[low].isspace()
+    words = text[:low] if whole else text[:low].rpartition(" ")[0]
+    return (words if 2 * len(words) >= low else text[:low]).rstrip()  # an endless word is cut within
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], tokens: Sequence[StyleToken] = ()) -> PromptIds:
