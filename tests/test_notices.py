@@ -17,6 +17,7 @@ from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from sigstyle import api
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.prompts import StyleToken, fitted, tokenize
+from sigstyle.batches.batch import batch as api_batch
 from sigstyle.imaging.images import load_mask
 
 FEW: dict[str, Any] = {"steps": 1, "size_px": 64}
@@ -172,3 +173,14 @@ def test_a_capture_tells_of_an_animation(tiny: Path, tmp_path: Path) -> None:
     quick = ["--steps", 1, "--batch-size", 1, "--crops", 1, "--size-px", 64, "--autocast", "off"]
     made = done("capture", tmp_path / "moving.gif", "-o", tmp_path / "s.safetensors", "--base", tiny, *quick)
     assert "first frame of 2 is used" in made.stderr
+
+
+def test_a_batch_keeps_them_with_its_pictures(base: BaseModel, tmp_path: Path) -> None:
+    frames = [make_painting(), make_painting().rotate(180)]
+    (tmp_path / "in").mkdir()
+    frames[0].save(tmp_path / "in" / "moving.gif", save_all=True, append_images=frames[1:])
+    random_style(base).save(tmp_path / "wave.safetensors")
+    settings = {"base": base, "prompt": LONG, **FEW}
+    list(api_batch(tmp_path / "in", [tmp_path / "wave.safetensors"], tmp_path / "out", **settings))
+    line = json.loads((tmp_path / "out" / "manifest.jsonl").read_text(encoding="utf-8"))
+    assert "first frame of 2" in line["notice"] and "tower39'" in line["notice"]
