@@ -223,7 +223,7 @@ def transfer_training_free(
     if made is None:
         raise Cancelled("The transfer was stopped.")
     entries = recipe_with("training-free", chosen.to_dict(), base_entry(loaded, asked_for(base)), [file_entry(style)])
-    notices = training_free_notices(*images, loaded, chosen)
+    notices = training_free_notices(images[0], images[1], loaded, chosen)
     return TransferResult([made], {**entries, "content": file_entry(content), "images": 1}, notices=notices)
 
 

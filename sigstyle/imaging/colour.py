@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Convert = Callable[[Image.Image], Image.Image]
 
 _D65 = (0.3127, 0.3290)
@@ -151,7 +151,7 @@ def _by_profile(image: Image.Image) -> Convert | None:
             known, mode = ImageCms.createProfile("LAB"), "LAB"
         elif profile := image.info.get("icc_profile"):
             known = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            mode = _SPACES.get(known.profile.xcolor_space, "")
+            mode = _SPACES.get(known.profile.xcolor_space, "")  # type: ignore[attr-defined]
         else:
             return None
         own = image.mode if image.mode in ("CMYK", "LAB") else "L" if _is_grey(image.mode) else "RGB"

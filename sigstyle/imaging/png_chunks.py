@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
@@ -44,7 +45,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         place += length + 12
 
 
-def _inflated(inflate: "zlib._Decompress", body: memoryview, wanted: int) -> int:
+def _inflated(inflate: Any, body: memoryview, wanted: int) -> int:
     """How many bytes a chunk inflates to, counted up to `wanted` in steps that take little memory."""
     count, rest = 0, bytes(body)
     while rest and not inflate.eof and count < wanted:
