@@ -1,5 +1,6 @@
 """The library's front door: capture a style, repaint with it, paint prompts with it."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,7 @@ from sigstyle.imaging.masks import matching
 from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.painting.content import Content
 from sigstyle.painting.evaluations import never, unwatched
+from sigstyle.painting.notices import training_free_notices
 from sigstyle.painting.training_free import TrainingFreeRun
 from sigstyle.recipe import asked_for, base_entry, file_entry, recipe, recipe_with
 from sigstyle.result import TransferResult
@@ -26,6 +28,7 @@ from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
 from sigstyle.style.shipped import StyleLike, open_style, own_base
 from sigstyle.style.style import Style
+from sigstyle.text import check_style_name, style_name_of
 
 OnPreview = Callable[[Image.Image], None]
 BaseLike = BaseModel | str | Path
@@ -46,19 +49,25 @@ def capture(
     on_progress: OnProgress | None = None,
     should_stop: Callable[[], bool] = never,
     should_finish: Callable[[], bool] = never,
+    on_notice: Callable[[str], None] = warnings.warn,
     **settings: Any,
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
     Without a `name` the style is called as the first file. `bank` is a folder of photos to paint while learning, None
     the one that ships. With a `state_path` an interrupted capture can `resume`.
-    When `should_finish` turns true, the style is what was learned so far.
+    When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
+    otherwise than as they are, such as the first frame of an animation.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
     chosen = resolve(CaptureConfig, preset, config, settings)
     loaded = [load_image(source) for source in sources]
-    named = next((Path(source).stem for source in sources if isinstance(source, str | Path)), "style")
+    for image in loaded:
+        if "notice" in image.info:
+            on_notice(image.info["notice"])
+    named = next((style_name_of(Path(source).stem) for source in sources if isinstance(source, str | Path)), "style")
+    check_style_name(name or named)
     return capture_style(
         load_base(base, device, dtype),
         loaded,
@@ -183,7 +192,8 @@ def generate(
     if output.interrupted:
         raise Cancelled("The generation was stopped.")
     entries = recipe("generate", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    return TransferResult(output.images, entries | {"height": height, "width": width, "images": num_images})
+    entries |= {"height": height, "width": width, "images": num_images}
+    return TransferResult(output.images, entries, notices=output.notices)
 
 
 def transfer_training_free(
@@ -213,7 +223,7 @@ def transfer_training_free(
     if made is None:
         raise Cancelled("The transfer was stopped.")
     entries = recipe_with("training-free", chosen.to_dict(), base_entry(loaded, asked_for(base)), [file_entry(style)])
-    notices = [found.image.info["notice"] for found in images if "notice" in found.image.info]
+    notices = training_free_notices(images[0], images[1], loaded, chosen)
     return TransferResult([made], {**entries, "content": file_entry(content), "images": 1}, notices=notices)
 
 

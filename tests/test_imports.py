@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
     {"data", "errors", "files", "version"},
+    {"text"},
     {"settings"},
     {"config", "imaging"},
     {"base"},

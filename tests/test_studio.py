@@ -349,3 +349,18 @@ def test_parameters_are_counted_from_headers(tmp_path: Path, base: BaseModel) ->
 def test_capture_settings_are_the_library_s_own(studio: Studio) -> None:
     with pytest.raises(ConfigError, match="steps is 0"):
         learned(studio, steps=0)
+
+
+def test_what_is_cut_or_left_out_is_said_with_the_picture(studio: Studio, photo: Path, tmp_path: Path) -> None:
+    frames = [make_painting(), make_painting().rotate(180)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    prompt = " ".join(f"tower{i}" for i in range(10, 60))
+    config = dataclasses.replace(QUICK, prompt=prompt)
+    job = restyle(studio, ANNA, [tmp_path / "moving.gif"], "wave", "mini", config)
+    list(job.follow(every_s=0))
+    (picture,) = job.result()
+    assert "first frame of 2" in picture.notices[0] and "tower59'" in picture.notices[1]
+    job = imagine(studio, ANNA, prompt, "wave", "mini", {"steps": 1, "size_px": 64})
+    list(job.follow(every_s=0))
+    (picture,) = job.result()
+    assert len(picture.notices) == 1 and "tower59'" in picture.notices[0]

@@ -19,6 +19,7 @@ from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.notices import prompt_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
@@ -82,6 +83,7 @@ class Painter:
 
     def __init__(self, base: BaseModel, base_path: str | None) -> None:
         self.base, self.base_path = base, base_path
+        self.notices: list[str] = []  # about what was painted last
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
         self._contents: dict[tuple[int, int | None, int], Content] = {}
@@ -122,7 +124,9 @@ class Painter:
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
-        run = run_of(wanted, Blend.of([look.style]), trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
+        blend = Blend.of([look.style])
+        self.notices = prompt_notices(blend, self.base, config, guided=config.method == "swap")
+        run = run_of(wanted, blend, trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:

@@ -137,7 +137,8 @@ class Worker:
         for loaded, output, image in zip(group, outputs, images, strict=True):
             if not (self.folder / output.name).exists():
                 recipe = self.painter.recipe(loaded, look, config, len(group))
-                self._writer.picture(UnwrittenPicture(output, image, loaded.image, recipe, seconds, loaded.notice))
+                notice = " ".join(filter(None, [loaded.notice, *self.painter.notices]))
+                self._writer.picture(UnwrittenPicture(output, image, loaded.image, recipe, seconds, notice))
 
     def _failed(self, output: Output, error: Exception) -> None:
         """Report one picture and go on; a picture that exists from an earlier run is not touched."""

@@ -74,6 +74,7 @@ def capture(
                 state_path=state,
                 resume=resume,
                 on_progress=watch,
+                on_notice=report.notice,
             )
         except KeyboardInterrupt:
             raise fail(watch.stopped(state), INTERRUPTED) from None

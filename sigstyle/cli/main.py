@@ -62,7 +62,10 @@ def transfer(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="the photo to repaint")],
     styles: Styles,
     output: Picture,
-    mask: Annotated[Path | None, typer.Option(help="greyscale picture of the photo's aspect; white is painted")] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted"),
+    ] = None,
     training_free: TrainingFree = False,
     base: OwnBase = None,
     preset: Preset = "default",
@@ -100,7 +103,13 @@ def transfer(
 
 @command(app, GenerateConfig(), without=("prompt",))
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="what the picture shows")],
+    prompt: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT",
+            help="what it shows; 75 tokens are read, some 50 words",
+        ),
+    ],
     styles: Styles,
     output: Picture,
     width: Annotated[int | None, typer.Option(help="in pixels; the base's own")] = None,
@@ -169,7 +178,7 @@ def info(
     from sigstyle.cli.info import describe
 
     data = describe(file)
-    Report(as_json=as_json).result(as_lines(data), data)
+    Report(as_json=as_json).result(as_lines(data), data, written=False)
 
 
 command(app)(rename)
@@ -206,4 +215,4 @@ def doctor(base: Base = "mini", device: Device = None, quiet: Quiet = False, as_
     from sigstyle.doctor import examine
 
     data = examine(base, place)
-    Report(quiet, as_json).result(as_lines(data), data)
+    Report(quiet, as_json).result(as_lines(data), data, written=False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.hypernet import StyleHypernet
 from sigstyle.style.tensor_file import read_tensors, write_tensors
+from sigstyle.text import parsed_json
 
 FORMAT = 1
 _MAX_STATE_BYTES = 4 * 2**30
@@ -99,7 +100,7 @@ def load_state(path: Path, job: Mapping[str, Any]) -> Snapshot:
     """
     tensors, metadata = read_tensors(path, dtypes=("F32", "F64", "U8"), max_bytes=_MAX_STATE_BYTES)
     try:
-        header = json.loads(metadata["sigstyle_capture"])
+        header = parsed_json(metadata["sigstyle_capture"])
         progression = Progression(**header["progression"])
         other = header["job"]
         if header["format"] != FORMAT:

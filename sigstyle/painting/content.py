@@ -38,9 +38,10 @@ class Content:
         Units: size_px is the short side to work at, None the base's own; margin_px is rounded up to what the base can
         work at. Raises: ImageError for an image that cannot be used.
         """
-        image, multiple = load_image(source), side_multiple_px(base)
+        short_px, multiple = size_px or default_size_px(base), side_multiple_px(base)
+        image = load_image(source, short_px)
         margin_px = math.ceil(2 * margin_px / multiple) * multiple // 2
-        fitted = fit(image, size_px or default_size_px(base), multiple)
+        fitted = fit(image, short_px, multiple)
         return cls(image, mirrored_margin(fitted, margin_px), margin_px)
 
     def result_size(self, size_px: int | None, base: BaseModel) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from sigstyle.imaging.strokes import SMOOTHING, seeded
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
 from sigstyle.painting.seeds import fresh_generators
 from sigstyle.style.attach import styled
@@ -52,8 +53,7 @@ class DirectRun:
         problem = self._mismatch(self.trace) if self.trace is not None else None
         if problem:
             self.trace, self.notices = None, [f"The photo was encoded anew: {problem}."]
-        if "notice" in self.wanted.content.image.info:
-            self.notices.append(self.wanted.content.image.info["notice"])
+        self.notices += transfer_notices(self.wanted, self.blend, self.mask)
         cost = transfer_cost(self.wanted.config)
         total = cost.calls if self.trace is None else cost.calls - cost.reading
         self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)

@@ -16,6 +16,7 @@ from sigstyle.diffusion.denoise import OnStep, denoise
 from sigstyle.errors import ConfigError
 from sigstyle.painting.cost import generate_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
+from sigstyle.painting.notices import prompt_notices
 from sigstyle.painting.run import unchanged
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.style.attach import styled
@@ -38,6 +39,11 @@ class Generation:
     on_evaluation: OnEvaluation = unwatched
     should_stop: Callable[[], bool] = never
     interrupted: bool = field(default=False, init=False)
+
+    @property
+    def notices(self) -> list[str]:
+        """Lines about words of the prompts that the base does not read."""
+        return prompt_notices(self.blend, self.base, self.config)
 
     @property
     def total(self) -> int:

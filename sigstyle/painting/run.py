@@ -21,6 +21,7 @@ from sigstyle.painting.cost import transfer_cost
 from sigstyle.painting.direct import DirectRun
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
 from sigstyle.painting.reference import References
 from sigstyle.painting.seeds import fresh_generators
@@ -77,8 +78,7 @@ class SwapRun:
         problem = self.wanted.mismatch(self.trace) if self.trace is not None else None
         if problem:
             self.trace, self.notices = None, [f"The content was inverted anew: {problem}."]
-        if "notice" in self.wanted.content.image.info:
-            self.notices.append(self.wanted.content.image.info["notice"])
+        self.notices += transfer_notices(self.wanted, self.blend, self.mask)
         self._references = self.blend.references(config.reference * self.wanted.amount)
         cost = transfer_cost(config, len(self._references))
         total = cost.calls if self.trace is None else cost.further_calls

@@ -1,6 +1,5 @@
 """The bases the app may use: found, described in plain words before anything starts, loaded once."""
 
-import json
 import re
 import struct
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from sigstyle.learning.painting import WINDOW_LATENTS
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory
+from sigstyle.text import parsed_json
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _PARTS = ("unet", "vae", "text_encoder")
@@ -178,7 +178,7 @@ def _numbers_in(file: Path) -> int:
     try:
         with file.open("rb") as opened:
             size = struct.unpack("<Q", opened.read(8))[0]
-            header = json.loads(opened.read(min(size, 2**26)))
+            header = parsed_json(opened.read(min(size, 2**26)))
         shapes = [entry["shape"] for key, entry in header.items() if key != "__metadata__"]
         return sum(int(torch.Size(shape).numel()) for shape in shapes)
     except (OSError, ValueError, KeyError, TypeError, struct.error):

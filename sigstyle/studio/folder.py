@@ -16,6 +16,7 @@ from PIL import Image
 from sigstyle.errors import ConfigError
 from sigstyle.files import read_regular, reason, write_atomically
 from sigstyle.imaging.images import Source, load_image
+from sigstyle.text import parsed_json
 
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{kind}{number}" for kind in ("com", "lpt") for number in range(1, 10))}
 _MAX_NAME = 60
@@ -125,7 +126,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Plain values that `write_json` wrote, or None when they cannot be read."""
     try:
-        values = json.loads(read_regular(path, 2**20))
+        values = parsed_json(read_regular(path, 2**20))
     except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) else None

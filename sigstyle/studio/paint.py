@@ -44,10 +44,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class KeptPhoto:
-    """A photo to restyle: what to call it, and where it is kept."""
+    """A photo to restyle: what to call it, where it is kept, and what is worth saying of how it was read."""
 
     name: str
     path: Path
+    notices: tuple[str, ...] = ()
 
 
 def take_photos(workspace: Workspace, sources: Sequence[Source]) -> list[KeptPhoto]:
@@ -55,13 +56,16 @@ def take_photos(workspace: Workspace, sources: Sequence[Source]) -> list[KeptPho
     if not sources:
         raise ConfigError("There is no photo yet. Drop one, or click an example.")
     check_counts(len(sources))
-    kept = [
-        KeptPhoto(Path(source).stem if isinstance(source, str | Path) else "photo", workspace.keep_photo(source))
-        for source in sources
-    ]
+    kept = [_kept(workspace, source) for source in sources]
     for photo in kept:
         os.utime(photo.path)  # it is used now, so its age begins anew
     return kept
+
+
+def _kept(workspace: Workspace, source: Source) -> KeptPhoto:
+    image, name = load_image(source), Path(source).stem if isinstance(source, str | Path) else "photo"
+    notices = (image.info["notice"],) if "notice" in image.info else ()
+    return KeptPhoto(name, workspace.keep_photo(image), notices)
 
 
 def restyle(
@@ -95,7 +99,8 @@ def restyle(
         if result.trace is not None:
             studio.traces.put(wanted, result.trace)
         name = f"{photo.name} in {entry.name}"
-        return _saved(workspace, result, name, started, photo.path, reused=result.trace is trace)
+        saved = _saved(workspace, result, name, started, photo.path, reused=result.trace is trace)
+        return replace(saved, notices=photo.notices + saved.notices)
 
     return studio.submit(who, "restyle", lambda job: _one_by_one(job, "photo", kept, paint))
 

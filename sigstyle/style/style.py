@@ -17,6 +17,7 @@ from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.statistics_file import KNOWN, STATISTICS, statistics_in
 from sigstyle.style.tensor_file import read_tensors, write_tensors
+from sigstyle.text import check_style_name, parsed_json
 
 if TYPE_CHECKING:
     from sigstyle.base.model import BaseModel
@@ -68,8 +69,7 @@ class Style:
         for key in STATISTICS:
             found = getattr(self, key)
             object.__setattr__(self, key, None if found is None else found.detach().float().cpu())
-        if not self.name.isprintable() or not 0 < len(self.name) <= 80:
-            raise ConfigError(f"The style name is {self.name[:80]!r}; expected 1 to 80 printable characters.")
+        check_style_name(self.name)
         bad = [key for key, tensor in self.tensors().items() if not tensor.isfinite().all()]
         if bad:
             raise ConfigError(f"The style {self.name} has values that are not finite or too large in {bad[0]}.")
@@ -217,7 +217,7 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
             "'sigstyle capture' wrote."
         )
     try:
-        header = json.loads(metadata["sigstyle"])
+        header = parsed_json(metadata["sigstyle"])
     except ValueError as error:
         raise StyleFileError(f"{path.name} has a damaged header: {error}.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
