@@ -24,7 +24,7 @@ from sigstyle.recipe import asked_for, base_entry, file_entry, recipe, recipe_wi
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
-from sigstyle.style.shipped import StyleLike, open_style, own_base
+from sigstyle.style.shipped import StyleLike, load_own_base, open_style
 from sigstyle.style.style import Style
 
 OnPreview = Callable[[Image.Image], None]
@@ -106,7 +106,7 @@ def transfer(
     photo = load_image(content)  # what cannot be used is told before a base is loaded
     if mask is not None:
         matching(load_mask(mask), photo.size)
-    pipe = SigStylePipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
+    pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
     def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
@@ -157,7 +157,7 @@ def generate(
     chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
     opened, paths = _opened(styles)
     Blend.of(opened, weights)
-    pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
+    pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
     preview = _previewing(pipe.base, on_preview)
@@ -227,6 +227,13 @@ def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | No
         on_preview(preview(tensors["pred_x0"]))
 
     return shown
+
+
+def _base(
+    base: BaseLike | None, style: Style, device: str | torch.device | None, dtype: torch.dtype | None
+) -> BaseModel:
+    """The base that was asked for, else the style's own, which is never fetched."""
+    return load_base(base, device, dtype) if base else load_own_base(style, device, dtype)
 
 
 def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[str | None]]:

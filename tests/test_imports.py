@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
-    {"data", "errors", "files", "version"},
-    {"settings"},
+    {"data", "errors", "version"},
+    {"files", "settings"},
     {"config", "imaging"},
     {"base"},
     {"style", "diffusion", "scoring"},

@@ -10,11 +10,13 @@ import torch
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.devices import default_device, default_dtype
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
+from sigstyle.base.headers import CHECKPOINT, LORA, STYLE, kind_of_tensors, read_header
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
 from sigstyle.base.placement import execution_device
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, first_line
+from sigstyle.files import expanded, reason
 
 EMBEDDED = "mini"
 EMBEDDED_FOLDER = shipped_path(f"weights/{EMBEDDED}")
@@ -144,7 +146,7 @@ def is_hub_id(base: str) -> bool:
 
 def base_name(base: str) -> str:
     """What a base is called in style files: the embedded one's name, a file's or folder's, or the hub id."""
-    path = Path(base).expanduser()
+    path = _path_of(base)
     if not path.exists():
         return base
     return path.resolve().stem if path.is_file() else path.resolve().name
@@ -152,7 +154,7 @@ def base_name(base: str) -> str:
 
 def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:
     """Something with the parts of the pipeline behind `base` as attributes. Raises: ConfigError."""
-    path = EMBEDDED_FOLDER if base == EMBEDDED else Path(base).expanduser()
+    path = EMBEDDED_FOLDER if base == EMBEDDED else _path_of(base)
     if path.suffix.lower() in _PICKLES:
         raise ConfigError(
             f"{path.name} is a pickle, which can run code when opened; expected .safetensors. Convert it first."
@@ -181,10 +183,40 @@ def _check_exists(base: str, path: Path) -> None:
             )
     elif path.is_file() and path.suffix.lower() != ".safetensors":
         raise ConfigError(f"{path.name} is no base; expected a diffusers folder or a .safetensors checkpoint.")
+    elif path.is_file():
+        _check_header(path)
     elif base == EMBEDDED:
         raise ConfigError(f"The embedded base is missing; expected it at {path}. Get the repository whole.")
     elif not path.is_file() and not _HUB_ID.fullmatch(base):
         raise ConfigError(f"There is no base {base}; expected '{EMBEDDED}', a folder, a .safetensors file or a hub id.")
+
+
+def _check_header(path: Path) -> None:
+    """Raises ConfigError, before a network is asked, for a .safetensors file that is no checkpoint."""
+    try:
+        kind = kind_of_tensors(read_header(path))
+    except OSError as error:
+        raise ConfigError(f"The base {path} cannot be read: {reason(error)}.") from error
+    except ValueError as error:
+        raise ConfigError(f"The base {path.name} cannot be loaded: {error}. Get the file again.") from error
+    if kind in ("", CHECKPOINT):
+        return
+    hint = {STYLE: " Give it with -s.", LORA: " Give the base that it was made for."}.get(kind, "")
+    raise ConfigError(
+        f"{path.name} is {kind}, no checkpoint; expected a whole Stable Diffusion 1.x or 2.x checkpoint, a diffusers "
+        f"folder, or '{EMBEDDED}'.{hint}"
+    )
+
+
+def _path_of(base: str) -> Path:
+    """`base` as a path. Raises: ConfigError for what no path can be."""
+    try:
+        return expanded(base)
+    except OSError as error:
+        raise ConfigError(
+            f"There is no base {base[:80]!r}: {reason(error)}. Expected '{EMBEDDED}', a folder, a .safetensors file "
+            "or a hub id."
+        ) from error
 
 
 def side_multiple_px(base: BaseModel) -> int:
