@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sigstyle.files import expanded
+from sigstyle.errors import ConfigError
+from sigstyle.files import expanded, reason
 
+EMBEDDED = "mini"
 CHECKPOINT, STYLE, STATE, LORA = "a Stable Diffusion checkpoint", "a SigStyle style", "the state of a capture", "a LoRA"
 _MOST_BYTES = 64 * 2**20
 _UNET = ("model.diffusion_model.",)
@@ -92,3 +94,38 @@ def _is_embedding(header: dict[str, Any], names: list[str]) -> bool:
     shapes = [header[name].get("shape") if isinstance(header[name], dict) else None for name in names]
     flat = all(isinstance(shape, list) and len(shape) <= 2 for shape in shapes)
     return flat and (len(names) == 1 or (len(names) == 2 and {"clip_l", "clip_g"} >= set(names)))
+
+
+def path_of(base: str) -> Path:
+    """What a base was asked for by, as a path. Raises: ConfigError for what no path can be."""
+    try:
+        return expanded(base)
+    except OSError as error:
+        raise ConfigError(
+            f"There is no base {base[:80]!r}: {reason(error)}. Expected '{EMBEDDED}', a folder, a .safetensors file "
+            "or a hub id."
+        ) from error
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raises ConfigError for a .safetensors file that is no checkpoint: known at once, without asking a network."""
+    try:
+        kind = kind_of_tensors(read_header(path))
+    except OSError as error:
+        raise ConfigError(f"The base {path} cannot be read: {reason(error)}.") from error
+    except ValueError as error:
+        raise ConfigError(f"The base {path.name} cannot be loaded: {error}. Get the file again.") from error
+    if kind in ("", CHECKPOINT):
+        return
+    hint = {STYLE: " Give it with -s.", LORA: " Give the base that it was made for."}.get(kind, "")
+    raise ConfigError(
+        f"{path.name} is {kind}, no checkpoint; expected a whole Stable Diffusion 1.x or 2.x checkpoint, a diffusers "
+        f"folder, or '{EMBEDDED}'.{hint}"
+    )
+
+
+def check_base(base: str) -> None:
+    """Raises ConfigError for what cannot be a base, as far as that is known before anything is imported or loaded."""
+    path = path_of(base)
+    if base != EMBEDDED and path.is_file() and path.suffix.lower() == ".safetensors":
+        check_checkpoint(path)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sigstyle.base.devices import DTYPES
+from sigstyle.base.headers import check_base
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
@@ -62,6 +63,8 @@ def command(
             if values.get("quiet"):  # read by the hub's client when it is imported, which is after this
                 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
             with failures_reported(debug):
+                if values.get("base"):
+                    check_base(values["base"])
                 function(**values, **{name: value for name, value in settings.items() if value is not None})
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
