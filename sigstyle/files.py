@@ -123,7 +123,7 @@ def reason(error: OSError) -> str:
 
 def _target(path: Path) -> Path:
     """The file that writing to `path` writes: itself, or what it links to. Raises: OSError for what is no file."""
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(expanded(path)))
     try:
         status = target.stat()
     except FileNotFoundError:

@@ -32,7 +32,7 @@ def file_entry(source: Source) -> dict[str, Any]:
     if isinstance(source, bytes):
         return {"path": None, "sha256": hashlib.sha256(source).hexdigest()}
     try:
-        data = read_regular(Path(source).expanduser(), _MAX_FILE_BYTES)
+        data = read_regular(Path(source), _MAX_FILE_BYTES)
     except OSError as error:
         raise ImageError(f"{source} cannot be read as an image: {reason(error)}.") from error
     return {"path": str(source), "sha256": hashlib.sha256(data).hexdigest()}

@@ -70,7 +70,7 @@ def _open(source: Source) -> tuple[str, Image.Image]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return read_regular(path.expanduser(), _MAX_FILE_BYTES)
+        return read_regular(path, _MAX_FILE_BYTES)
     except OSError as error:
         raise ImageError(f"{path} cannot be read as an image: {reason(error)}.") from error
 

@@ -58,7 +58,7 @@ def sparing(base: BaseModel, size_px: int | None, work: Callable[[int | None], M
             cause = first_line(error)
         give_back()  # outside of the handler: the error holds on to all that was there when it was raised
     raise PaintingError(
-        f"There is too little memory on {base.device} for a picture of {wanted} px, also in tiles"
+        f"There is too little memory on {base.device} for a picture of {wanted} px, also in pieces"
         f"{f' and at {smaller} px' if smaller < wanted else ''} ({cause}). {_advice(base)}"
     )
 
@@ -79,7 +79,7 @@ def smaller_sides(
 def _notice(base: BaseModel, tiled: bool, wanted: int, size: int) -> str:
     if not tiled:
         return ""
-    told = f"Memory was short on {base.device}: the picture was decoded in tiles"
+    told = f"Memory was short on {base.device}: the autoencoder worked in pieces"
     return f"{told}, and is {size} px instead of {wanted} px on its short side." if size < wanted else f"{told}."
 
 
