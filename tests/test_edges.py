@@ -1,4 +1,4 @@
-"""The edges of the shell: what a base is no base for is told at once, quiet is quiet, SIGTERM is Ctrl-C, hubs are not asked."""
+"""The edges: what is no base is told at once, quiet is quiet, SIGTERM is Ctrl-C, no hub is asked unasked."""
 
 import dataclasses
 import json
@@ -95,7 +95,7 @@ def test_what_is_no_base_is_told_by_its_header_before_anything_is_loaded(
             ["batch", "-c", photo, "-s", wave, "-o", tmp_path / "o"],
         ):
             assert expected in refused(*command, "--base", path), (expected, command[0])
-        with pytest.raises(ConfigError, match="expected a whole Stable Diffusion|Get the file again"):
+        with pytest.raises(ConfigError, match=r"expected a whole Stable Diffusion|Get the file again"):
             load_base(path)
     assert not list(tmp_path.glob("o*"))
 
@@ -133,7 +133,7 @@ def test_impossible_names_get_one_line_at_once(
     assert expected in refused("transfer", photo, "-s", wave, "--mask", name, "-o", out, *base)
     assert expected in refused("capture", name, "-o", tmp_path / "o.safetensors", *base)
     assert expected in refused("capture", photo, "--bank", name, "-o", tmp_path / "o.safetensors", *base, *QUICK_FLAGS)
-    assert expected in refused("generate", "a", "-s", wave, "-o", f"{name}.png", *base) or name.endswith("/x")
+    assert expected.partition("300")[0] in refused("generate", "a", "-s", wave, "-o", f"{name}.png", *base)
     assert expected in refused("export", name, "-o", tmp_path / "o.safetensors")
     assert expected in refused("info", name)
     assert expected in refused("demo", "-o", name, *base)
