@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sigstyle.base.memory import give_back, in_tiles, is_out_of_memory
 from sigstyle.base.model import BaseModel, default_size_px, trained_size_px
@@ -63,9 +63,7 @@ def sparing(base: BaseModel, size_px: int | None, work: Callable[[int | None], M
     )
 
 
-def smaller_sides(
-    height: int | None, width: int | None, sides: tuple[int, int], size_px: int | None
-) -> dict[str, int | None]:
+def smaller_sides(height: int | None, width: int | None, sides: tuple[int, int], size_px: int | None) -> dict[str, Any]:
     """Height and width as they were asked for, or both so much smaller that the shorter is `size_px`.
 
     Units: `sides` are height and width in pixels as they come out where nothing is asked for.
