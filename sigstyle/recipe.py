@@ -14,6 +14,7 @@ import sigstyle
 from sigstyle.base.model import BaseModel
 from sigstyle.imaging.opening import Source, read_picture
 from sigstyle.style.blend import Blend
+from sigstyle.style.shipped import style_file
 
 FORMAT = 1
 
@@ -28,6 +29,11 @@ def file_entry(source: Source) -> dict[str, Any]:
     if isinstance(source, bytes):
         return {"path": None, "sha256": hashlib.sha256(source).hexdigest()}
     return {"path": str(source), "sha256": hashlib.sha256(read_picture(Path(source))).hexdigest()}
+
+
+def input_files(*sources: Source | None) -> tuple[Path, ...]:
+    """Those of the sources that are files or shipped styles, wherever the program goes later."""
+    return tuple(style_file(source).absolute() for source in sources if isinstance(source, str | Path))
 
 
 def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, Any]]:

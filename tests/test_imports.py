@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
-    {"data", "errors", "files", "version"},
-    {"text"},
+    {"data", "errors", "version"},
+    {"files", "text"},
     {"settings"},
     {"config", "imaging"},
     {"base"},

@@ -121,7 +121,7 @@ def test_export_on_the_command_line(tmp_path: Path) -> None:
     assert "expected a whole number from 1" in refused("export", style, "-o", out, "--base", folder, "--rank", 0)
     assert "not a SigStyle style" in refused("export", out, "-o", tmp_path / "again.safetensors", "--base", folder)
     assert "in an existing folder" in refused("export", style, "-o", tmp_path / "no" / "x.safetensors")
-    assert "is the style itself" in refused("export", style, "-o", style, "--base", folder)
+    assert "is an input" in refused("export", style, "-o", style, "--base", folder)
     assert "ends in .safetensors" in refused("export", style, "-o", tmp_path / "x.pt")
     with pytest.raises(StyleFileError, match="cannot be written"):
         lora_of(random_style(load_base(folder)), load_base(folder), 1).save(tmp_path / "no" / "x.safetensors")

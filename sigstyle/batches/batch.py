@@ -29,7 +29,7 @@ from sigstyle.painting.evaluations import never
 from sigstyle.recipe import asked_for
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
-from sigstyle.style.shipped import StyleLike, open_style, own_base
+from sigstyle.style.shipped import StyleLike, load_own_base, open_style
 from sigstyle.style.style import Style
 
 __all__ = ["BatchProgress", "BatchResult", "Plan", "batch", "plan"]
@@ -135,7 +135,8 @@ def batch(
     if together is not None and not 1 <= together <= 256:
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
-    loaded = load_base(base or own_base(planned.outputs[0].look.style), place.device, dtype)
+    style = planned.outputs[0].look.style
+    loaded = load_base(base, place.device, dtype) if base else load_own_base(style, place.device, dtype)
     check_existing(planned.folder, planned.outputs, loaded)
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     claims = Claims(planned.folder, planned.units(count), place.share)

@@ -135,7 +135,8 @@ class Painter:
         self._photos, self._trace = photos, made.trace
         contents = (self._content(loaded, config) for loaded in group)
         return [
-            content.finished(image, config.size_px, self.base) for content, image in zip(contents, images, strict=True)
+            content.finished(image, config.size_px, self.base, amount=wanted.amount)
+            for content, image in zip(contents, images, strict=True)
         ]
 
     def wanted(self, group: Sequence[Loaded], look: Look, config: TransferConfig) -> ContentInversion:

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from PIL import Image
+
+from sigstyle.base.memory import give_back, is_out_of_memory
 from sigstyle.batches.claims import Claim, Claims
 from sigstyle.batches.jobs import Output, Photo, Unit
 from sigstyle.batches.manifest import Manifest
@@ -14,6 +17,7 @@ from sigstyle.batches.paint import Loaded, Painter, load_photo
 from sigstyle.batches.progress import Tally
 from sigstyle.batches.write import BatchResult, UnwrittenPicture, Writer, clear_unfinished
 from sigstyle.errors import Cancelled, SigStyleError
+from sigstyle.painting.sparing import Spared, sparing
 
 
 class Reader:
@@ -124,20 +128,35 @@ class Worker:
         def watch(done: int, total: int) -> None:
             self.tally.painting(len(outputs) * done / total)
 
+        def paint(size_px: int | None) -> list[Image.Image]:
+            return self.painter.paint(group, look, replace(config, size_px=size_px), watch, self.should_stop)
+
+        each = False
         try:
-            images = self.painter.paint(group, look, config, watch, self.should_stop)
+            if len(group) > 1:  # where memory is short for all together, each alone comes first
+                spared = Spared(paint(config.size_px), config.size_px)
+            else:
+                spared = sparing(self.painter.base, config.size_px, paint)
         except Cancelled:
             raise Cancelled("The batch was stopped; the same call goes on with the rest.") from None
         except Exception as error:
-            for output in outputs:
-                self._failed(output, error)
+            each = len(group) > 1 and is_out_of_memory(error)
+            if not each:
+                for output in outputs:
+                    self._failed(output, error)
+                return
+        if each:
+            give_back()  # outside of the handler: the error holds on to what was there when it was raised
+            for loaded, output in zip(group, outputs, strict=True):
+                self._paint([loaded], [output])
             return
+        config = replace(config, size_px=spared.size_px)
         seconds = (time.monotonic() - started) / len(outputs)
         self.tally.finished([output.name for output in outputs], failed=False)
-        for loaded, output, image in zip(group, outputs, images, strict=True):
+        for loaded, output, image in zip(group, outputs, spared.made, strict=True):
             if not (self.folder / output.name).exists():
-                recipe = self.painter.recipe(loaded, look, config, len(group))
-                notice = " ".join(filter(None, [loaded.notice, *self.painter.notices]))
+                recipe = self.painter.recipe(loaded, look, config, len(group)) | spared.entries
+                notice = " ".join(filter(None, [loaded.notice, *self.painter.notices, *spared.notices]))
                 self._writer.picture(UnwrittenPicture(output, image, loaded.image, recipe, seconds, notice))
 
     def _failed(self, output: Output, error: Exception) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sigstyle.base.devices import device_and_dtype
+from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
-from sigstyle.cli.options import AsJson, Base, Device, DType, Quiet, output_path
+from sigstyle.cli.options import AsJson, Base, Device, DType, Overwrite, Quiet, output_path
 from sigstyle.config import CaptureConfig
+from sigstyle.files import expanded
 
 if TYPE_CHECKING:
     from sigstyle.learning.loop import Progress
@@ -39,6 +41,7 @@ def capture(
     resume: Annotated[bool, typer.Option("--resume", help="go on with a capture that was stopped")] = False,
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
@@ -48,9 +51,13 @@ def capture(
     A stopped capture leaves its state beside the output, and --resume goes on from there.
     """
     started, report = time.monotonic(), Report(quiet, as_json)
-    output = output_path(output, ".safetensors")
-    state = output.with_suffix(".state.safetensors")
     config = CaptureConfig.preset(preset, **settings)
+    read = [*images, *(_inside(bank) if bank else [])]
+    output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
+    state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
+    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
+        if (preview := _preview(output, step)).exists():
+            output_path(preview, ".png", read, overwrite, ("preview",))
     if state.exists() != resume:
         report.notice(
             f"No state at {state}: starting at the first step."
@@ -83,6 +90,18 @@ def capture(
     _show_style(report, style, output, watch.previews, time.monotonic() - started)
 
 
+def _inside(folder: Path) -> list[Path]:
+    """The files of a folder; what is wrong with it is for its own reader to say."""
+    try:
+        return list(expanded(folder).iterdir())
+    except OSError:
+        return []
+
+
+def _preview(output: Path, step: int) -> Path:
+    return output.with_name(f"{output.stem}.step-{step:04}.png")
+
+
 class _CaptureWatch:
     """Follows a capture: moves the bar, keeps the previews, knows where it stands."""
 
@@ -100,7 +119,7 @@ class _CaptureWatch:
     def _keep(self, progress: "Progress") -> None:
         from sigstyle.imaging.images import save_png
 
-        path = self.output.with_name(f"{self.output.stem}.step-{progress.step:04}.png")
+        path = _preview(self.output, progress.step)
         save_png(progress.preview, path, {"kind": "preview", "step": progress.step, "loss": progress.loss})  # type: ignore[arg-type]
         self.previews.append(path)
 

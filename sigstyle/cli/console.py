@@ -1,7 +1,9 @@
 """What the commands print: results on standard output, progress and failures on standard error."""
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +14,11 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from sigstyle.errors import SigStyleError
+from sigstyle.base.memory import is_out_of_memory
+from sigstyle.errors import SigStyleError, first_line
 from sigstyle.text import json_text, shown
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 Update = Callable[..., None]
 
 
@@ -112,8 +115,39 @@ def fail(message: str, code: int) -> typer.Exit:
 
 
 @contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, with the same clean-up; the exit code alone is another."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    told: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        told.append(number)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever says it twice shall not disturb the clean-up
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except typer.Exit as leaving:
+        if told and leaving.exit_code == INTERRUPTED:
+            raise typer.Exit(TERMINATED) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+@contextmanager
 def failures_reported(debug: bool) -> Iterator[None]:
     """Turns whatever is raised in the block into one line and an exit code; with `debug` the traceback comes first."""
+    with _terminable(), _failures_in_one_line(debug):
+        yield
+
+
+@contextmanager
+def _failures_in_one_line(debug: bool) -> Iterator[None]:
+    """As `failures_reported`, but for signals."""
     try:
         yield
     except (typer.Exit, BrokenPipeError):
@@ -125,6 +159,12 @@ def failures_reported(debug: bool) -> Iterator[None]:
             traceback.print_exc()
         if isinstance(error, SigStyleError):
             raise fail(str(error), BAD_INPUT) from None
+        if is_out_of_memory(error):
+            raise fail(
+                f"there is too little memory for this ({first_line(error)}). Close other programs, or choose a smaller "
+                "size.",
+                FAILED,
+            ) from None
         hint = "" if debug else " Add --debug for the traceback."
         raise fail(f"{type(error).__name__}: {error}.{hint}", FAILED) from None
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from sigstyle.base.headers import LORA
 from sigstyle.cli.console import Report
-from sigstyle.cli.options import AsJson, Quiet, output_path
-from sigstyle.errors import ConfigError
+from sigstyle.cli.options import AsJson, Overwrite, Quiet, files_of_styles, output_path
 
 DEFAULT_RANK = 256
 NO_DECODER = (
@@ -29,6 +29,7 @@ def export(
     output: Output,
     rank: Rank = DEFAULT_RANK,
     base: OwnBase = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -37,19 +38,17 @@ def export(
     The prompt there needs the token: "… in the style of <name>" in diffusers; in A1111 the file's name calls it, so
     there it is "… in the style of name".
     """
-    output = output_path(output, ".safetensors")
-    from sigstyle.style.shipped import existing_style, open_style, own_base
+    read = files_of_styles([style])
+    output = output_path(output, ".safetensors", read, overwrite, (LORA,))
+    from sigstyle.style.shipped import existing_style, load_own_base, open_style
 
     found = existing_style(style)
-    source = Path(found).expanduser()
-    if output.exists() and source.exists() and output.samefile(source):
-        raise ConfigError(f"{output} is the style itself; expected another name for the LoRA.")
     from sigstyle.base.model import load_base
     from sigstyle.style.lora import embedding_place, lora_of, trigger_by_file_name
 
     opened = open_style(found)
     embedding_place(opened, output)
-    lora = lora_of(opened, load_base(base or own_base(opened), "cpu"), rank)
+    lora = lora_of(opened, load_base(base, "cpu") if base else load_own_base(opened, "cpu"), rank)
     token = lora.save(output)
     size, trigger = output.stat().st_size, f"in the style of {opened.token.token}"
     by_file_name = f"in the style of {trigger_by_file_name(opened)}"

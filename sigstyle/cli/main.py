@@ -19,10 +19,12 @@ from sigstyle.cli.options import (
     Base,
     Device,
     DType,
+    Overwrite,
     Preset,
     Quiet,
     Styles,
     command,
+    files_of_styles,
     output_path,
     split_weights,
 )
@@ -71,11 +73,14 @@ def transfer(
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
     """Repaint a photo in one style or a blend of several."""
+    read = [content, *([mask] if mask else []), *files_of_styles(styles)]
+    output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
@@ -117,11 +122,13 @@ def generate(
     base: OwnBase = None,
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
     """Paint a prompt in one style or a blend of several, without a photo."""
+    output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
     GenerateConfig.from_dict(settings)
     place, kind = device_and_dtype(device, dtype)
 
@@ -153,7 +160,6 @@ def _paint(
 ) -> None:
     """Makes a picture, writes it with its recipe and says where it is."""
     started = time.monotonic()
-    output = output_path(output, ".png")
     paths, weights = split_weights(styles)
     with report.bar(description) as update:
         result = make(paths, weights, update)
@@ -195,6 +201,7 @@ def demo(
     size_px: Annotated[int | None, typer.Option(help="short side of the pictures")] = None,
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -203,7 +210,7 @@ def demo(
     report, capture = Report(quiet, as_json), CaptureConfig() if steps is None else CaptureConfig(steps=steps)
     from sigstyle.cli.demo import Demo
 
-    run = Demo(report, output.expanduser(), capture, TransferConfig(size_px=size_px))
+    run = Demo(report, output, capture, TransferConfig(size_px=size_px), overwrite)
     data = run.run(base, place, kind)
     report.result(run.lines(), data)
 

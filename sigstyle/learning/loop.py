@@ -9,10 +9,11 @@ from typing import Any
 
 from PIL import Image
 
+from sigstyle.base.memory import is_out_of_memory
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import token_for
 from sigstyle.config import CaptureConfig
-from sigstyle.errors import Cancelled, ConfigError
+from sigstyle.errors import Cancelled, CaptureError, ConfigError, first_line
 from sigstyle.learning.bank import bank_files
 from sigstyle.learning.batches import images_hash
 from sigstyle.learning.learned import learned_style
@@ -72,7 +73,7 @@ def capture_style(
     if not images:
         raise ConfigError("There is no style image; give one or more.")
     path = Path(state_path) if state_path is not None else None
-    with base.lock, frozen(base.text_encoder):
+    with _memory_told(), base.lock, frozen(base.text_encoder):
         run = _Run(base, images, name, config, path, bank)
         if resume and path is not None and path.exists():
             run.state.restore(load_state(path, run.job))
@@ -83,6 +84,20 @@ def capture_style(
         if style is None:
             raise Cancelled(run.stopped())
         return style
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Says in one line that memory was short, whatever the device calls it. Raises: CaptureError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CaptureError(
+            f"There is too little memory to learn from this ({first_line(error)}). Close other programs, lower size_px "
+            "or rank, use float16, or choose a smaller base or another device."
+        ) from error
 
 
 class _Run:

@@ -9,6 +9,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import GenerateConfig
@@ -54,11 +55,14 @@ class Generation:
     def paint(self, noise: Tensor) -> Tensor:
         """Latents [images, c, h, w] denoised from `noise` by the styled UNet, with the base locked."""
         base, config = self.base, self.config
+        finite = Finiteness(base.dtype)
         evaluations = Evaluations(self.total, self.on_evaluation, self.should_stop)
 
         def on_step(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
             evaluations.count()
-            return self.on_step(step, timestep, latents, pred_x0)
+            latents = self.on_step(step, timestep, latents, pred_x0)
+            finite.look(f"step {step + 1} of {config.steps}", latents)
+            return latents
 
         with base.lock:
             cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
@@ -75,6 +79,7 @@ class Generation:
                     on_step=on_step,
                     should_stop=evaluations.stopped,
                 )
+            finite.check()
         self.interrupted = evaluations.stopped()
         return latents
 
