@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
-    {"data", "errors", "files", "version"},
+    {"data", "errors", "files", "names", "version"},
     {"settings"},
     {"config", "imaging"},
     {"base"},
