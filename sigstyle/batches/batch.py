@@ -82,7 +82,7 @@ def plan(
             found = style_beside(path, name)
             return open_style(found), found
 
-        outputs = outputs_of(read_jobs(path), opened, chosen, open_beside)
+        outputs = outputs_of(read_jobs(path), opened, chosen, open_beside, path.parent)
         _check_able(outputs)
         return Plan(folder, named(outputs), [])
     if not opened:

@@ -159,6 +159,7 @@ class Worker:
         def watch(done: int, total: int) -> None:
             self.tally.painting(len(outputs) * done / total)
 
+        images = None
         try:
             images = self.painter.paint(group, look, config, watch, self.should_stop)
         except Cancelled:
@@ -168,6 +169,7 @@ class Worker:
                 self._failed(outputs[0], error)
                 return
             log.debug("a group failed; its photos are painted one by one", exc_info=error)
+        if images is None:  # outside of the handler: the error holds on to what was there when it was raised
             for loaded, output in zip(group, outputs, strict=True):
                 if not there(self.folder / output.name):
                     self._paint([loaded], [output])
