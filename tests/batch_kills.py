@@ -54,7 +54,6 @@ def faults(place: Path, output: Path) -> list[str]:
     told = [f"{name} is lost" for name in alone.keys() - found.keys()]
     told += [f"{name} is one too many" for name in found.keys() - alone.keys()]
     told += [f"{name} differs" for name in alone.keys() & found.keys() if alone[name] != found[name]]
-    told += [f"{path.name} was left" for path in output.rglob("*.tmp")]
     told += [f"{path.name} was left" for path in output.rglob(".*") if path.name != ".sigstyle-batch"]
     told += [] if lines(output) == lines(place / "alone") else ["the manifest differs"]
     pages = ("index.html", "contact-sheet.png")

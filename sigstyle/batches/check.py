@@ -7,7 +7,7 @@ from typing import Any
 
 from sigstyle.base.model import BaseModel
 from sigstyle.batches.jobs import Output
-from sigstyle.batches.present import damage, found_at, there
+from sigstyle.batches.present import damage, found_at, left_alone, there
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.recipe import file_entry
@@ -36,7 +36,7 @@ def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> 
             continue
         found = found_at(path)
         if found.foreign:
-            standing.blocked[output.name] = f"{path} {found.foreign}: it was left alone. Move it and start again."
+            standing.blocked[output.name] = left_alone(path, found)
         elif found.damaged:
             standing.damaged[output.name] = found.damaged
         elif reason := difference(found.recipe or {}, output, base, hashes):

@@ -69,10 +69,18 @@ class JobLock:
         except OSError as error:
             raise ConfigError(f"{self.folder} cannot be written: {reason(error)}. Choose another folder.") from error
 
-    def leave(self) -> None:
-        """Give the lock up."""
-        self._own.release()
-        _remove(Path(self._own.lock_file))
+    def leave(self, when_alone: Callable[[], object] = lambda: None) -> None:
+        """Give the lock up; `when_alone` is done where nobody else is at work, also not one who was killed meanwhile."""
+        try:
+            with FileLock(self._places.with_name("jobs.lock"), timeout=_ENTRY_S):
+                self._own.release()
+                _remove(Path(self._own.lock_file))
+                if not self._others():
+                    when_alone()
+        except (Timeout, OSError):
+            return  # the next start sweeps
+        finally:
+            self._own.release()
 
     def _others(self) -> list[str]:
         """The jobs of the processes at work here; what dead ones left behind is removed. Raises: OSError."""

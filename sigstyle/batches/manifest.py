@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from sigstyle.batches.claims import HIDDEN
 from sigstyle.batches.jobs import Output
-from sigstyle.batches.present import found_at, there
+from sigstyle.batches.present import Found, found_at, left_alone, there
 from sigstyle.errors import ConfigError
 from sigstyle.files import write_atomically
 
@@ -82,13 +82,16 @@ class Manifest:
             before, lines = self.lines(outputs), {}
             for output in outputs:
                 line, path = before.get(output.name), self.folder / output.name
-                recipe = found_at(path).recipe if there(path) else None
+                found = found_at(path) if there(path) else Found()
+                recipe = found.recipe
                 if recipe is not None:
                     kept = {} if line is None or line["status"] != "done" else line
                     more = {key: kept[key] for key in ("seconds", "notice") if key in kept}
                     lines[output.name] = line_of(output, recipe, **more)
                 elif line is not None and line["status"] == "failed":
                     lines[output.name] = line
+                elif there(path):
+                    lines[output.name] = line_of(output, None, left_alone(path, found))
             lines = dict(sorted(lines.items()))
             text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines.values()).encode()
             if not self._is(text):

@@ -50,6 +50,11 @@ def found_at(path: Path) -> Found:
         )
 
 
+def left_alone(path: Path, found: Found) -> str:
+    """Why a picture cannot be made in a place where something else lies."""
+    return f"{path} {found.foreign or found.damaged}: it was left alone. Move it and start again."
+
+
 def damage(path: Path) -> str:
     """Why the picture at `path` cannot be decoded whole, or ''."""
     try:

@@ -65,6 +65,11 @@ class Worker:
     _failures: list[str] = field(init=False, default_factory=list)
     _held: list[Claim] = field(init=False, default_factory=list)
 
+    @property
+    def lost(self) -> set[str]:
+        """Names of pictures that were painted and could not be written."""
+        return self._writer.lost
+
     def run(self) -> Iterator[BatchResult]:
         """Work until nothing is left for this process; what it made, as soon as it is on the disk.
 

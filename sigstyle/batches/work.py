@@ -18,7 +18,7 @@ from sigstyle.batches.sheet import write_sheets
 from sigstyle.batches.thumbs import restore_thumbs, sweep
 from sigstyle.batches.trouble import check_still_writable, in_one_line
 from sigstyle.batches.workers import Place
-from sigstyle.batches.write import BatchResult
+from sigstyle.batches.write import BatchResult, failed_result
 from sigstyle.errors import ImageError
 from sigstyle.files import reason
 
@@ -63,14 +63,15 @@ class Work:
             tally = Tally(self.folder, self.outputs, on_progress, len(blocked))
             told = [(output, blocked[output.name]) for output in self.outputs if output.name in blocked]
             told = told if self.place.first else []
-            yield from Worker(self.folder, self._claims, self.painter, tally, should_stop, self._manifest, told).run()
+            worker = Worker(self.folder, self._claims, self.painter, tally, should_stop, self._manifest, told)
+            yield from worker.run()
             self.place.meet()  # so that every line is written before the manifest is brought in order
             if self.place.first:
-                self._finish()
+                yield from self._appeared(self._finish(), worker.lost)
                 self._claims.tidy()
             self.place.meet()
         finally:
-            self._lock.leave()
+            self._lock.leave(lambda: sweep(self.folder, self.outputs))
 
     def _clear_damaged(self) -> None:
         """Make room for pictures of this job that are to be made again. Raises: ImageError."""
@@ -84,20 +85,29 @@ class Work:
                 check_still_writable(self.folder, error)
                 self.tell(f"{path} {why} and cannot be removed: {reason(error)}.")
 
-    def _settled(self) -> list[Line]:
-        """The lines of finished pictures, the manifest brought in order. Raises: ImageError."""
+    def _settled(self) -> dict[str, Line]:
+        """The manifest's lines, brought in order. Raises: ImageError."""
         try:
-            return finished(self._manifest.settle(self.outputs).values())
+            return self._manifest.settle(self.outputs)
         except OSError as error:
             path = self._manifest.path
             raise ImageError(f"{path} cannot be written: {reason(error)}. The rest waits for a restart.") from error
 
-    def _finish(self) -> None:
-        """Bring the manifest in order and show what is there: contact sheets, and the gallery if wanted.
+    def _appeared(self, lines: dict[str, Line], known: set[str]) -> Iterator[BatchResult]:
+        """Failures because of files of others that appeared meanwhile, and that nobody has told yet."""
+        for output in self.outputs:
+            line = lines.get(output.name, {})
+            new = line.get("status") == "failed" and output.name not in {*known, *self._standing.blocked}
+            if new and there(self.folder / output.name):
+                yield failed_result(output, line["error"])
+
+    def _finish(self) -> dict[str, Line]:
+        """Bring the manifest in order and show what is there: contact sheets, and the gallery if wanted; the lines.
 
         Raises: ImageError when the folder cannot be written any more.
         """
-        made = self._settled()
+        lines = self._settled()
+        made = finished(lines.values())
         restore_thumbs(self.folder, self.outputs)
         for write in (write_sheets, *([write_gallery] if self.gallery else [])):
             try:
@@ -105,3 +115,4 @@ class Work:
             except Exception as error:  # the pictures are there, whatever becomes of the page that shows them
                 check_still_writable(self.folder, error)
                 self.tell(in_one_line(error))
+        return lines

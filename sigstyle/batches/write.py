@@ -135,7 +135,12 @@ class Writer:
 
     def _failure(self, output: Output, error: str, seconds: float) -> BatchResult:
         self._line(line_of(output, None, error))
-        return BatchResult(output.photo.origin, output.look.style.name, None, error, seconds, None)
+        return failed_result(output, error, seconds)
+
+
+def failed_result(output: Output, error: str, seconds: float = 0.0) -> BatchResult:
+    """What is given back for a picture that cannot be made."""
+    return BatchResult(output.photo.origin, output.look.style.name, None, error, seconds, None)
 
 
 def _same_work(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
