@@ -1,5 +1,6 @@
 """Many photos in many styles: shared inversions, restartable, by as many processes and machines as there are."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,11 @@ def _folder(output: str | Path) -> Path:
     """The output folder, which need not exist. Raises: ConfigError for what cannot be one."""
     try:
         folder = Path(output).expanduser()
-        folder.exists()
+        os.stat(folder)
+    except FileNotFoundError:
+        return folder
+    except NotADirectoryError as error:
+        raise ConfigError(f"{output} cannot be written: it leads through a file. Choose another folder.") from error
     except (OSError, RuntimeError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise ConfigError(f"The output {output} cannot be a folder: {why}. Choose another one.") from error

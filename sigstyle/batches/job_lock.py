@@ -70,7 +70,7 @@ class JobLock:
             raise ConfigError(f"{self.folder} cannot be written: {reason(error)}. Choose another folder.") from error
 
     def leave(self, when_alone: Callable[[], object] = lambda: None) -> None:
-        """Give the lock up; `when_alone` is done where nobody else is at work, also not one who was killed meanwhile."""
+        """Give the lock up; `when_alone` is done where nobody else is at work."""
         try:
             with FileLock(self._places.with_name("jobs.lock"), timeout=_ENTRY_S):
                 self._own.release()

@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 import inspect
+import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +58,7 @@ def command(
         @functools.wraps(function)
         def reported(debug: bool, **values: Any) -> None:
             settings = {entry.name: values.pop(entry.name) for entry in entries}
-            with failures_reported(debug):
+            with failures_reported(debug), _details_logged(debug):
                 function(**values, **{name: value for name, value in settings.items() if value is not None})
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -67,6 +69,21 @@ def command(
         return reported
 
     return register
+
+
+@contextmanager
+def _details_logged(debug: bool) -> Iterator[None]:
+    """With `debug`, what the library logs goes to standard error: tracebacks of pictures that failed, too."""
+    log, handler = logging.getLogger("sigstyle"), logging.StreamHandler()
+    level = log.level
+    if debug:
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
