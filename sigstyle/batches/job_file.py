@@ -61,8 +61,10 @@ def read_jobs(path: Path) -> list[Row]:
         raise ConfigError(f"The job file is {path.name}; expected a name that ends in .csv or .jsonl.")
     try:
         text = read_regular(path, _MAX_FILE_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = reason(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The job file {path} cannot be read: it is not UTF-8 text.") from error
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
         raise ConfigError(f"The job file {path} cannot be read: {why}.") from error
     rows = [_row(path, where, values) for where, values in readers[path.suffix.lower()](path, text)]
     if not rows:
