@@ -81,6 +81,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#f2f3f5",
         (
             Room("files", "whole or not at all"),
+            Room("names", "parts of a path"),
             Room("data", "where shipped data lies"),
             Room("errors", "what can go wrong"),
             Room("settings", "what configs are made of"),
