@@ -82,6 +82,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         (
             Room("files", "whole or not at all"),
             Room("text", "checked, shown, JSON"),
+            Room("names", "parts of a path"),
             Room("data", "where shipped data lies"),
             Room("errors", "what can go wrong"),
             Room("settings", "what configs are made of"),

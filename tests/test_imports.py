@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
-    {"data", "errors", "version"},
+    {"data", "errors", "names", "version"},
     {"files", "text"},
     {"settings"},
     {"config", "imaging"},

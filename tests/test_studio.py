@@ -315,6 +315,21 @@ def test_many_photos_in_many_styles_come_in_a_zip_with_a_sheet(studio: Studio, p
         paint_all(studio, ANNA, [photo], [], "mini", QUICK)
 
 
+def test_a_photo_that_cannot_be_read_does_not_keep_the_others_from_being_painted(
+    studio: Studio, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "page.jpg").write_text("<html>")
+    twin = tmp_path / "twins" / photo.name
+    twin.parent.mkdir()
+    make_painting().rotate(180).save(twin)
+    given = [photo, tmp_path / "page.jpg", twin]
+    made = paint_all(studio, ANNA, given, ["wave"], "mini", QUICK).wait()
+    assert len(made.pictures) == 2 and len(made.problems) == 1 and "page.jpg is not a supported" in made.problems[0]
+    assert str(tmp_path) not in made.problems[0]
+    with pytest.raises(ImageError, match="not a supported image"):
+        paint_all(studio, ANNA, given[1:2], ["wave"], "mini", QUICK)
+
+
 def test_only_allowed_bases_are_ever_opened(tmp_path: Path) -> None:
     bases = Bases(DataFolder(tmp_path / "data"), device="cpu")
     own = bases.folder.folder("models") / "mine.safetensors"

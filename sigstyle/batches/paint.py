@@ -10,10 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.model import BaseModel, ddim
-from sigstyle.batches.jobs import Look, Photo
+from sigstyle.batches.jobs import Look
+from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
-from sigstyle.errors import Cancelled, ImageError
+from sigstyle.errors import Cancelled
 from sigstyle.imaging.images import load_image
 from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
@@ -37,11 +38,6 @@ class Loaded:
 
 def load_photo(photo: Photo) -> Loaded:
     """Read a photo. Raises: ImageError when it cannot be used."""
-    if isinstance(photo.source, str) or hasattr(photo.source, "__fspath__"):
-        try:
-            str(photo.source).encode()
-        except UnicodeEncodeError as error:
-            raise ImageError(f"{photo.source!r} is no readable file name. Rename the file.") from error
     image = load_image(photo.source)
     return Loaded(photo, image, file_entry(photo.source), image.info.get("notice", ""))
 

@@ -18,7 +18,6 @@ from sigstyle.diffusion.attention import recorded, recording, self_attention_lay
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.inversion import swapped_steps
 from sigstyle.doctor import measured_speed
-from sigstyle.errors import SigStyleError
 from sigstyle.painting.cost import Cost, transfer_cost
 from sigstyle.painting.inversion import trace_key
 from sigstyle.style.shipped import load_own_base
@@ -78,7 +77,7 @@ def _unreadable(outputs: list[Output]) -> list[str]:
                 if not Path(photo.source).expanduser().is_file():
                     raise OSError
                 Image.open(Path(photo.source).expanduser()).close()
-            except (OSError, SigStyleError, ValueError, SyntaxError, Image.DecompressionBombError):
+            except Exception:  # whatever a damaged file makes of a decoder
                 bad.append(photo.origin)
     return bad
 

@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 import inspect
+import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +64,7 @@ def command(
             settings = {entry.name: values.pop(entry.name) for entry in entries}
             if values.get("quiet"):  # read by the hub's client when it is imported, which is after this
                 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-            with failures_reported(debug):
+            with failures_reported(debug), _details_logged(debug):
                 if values.get("base"):
                     check_base(values["base"])
                 function(**values, **{name: value for name, value in settings.items() if value is not None})
@@ -75,6 +77,21 @@ def command(
         return reported
 
     return register
+
+
+@contextmanager
+def _details_logged(debug: bool) -> Iterator[None]:
+    """With `debug`, what the library logs goes to standard error: tracebacks of pictures that failed, too."""
+    log, handler = logging.getLogger("sigstyle"), logging.StreamHandler()
+    level = log.level
+    if debug:
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
