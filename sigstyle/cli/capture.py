@@ -61,7 +61,7 @@ def capture(
     from sigstyle import api
 
     with report.bar("capture") as update:
-        watch = _CaptureWatch(update, output)
+        watch = _CaptureWatch(report, update, output)
         try:
             style = api.capture(
                 images,
@@ -83,15 +83,17 @@ def capture(
 
 
 class _CaptureWatch:
-    """Follows a capture: moves the bar, keeps the previews, knows where it stands."""
+    """Follows a capture: moves the bar, passes notices on, keeps the previews, knows where it stands."""
 
-    def __init__(self, update: Update, output: Path) -> None:
-        self.update, self.output = update, output
+    def __init__(self, report: Report, update: Update, output: Path) -> None:
+        self.report, self.update, self.output = report, update, output
         self.latest: Progress | None = None
         self.previews: list[Path] = []
 
     def __call__(self, progress: "Progress") -> None:
         self.latest = progress
+        for notice in progress.notices:
+            self.report.notice(notice)
         if progress.preview is not None:
             self._keep(progress)
         self.update(progress.step, progress.steps, f"loss {progress.loss:.4f}")
