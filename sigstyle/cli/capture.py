@@ -8,6 +8,7 @@ import typer
 
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
+from sigstyle.cli.loading import library
 from sigstyle.cli.options import AsJson, Base, Device, DType, Quiet, output_path
 from sigstyle.config import CaptureConfig
 
@@ -58,8 +59,7 @@ def capture(
             else f"{state} holds a stopped capture; starting anew replaces it (--resume goes on with it)."
         )
     place, kind = device_and_dtype(device, dtype)
-    from sigstyle import api
-
+    api = library()
     with report.bar("capture") as update:
         watch = _CaptureWatch(report, update, output)
         try:
