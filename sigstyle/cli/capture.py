@@ -9,6 +9,7 @@ import typer
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
+from sigstyle.cli.loading import library
 from sigstyle.cli.options import AsJson, Base, Device, DType, Overwrite, Quiet, output_path
 from sigstyle.config import CaptureConfig
 from sigstyle.files import expanded
@@ -65,10 +66,9 @@ def capture(
             else f"{state} holds a stopped capture; starting anew replaces it (--resume goes on with it)."
         )
     place, kind = device_and_dtype(device, dtype)
-    from sigstyle import api
-
+    api = library()
     with report.bar("capture") as update:
-        watch = _CaptureWatch(update, output)
+        watch = _CaptureWatch(report, update, output)
         try:
             style = api.capture(
                 images,
@@ -103,15 +103,17 @@ def _preview(output: Path, step: int) -> Path:
 
 
 class _CaptureWatch:
-    """Follows a capture: moves the bar, keeps the previews, knows where it stands."""
+    """Follows a capture: moves the bar, passes notices on, keeps the previews, knows where it stands."""
 
-    def __init__(self, update: Update, output: Path) -> None:
-        self.update, self.output = update, output
+    def __init__(self, report: Report, update: Update, output: Path) -> None:
+        self.report, self.update, self.output = report, update, output
         self.latest: Progress | None = None
         self.previews: list[Path] = []
 
     def __call__(self, progress: "Progress") -> None:
         self.latest = progress
+        for notice in progress.notices:
+            self.report.notice(notice)
         if progress.preview is not None:
             self._keep(progress)
         self.update(progress.step, progress.steps, f"loss {progress.loss:.4f}")

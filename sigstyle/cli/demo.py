@@ -16,6 +16,7 @@ from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import expanded, reason
+from sigstyle.learning.loop import Progress
 from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
 
@@ -99,13 +100,19 @@ class Demo:
         """The painting's style, learned from scratch and saved."""
         self.report.notice(f"Capturing {self.painting.name} …")
         with self.report.bar("capture") as update:
+
+            def watch(progress: Progress) -> None:
+                for notice in progress.notices:
+                    self._notice(notice)
+                update(progress.step, progress.steps, f"loss {progress.loss:.4f}")
+
             style = self._timed(
                 f"capture {self.painting.name}, {self.capture.steps} steps",
                 lambda: api.capture(
                     self.painting,
                     base=base,
                     config=self.capture,
-                    on_progress=lambda progress: update(progress.step, progress.steps, f"loss {progress.loss:.4f}"),
+                    on_progress=watch,
                 ),
             )
         style.save(self._style)

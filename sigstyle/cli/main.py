@@ -14,6 +14,7 @@ from sigstyle.cli.batch import batch
 from sigstyle.cli.capture import capture
 from sigstyle.cli.console import OneLineUsage, Report, Update, as_lines
 from sigstyle.cli.export import export
+from sigstyle.cli.loading import library
 from sigstyle.cli.options import (
     AsJson,
     Base,
@@ -89,9 +90,7 @@ def transfer(
     config = TransferConfig.preset(preset, **settings)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
-        from sigstyle import api
-
-        return api.transfer(
+        return library().transfer(
             content,
             paths,
             weights=weights,
@@ -133,9 +132,7 @@ def generate(
     place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
-        from sigstyle import api
-
-        return api.generate(
+        return library().generate(
             prompt,
             paths,
             weights=weights,

@@ -39,6 +39,16 @@ class Learner:
         """The style token with the vectors being learned."""
         return StyleToken(self.token_name, self.state.token)
 
+    @property
+    def decoders(self) -> list[nn.Module]:
+        """The parts that gradients come back through: the decoders of UNet and autoencoder."""
+        return [self.base.unet.up_blocks, self.base.vae.decoder]
+
+    @property
+    def models(self) -> list[nn.Module]:
+        """The networks of the base."""
+        return [self.base.unet, self.base.vae, self.base.text_encoder]
+
     def casting(self) -> torch.autocast:
         """The context of the arithmetic that was chosen for this capture."""
         device = self.base.unet.device.type

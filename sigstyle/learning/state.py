@@ -25,7 +25,9 @@ class Progression:
 
     `lr_scale` drops once after a loss that is not finite; `chunks` is into how many pieces a batch is cut so that it
     fits into memory; `content_weight` is the multiplier of the photos'
-    structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why.
+    structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why; `painting` is
+    whether photos are painted, None before the first step; `checkpointing` is whether blocks are computed once more on
+    the way back, as it was last; `notice` says why, or ''.
     """
 
     step: int = 0
@@ -34,6 +36,9 @@ class Progression:
     autocast: bool = False
     autocast_reason: str = ""
     content_weight: float = 1.0
+    painting: bool | None = None
+    checkpointing: bool = False
+    notice: str = ""
 
 
 @dataclass(frozen=True, eq=False)

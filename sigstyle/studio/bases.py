@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import psutil
 import torch
 
-from sigstyle.base.devices import default_device
+from sigstyle.base.devices import default_device, free_bytes
 from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
 from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
 from sigstyle.learning.cost import capture_cost
-from sigstyle.learning.painting import WINDOW_LATENTS
+from sigstyle.learning.painting import LARGEST_WINDOW, SMALLEST_WINDOW
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory
@@ -126,12 +125,12 @@ class Bases:
                 "once; afterwards it works offline."
             )
         needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
-        free = self._free_bytes()
+        key, free = choice.key, free_bytes(self.device)
         lines = [f"{choice.label}: about {memory(needed)} of memory ({memory(free)} are free now)."]
-        key = choice.key
         speed = self.speeds.get(key) or self._guessed(choice.parameters)
         guess = "measured here" if key in self.speeds else "a rough guess"
-        window = speed.scaled((8 * WINDOW_LATENTS / 512) ** 2)
+        latents = SMALLEST_WINDOW if key == EMBEDDED else LARGEST_WINDOW
+        window = speed.scaled((8 * latents / 512) ** 2)
         crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
         painting = speed.seconds(transfer_cost(TransferConfig()).evaluations, encodings=1, decodings=1)
         learning = capture_cost(CaptureConfig()).seconds(crop, window, speed)
@@ -142,11 +141,6 @@ class Bases:
         if needed > free and self.loaded(key) is None:
             lines.append("That is more memory than is free: close other programs, or stay with mini.")
         return " ".join(lines)
-
-    def _free_bytes(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0]
-        return psutil.virtual_memory().available
 
     @cached_property
     def _speed_tflops(self) -> float:

@@ -150,6 +150,8 @@ def _learned(studio: Studio, library: Library, capture: Unfinished, job: Job[Ent
         changes: dict[str, Any] = {"done": progress.step, "total": progress.steps, "eta_s": progress.eta_s}
         if progress.preview is not None:
             changes["preview"] = progress.preview
+        if progress.notices:
+            changes["note"] = " ".join(progress.notices)
         job.report(detail=tuple(losses), **changes)
         if progress.step % _NOTE_EVERY == 0:
             capture.write(progress.step)
