@@ -125,7 +125,7 @@ def test_ctrl_c_says_how_far_it_was(shop: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_what_cannot_be_is_one_line_and_what_is_left_out_is_said(shop: Path, tmp_path: Path) -> None:
     for place in ("~nosuchuser/out", "n" * 300):
-        assert "cannot be" in refused(*words(shop, place))
+        assert "cannot be" in refused(*words(shop, Path(place)))
     (tmp_path / "in").mkdir()
     make_painting().save(tmp_path / "in" / "a.jpe", "JPEG")
     (tmp_path / "in" / "b.HEIC").touch()

@@ -120,7 +120,7 @@ class _Counter:
 
 def _identity(tensor: Tensor) -> int:
     """Of the memory of a tensor, also of one without any (the meta device)."""
-    return tensor.untyped_storage()._cdata
+    return StorageWeakRef(tensor.untyped_storage()).cdata
 
 
 def _never(_: Any) -> Tensor:
