@@ -1,0 +1,101 @@
+"""One hypernetwork for every style: from what an image's features measure to the offsets and the token of its style."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sigstyle.style.hypernet import constant_norm
+from sigstyle.style.offsets import Offset
+
+EMBEDDING = 64
+BASIS = 12  # rank-1 offsets that all styles share, for each layer
+WIDTH = 256
+_SCALE = 0.1  # of coefficients: the basis has values around 1, and offsets are small
+_MOST_DEVIATIONS = 4.0  # what a measured image may differ from those that were learned from
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What the hypernetwork says of one style.
+
+    Shapes: coefficients [layers, basis]; token [n, dim], to be added to where a style token starts.
+    """
+
+    coefficients: Tensor
+    token: Tensor
+
+
+class SharedHypernet(nn.Module):
+    """Maps what is measured on a style image to an embedding, and that to coefficients over a basis of offsets.
+
+    The basis belongs to the network and not to a style: for each layer some rank-1 offsets, of which a style takes so
+    much of each. Coefficients and token start at 0, so at the base model.
+
+    Shapes: `shapes` holds (out, in) by layer path; measured values are [measures], embeddings [64] within -1 and 1.
+    Source: Ha et al., "HyperNetworks" (1609.09106) for one network for the weights of another; Ortiz et al.,
+    "Magnitude Invariant Parametrizations" (2304.07645), section 4, for inputs of constant norm.
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, int]],
+        measures: int,
+        token_shape: tuple[int, int],
+        basis: int = BASIS,
+        width: int = WIDTH,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.shapes, self.basis, self.token_shape = dict(shapes), basis, token_shape
+        generator = torch.Generator().manual_seed(seed)
+        self.register_buffer("centre", torch.zeros(measures))
+        self.register_buffer("spread", torch.ones(measures))
+        self.encoder = nn.ModuleList([_linear(measures, width, generator), _linear(width, EMBEDDING, generator)])
+        self.trunk = nn.ModuleList([_linear(2 * EMBEDDING, width, generator), _linear(width, width, generator)])
+        self.head = _linear(width, len(self.shapes) * basis, generator, zero=True)
+        self.token_head = _linear(width, token_shape[0] * token_shape[1], generator, zero=True)
+        total_out, total_in = (sum(shape[side] for shape in self.shapes.values()) for side in (0, 1))
+        self.ups = nn.Parameter(torch.randn(basis, total_out, generator=generator))
+        self.downs = nn.Parameter(torch.randn(basis, total_in, generator=generator))
+
+    def fit(self, measured: Tensor) -> None:
+        """Take centre and spread from measured images [n, measures], once, before training."""
+        self.get_buffer("centre").copy_(measured.mean(0))
+        self.get_buffer("spread").copy_(measured.std(0).clamp_min(1e-3))
+
+    def embed(self, measured: Tensor) -> Tensor:
+        """The embedding of what was measured on a style image."""
+        relative = (measured - self.get_buffer("centre")) / self.get_buffer("spread")
+        hidden = nn.functional.silu(self.encoder[0](relative.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)))
+        return self.encoder[1](hidden).tanh()
+
+    def predict(self, embedding: Tensor) -> Predicted:
+        """The coefficients and the token of an embedding."""
+        hidden = constant_norm(embedding)
+        for layer in self.trunk:
+            hidden = nn.functional.silu(layer(hidden))
+        coefficients = _SCALE * self.head(hidden).view(len(self.shapes), self.basis)
+        return Predicted(coefficients, _SCALE * self.token_head(hidden).view(self.token_shape))
+
+    def offsets(self, coefficients: Tensor) -> dict[str, Offset]:
+        """The offset of every layer, by path, from coefficients [layers, basis]."""
+        outs, ins = zip(*self.shapes.values(), strict=True)
+        parts = zip(self.shapes, self.ups.split(outs, dim=1), self.downs.split(ins, dim=1), coefficients, strict=True)
+        return {path: Offset((up * own[:, None]).T, down) for path, up, down, own in parts}
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator, zero: bool = False) -> nn.Linear:
+    """A layer drawn from `generator`, as PyTorch would from the caller's; or at 0."""
+    with torch.device("meta"):
+        layer = nn.Linear(inputs, outputs)
+    layer = layer.to_empty(device="cpu")
+    with torch.no_grad():
+        layer.bias.zero_()
+        if zero:
+            layer.weight.zero_()
+        else:
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    return layer
