@@ -10,9 +10,10 @@ from PIL import Image
 from sigstyle.base.model import default_size_px
 from sigstyle.imaging.images import thumbnail_uri
 from sigstyle.learning.batches import images_hash
-from sigstyle.learning.learner import Learner, split_offsets
+from sigstyle.learning.learner import Learner
 from sigstyle.learning.painting import Painting
 from sigstyle.learning.statistics import style_statistics
+from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.style import Style
 
 

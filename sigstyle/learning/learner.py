@@ -1,6 +1,6 @@
 """The learner of a capture: the UNet's prediction as a function of the style token and the offsets."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -17,11 +17,11 @@ from sigstyle.imaging.images import to_pil
 from sigstyle.learning.batches import Batch, noisy_batch, pred_x0_of
 from sigstyle.learning.state import TrainingState
 from sigstyle.style.attach import frozen, training
+from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.hypernet import StyleHypernet
+from sigstyle.style.instant import DECODER
 from sigstyle.style.offsets import Offset
 from sigstyle.style.targets import MOST_BYTES, decoder_layers, offset_bytes, target_layers
-
-_DECODER = "vae.decoder."  # before the paths of the autoencoder's decoder
 
 
 class Learner:
@@ -98,19 +98,12 @@ class Learner:
         return training_arithmetic(self.base.device, self.base.dtype)
 
 
-def split_offsets(offsets: Mapping[str, Offset]) -> tuple[dict[str, Offset], dict[str, Offset]]:
-    """The UNet's offsets, and those of the autoencoder's decoder by their path in it."""
-    unet = {path: offset for path, offset in offsets.items() if not path.startswith(_DECODER)}
-    decoder = {path.removeprefix(_DECODER): offset for path, offset in offsets.items() if path not in unet}
-    return unet, decoder
-
-
 def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> TrainingState:
     """The state before the first step: offsets at the identity, the token at the domain's own embedding."""
     layers = target_layers(base.unet, config.targets, config.rank)
     if config.autoencoder == "on":
         found = decoder_layers(base.vae, config.rank, MOST_BYTES - offset_bytes(layers, config.rank))
-        layers |= {_DECODER + path: shape for path, shape in found.items()}
+        layers |= {DECODER + path: shape for path, shape in found.items()}
     hypernet = StyleHypernet(layers, config.rank, config.seed, config.hypernet_width).to(base.device)
     groups = [
         {"params": list(hypernet.parameters()), "full_lr": config.hypernet_lr},

@@ -1,10 +1,9 @@
 """Train the one hypernetwork for every style: from a style image to offsets that paint, with no capture between."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.imaging.strokes import seeded
 from sigstyle.learning.batches import noisy_batch
-from sigstyle.learning.learner import split_offsets
+from sigstyle.learning.instant import DOMAIN
 from sigstyle.learning.painting import HIGHEST, LOWEST, window_px
 from sigstyle.scoring.features import CHANNELS, style_features
 from sigstyle.scoring.style_loss import (
@@ -35,6 +34,8 @@ from sigstyle.scoring.style_loss import (
     total_variation,
 )
 from sigstyle.style.attach import frozen, training, unstyled
+from sigstyle.style.factors_file import split_offsets
+from sigstyle.style.instant import DECODER, save_hypernetwork
 from sigstyle.style.shared_hypernet import SharedHypernet
 from sigstyle.style.targets import decoder_layers, target_layers
 from weights.training import checkpoint
@@ -42,8 +43,7 @@ from weights.training.painter_data import Photos, Styles, StyleView
 from weights.training.run_control import Periods, interruptible, log_line, summarise
 from weights.training.styles import load_index
 
-TOKEN, DOMAIN = "<style>", "painting"
-DECODER = "vae.decoder."
+TOKEN = "<style>"
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Painter:
         windows = []
         for _ in range(self.config.remembered):
             top, left = (int(rng.integers(length - side + 1)) for length in view.pixels.shape[2:])
-            windows.append(view.pixels[:, :, top : top + side, left : left + side])
+            windows.append(view.pixels[:, :, top : top + side, left : left + side].float() / 127.5 - 1)
         with torch.no_grad(), self.casting():
             clean = encode_latents(base.vae, torch.cat(windows)).to(base.device)
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
@@ -295,10 +295,9 @@ def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini"
 
 def export(work: Path, out: Path, base_name: str = "mini") -> dict[str, Any]:
     """Write the averaged network in float16 to `out`, to lie beside its base."""
-    painter = Painter(load_base(base_name), replace(PainterConfig(), device="cpu"))
+    painter = Painter(load_base(base_name), PainterConfig())
     painter.resume(work / "painter.safetensors", np.random.default_rng(0))
+    facts = {"steps": painter.step, "minutes": round(painter.seconds / 60, 1)}
     with painter.average():
-        tensors = {name: tensor.half() for name, tensor in painter.net.state_dict().items()}
-    meta = {"base": painter.base.fingerprint, "steps": painter.step, "minutes": round(painter.seconds / 60, 1)}
-    checkpoint.save(out, tensors, meta)
-    return json.loads(json.dumps(meta)) | {"bytes": out.stat().st_size}
+        save_hypernetwork(out, painter.net, painter.base.fingerprint, facts)
+    return facts | {"bytes": out.stat().st_size}

@@ -13,21 +13,23 @@ from sigstyle.imaging.images import to_tensor
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.smoothing import guided_filter
 from sigstyle.imaging.strokes import SMOOTHING, brushwork
+from sigstyle.learning.measured import moments
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import LayerStatistics, statistics
 from weights.training.styles import SIDE_PX, Picture
 
-SHARES = {"painting": 0.45, "filtered": 0.27, "art": 0.1, "texture": 0.08, "clipart": 0.06, "sky": 0.02}
+SHARES = {"painting": 0.5, "filtered": 0.35, "art": 0.06, "texture": 0.05, "clipart": 0.03, "sky": 0.01}
 """How often a kind of style image is drawn."""
-OWN_SHARE = 0.4  # of the paintings drawn, those of the examples: they are by painters
-VIEWS = 4  # of each style image: itself, and three that are cropped, mirrored and recoloured
+OWN_SHARE = 0.75  # of the paintings drawn, those of the examples: they are by painters
+VIEWS = 12  # of each style image: itself, and others that are cropped, mirrored and recoloured
+KEPT = 1500  # views that stay in memory
 
 
 @dataclass(frozen=True, eq=False)
 class StyleView:
     """One view of a style image, and what is measured on it.
 
-    Shapes: pixels [1, 3, h, w] in [-1, 1]; measured [measures].
+    Shapes: pixels [1, 3, h, w] as bytes; measured [measures].
     """
 
     pixels: Tensor
@@ -35,11 +37,6 @@ class StyleView:
     measured: Tensor
     palette: Palette
     brushwork: float
-
-
-def measured(found: Sequence[LayerStatistics]) -> Tensor:
-    """Channel means and deviations of all layers, one after the other."""
-    return torch.cat([torch.cat([layer.mean[0], layer.deviation[0]]) for layer in found])
 
 
 def opened(path: object) -> Tensor:
@@ -70,6 +67,8 @@ class Styles:
     def view(self, index: int, number: int) -> StyleView:
         """View `number` of picture `index`, the same each time; 0 is the picture itself."""
         if (index, number) not in self._ready:
+            if len(self._ready) >= KEPT:
+                del self._ready[next(iter(self._ready))]
             self._ready[index, number] = self._made(index, number)
         return self._ready[index, number]
 
@@ -79,7 +78,8 @@ class Styles:
         if number:
             pixels = self._varied(pixels, np.random.default_rng([index, number]))
         found = statistics(self.network(pixels.to(self.network.stem.bias.device)))
-        return StyleView(pixels, found, measured(found), Palette.of(pixels), brushwork(pixels))
+        palette, strokes = Palette.of(pixels), brushwork(pixels)
+        return StyleView((pixels + 1).mul(127.5).round().byte(), found, moments(found), palette, strokes)
 
     def _varied(self, pixels: Tensor, rng: np.random.Generator) -> Tensor:
         """A crop of at least half the picture, mirrored or not, often in the colours of another one."""
