@@ -39,9 +39,9 @@ class Measured:
     @property
     def vector(self) -> Tensor:
         """Channel means and deviations of all layers, one after the other, as the shared hypernetwork reads them."""
-        return moments(self.statistics)
+        return channel_moments(self.statistics)
 
 
-def moments(found: Sequence[LayerStatistics]) -> Tensor:
+def channel_moments(found: Sequence[LayerStatistics]) -> Tensor:
     """Means and deviations [2 * channels] of all layers' channels, of statistics with a batch of one."""
     return torch.cat([torch.cat([layer.mean[0], layer.deviation[0]]) for layer in found])

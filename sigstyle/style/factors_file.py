@@ -11,7 +11,7 @@ from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.instant import DECODER, Instant, hypernetwork_named
 from sigstyle.style.offsets import Offset
 
-KNOWN = {"embedding", "coefficients"}
+INSTANT_ENTRIES = {"embedding", "coefficients"}
 _KINDS = {"offsets": "offsets", "decoder": "decoder_offsets"}  # prefix in the file: field of a style
 Fields = Mapping[str, Mapping[str, Offset]]
 
@@ -40,7 +40,7 @@ def factors_in(path: Path, tensors: Mapping[str, Tensor], network: str, others: 
     `network` is the hash of the hypernetwork that the file names, or nothing; `others` are entries that are no factors.
     Raises: StyleFileError for unknown entries, a lone factor, or a hypernetwork that is not here.
     """
-    found = _factors(path, tensors, others | KNOWN)
+    found = _factors(path, tensors, others | INSTANT_ENTRIES)
     instant = _instant(path, tensors, network)
     if instant is None:
         return found
@@ -74,10 +74,10 @@ def with_more(given: Mapping[str, Offset], more: Mapping[str, Offset]) -> dict[s
 
 
 def _instant(path: Path, tensors: Mapping[str, Tensor], network: str) -> Instant | None:
-    found = [key for key in sorted(KNOWN) if key in tensors]
+    found = [key for key in sorted(INSTANT_ENTRIES) if key in tensors]
     if not found and not network:
         return None
-    if len(found) < len(KNOWN) or not network:
+    if len(found) < len(INSTANT_ENTRIES) or not network:
         raise StyleFileError(f"{path.name} has only part of what a hypernetwork said of it. Capture the style again.")
     embedding, coefficients = tensors["embedding"].float(), tensors["coefficients"].float()
     if embedding.ndim != 1 or coefficients.ndim != 2:

@@ -13,7 +13,7 @@ from sigstyle.imaging.images import to_tensor
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.smoothing import guided_filter
 from sigstyle.imaging.strokes import SMOOTHING, brushwork
-from sigstyle.learning.measured import moments
+from sigstyle.learning.measured import channel_moments
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import LayerStatistics, statistics
 from weights.training.styles import SIDE_PX, Picture
@@ -79,7 +79,7 @@ class Styles:
             pixels = self._varied(pixels, np.random.default_rng([index, number]))
         found = statistics(self.network(pixels.to(self.network.stem.bias.device)))
         palette, strokes = Palette.of(pixels), brushwork(pixels)
-        return StyleView((pixels + 1).mul(127.5).round().byte(), found, moments(found), palette, strokes)
+        return StyleView((pixels + 1).mul(127.5).round().byte(), found, channel_moments(found), palette, strokes)
 
     def _varied(self, pixels: Tensor, rng: np.random.Generator) -> Tensor:
         """A crop of at least half the picture, mirrored or not, often in the colours of another one."""
