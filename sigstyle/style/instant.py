@@ -77,7 +77,7 @@ def load_hypernetwork(path: Path = HYPERNETWORK_FILE) -> Hypernetwork:
     try:
         header = json.loads(metadata["sigstyle_hypernetwork"])
         shapes = {name: (int(out), int(inner)) for name, (out, inner) in header["shapes"].items()}
-        measures, width = tensors["centre"].shape[0], tensors["encoder.0.weight"].shape[0]
+        measures, width = tensors["centre"].shape[0], tensors["trunk.0.weight"].shape[0]
         net = SharedHypernet(shapes, measures, tuple(header["token"]), header["basis"], width)
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         base = str(header["base"])

@@ -14,7 +14,9 @@ EMBEDDING = 64
 BASIS = 12  # rank-1 offsets that all styles share, for each layer
 WIDTH = 256
 _SCALE = 0.1  # of coefficients: the basis has values around 1, and offsets are small
+_ANGLE = 0.4  # of a value of the embedding, in units of a right angle: within -1 and 1 for nearly all of them
 _MOST_DEVIATIONS = 4.0  # what a measured image may differ from those that were learned from
+_FLOOR = 20  # the principal component whose deviation is added to all: what varies less is mostly noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +33,14 @@ class Predicted:
 class SharedHypernet(nn.Module):
     """Maps what is measured on a style image to an embedding, and that to coefficients over a basis of offsets.
 
+    The embedding is closed form: principal components of what was measured on many images, whitened, at a constant
+    norm. (A learned one fell together into one point, as at first all styles want much the same.) Coefficients are what
+    all styles share, a linear map of the embedding, and a small network's departure from what it says of embedding 0.
     The basis belongs to the network and not to a style: for each layer some rank-1 offsets, of which a style takes so
     much of each. Coefficients and token start at 0, so at the base model.
 
-    Shapes: `shapes` holds (out, in) by layer path; measured values are [measures], embeddings [64] within -1 and 1.
+    Shapes: `shapes` holds (out, in) by layer path; measured values are [measures], embeddings [64] with
+    mean 0 and deviation 1.
     Source: Ha et al., "HyperNetworks" (1609.09106) for one network for the weights of another; Ortiz et al.,
     "Magnitude Invariant Parametrizations" (2304.07645), section 4, for inputs of constant norm.
     """
@@ -53,32 +59,48 @@ class SharedHypernet(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         self.register_buffer("centre", torch.zeros(measures))
         self.register_buffer("spread", torch.ones(measures))
-        self.encoder = nn.ModuleList([_linear(measures, width, generator), _linear(width, EMBEDDING, generator)])
+        self.register_buffer("components", torch.zeros(EMBEDDING, measures))
         self.trunk = nn.ModuleList([_linear(2 * EMBEDDING, width, generator), _linear(width, width, generator)])
-        self.head = _linear(width, len(self.shapes) * basis, generator, zero=True)
-        self.token_head = _linear(width, token_shape[0] * token_shape[1], generator, zero=True)
+        self.shared = nn.Parameter(torch.zeros(len(self.shapes) * basis))
+        self.head = _linear(EMBEDDING + width, len(self.shapes) * basis, generator, zero=True)
+        self.token_head = _linear(EMBEDDING + width, token_shape[0] * token_shape[1], generator, zero=True)
         total_out, total_in = (sum(shape[side] for shape in self.shapes.values()) for side in (0, 1))
         self.ups = nn.Parameter(torch.randn(basis, total_out, generator=generator))
         self.downs = nn.Parameter(torch.randn(basis, total_in, generator=generator))
 
+    @torch.no_grad()
     def fit(self, measured: Tensor) -> None:
-        """Take centre and spread from measured images [n, measures], once, before training."""
+        """Take centre, spread and components from measured images [n, measures], once, before training."""
         self.get_buffer("centre").copy_(measured.mean(0))
         self.get_buffer("spread").copy_(measured.std(0).clamp_min(1e-3))
+        relative = self._relative(measured)
+        _, values, axes = torch.linalg.svd(relative - relative.mean(0), full_matrices=False)
+        deviations = values / len(measured) ** 0.5
+        count = min(EMBEDDING, len(deviations))
+        gains = (deviations[:count].square() + deviations[min(_FLOOR, count - 1)].square()).rsqrt()
+        self.get_buffer("components")[:count] = axes[:count] * gains[:, None]
 
     def embed(self, measured: Tensor) -> Tensor:
         """The embedding of what was measured on a style image."""
+        found = self.get_buffer("components") @ self._relative(measured)
+        return nn.functional.layer_norm(found, (EMBEDDING,))
+
+    def _relative(self, measured: Tensor) -> Tensor:
         relative = (measured - self.get_buffer("centre")) / self.get_buffer("spread")
-        hidden = nn.functional.silu(self.encoder[0](relative.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)))
-        return self.encoder[1](hidden).tanh()
+        return relative.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
 
     def predict(self, embedding: Tensor) -> Predicted:
         """The coefficients and the token of an embedding."""
-        hidden = constant_norm(embedding)
+        departure = self._hidden(embedding) - self._hidden(torch.zeros_like(embedding))
+        known = torch.cat([embedding, departure])
+        coefficients = _SCALE * (self.shared + self.head(known)).view(len(self.shapes), self.basis)
+        return Predicted(coefficients, _SCALE * self.token_head(known).view(self.token_shape))
+
+    def _hidden(self, embedding: Tensor) -> Tensor:
+        hidden = constant_norm(_ANGLE * embedding)
         for layer in self.trunk:
             hidden = nn.functional.silu(layer(hidden))
-        coefficients = _SCALE * self.head(hidden).view(len(self.shapes), self.basis)
-        return Predicted(coefficients, _SCALE * self.token_head(hidden).view(self.token_shape))
+        return hidden
 
     def offsets(self, coefficients: Tensor) -> dict[str, Offset]:
         """The offset of every layer, by path, from coefficients [layers, basis]."""

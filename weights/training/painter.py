@@ -44,6 +44,7 @@ from weights.training.run_control import Periods, interruptible, log_line, summa
 from weights.training.styles import load_index
 
 TOKEN = "<style>"
+FITTED_ON = 300  # views whose principal components make the embedding
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,14 @@ class PainterConfig:
     styles: int = 2  # in one step
     windows: int = 2  # of photos for each style
     remembered: int = 1  # windows of the first style image itself, of which the noise is predicted
-    lr: float = 1e-3
+    lr: float = 1.5e-3
     warmup_steps: int = 30
     decay_share: float = 0.25  # of the minutes, in which the learning rate falls to 0
     ema_decay: float = 0.998
     style_weight: float = 5.0
     content_weight: float = 0.4
     content_bound: float = 0.85
-    beyond_bound: float = 4.0  # what further content distance costs
+    beyond_bound: float = 2.0  # what further content distance costs
     save_every_s: float = 300.0
     held_every_s: float = 900.0
 
@@ -78,7 +79,13 @@ class Painter:
         self.start = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN).to(base.device)
         self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), tuple(self.start.shape), seed=config.seed).to(base.device)
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
+        groups = [
+            {"params": list(self.net.trunk.parameters()), "share": 0.2},  # its many inputs move together
+            {"params": [*self.net.head.parameters(), *self.net.token_head.parameters()], "share": 1.0},
+            {"params": [self.net.shared], "share": 50.0},  # one number each, and not the sum of many
+            {"params": [self.net.ups, self.net.downs], "share": 1.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
         self.network = style_features().to(base.device)
         self.plain = encode_prompts(base.tokenizer, base.text_encoder, [""]).detach()
         prompt = style_prompt("", DOMAIN, TOKEN)
@@ -204,7 +211,7 @@ class Painter:
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if norm.isfinite():
             for group in self.optimizer.param_groups:
-                group["lr"] = self._rate()
+                group["lr"] = group["share"] * self.rate
             self.optimizer.step()
             self._average()
         self.step += 1
@@ -214,7 +221,9 @@ class Painter:
         means = {name: sum(values) / len(values) for name, values in known.items()}
         return means | {"images": float(config.styles), "seconds": taken}
 
-    def _rate(self) -> float:
+    @property
+    def rate(self) -> float:
+        """The learning rate at this step."""
         left = (1 - self.seconds / (60 * self.config.minutes)) / self.config.decay_share
         return self.config.lr * min(1.0, (self.step + 1) / self.config.warmup_steps, max(0.02, left))
 
@@ -275,14 +284,14 @@ def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini"
     if state.exists():
         painter.resume(state, rng)
     else:
-        some = np.random.default_rng(1).choice(len(drawn), min(256, len(drawn)), replace=False)
-        painter.net.fit(torch.stack([styles.view(int(index), 0).measured.cpu() for index in some]))
+        some = np.random.default_rng(1)
+        painter.net.fit(torch.stack([styles.draw(some).measured.cpu() for _ in range(FITTED_ON)]))
     periods, window = Periods(painter.seconds), []
     with painter.attached() as put, interruptible() as caught:
         while painter.seconds < 60 * config.minutes and not caught:
             window.append(painter.train_step(put, styles, photos, rng))
             if len(window) == 20:
-                entry = {"step": painter.step, "minutes": round(painter.seconds / 60, 1), "lr": painter._rate()}
+                entry = {"step": painter.step, "minutes": round(painter.seconds / 60, 1), "lr": painter.rate}
                 log_line(work, entry | summarise(window))
                 window.clear()
             if periods.due("save", config.save_every_s, painter.seconds):

@@ -22,7 +22,7 @@ SHARES = {"painting": 0.5, "filtered": 0.35, "art": 0.06, "texture": 0.05, "clip
 """How often a kind of style image is drawn."""
 OWN_SHARE = 0.75  # of the paintings drawn, those of the examples: they are by painters
 VIEWS = 12  # of each style image: itself, and others that are cropped, mirrored and recoloured
-KEPT = 1500  # views that stay in memory
+KEPT = 200  # views that stay in memory
 
 
 @dataclass(frozen=True, eq=False)
