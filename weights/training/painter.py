@@ -79,11 +79,12 @@ class Painter:
         self.start = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN).to(base.device)
         self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), tuple(self.start.shape), seed=config.seed).to(base.device)
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
-        groups = [
-            {"params": list(self.net.trunk.parameters()), "share": 0.2},  # its many inputs move together
-            {"params": [*self.net.head.parameters(), *self.net.token_head.parameters()], "share": 1.0},
-            {"params": [self.net.shared], "share": 50.0},  # one number each, and not the sum of many
-            {"params": [self.net.ups, self.net.downs], "share": 1.0},
+        net = self.net
+        groups = [  # what adds up many inputs moves as far as all of them together
+            {"params": list(net.trunk.parameters()), "share": 0.1},
+            {"params": [*net.head.parameters(), *net.token_head.parameters()], "share": 0.4},
+            {"params": [net.ups, net.downs], "share": 0.5},
+            {"params": [net.shared], "share": 10.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
         self.network = style_features().to(base.device)
