@@ -22,7 +22,7 @@ import torch
 import sigstyle
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.prompts import StyleToken
-from sigstyle.batches.jobs import find_photos
+from sigstyle.batches.photos import find_photos
 from sigstyle.config import TransferConfig
 from sigstyle.style.shipped import open_style
 from sigstyle.style.style import Style

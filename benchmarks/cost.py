@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks.meters import Kind, evaluations, flops, kept_bytes, median_seconds, seconds_and_memory
+from benchmarks.meters import Kind, evaluations, flops, median_seconds, seconds_and_memory
+from benchmarks.painting_work import DefaultCapture, default_transfer
 from benchmarks.random_base import NARROW, random_base
 from benchmarks.work import (
     capture_step,
@@ -22,13 +23,14 @@ from benchmarks.work import (
     evaluation,
     img2img,
     kinds_of,
-    painting_sample,
     published_capture_step,
     swapped_transfer,
     transfers,
 )
 from sigstyle.base.model import BaseModel, load_base
-from sigstyle.config import CaptureConfig
+from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.learning.checkpointing import Kept
+from sigstyle.learning.painting import window_px
 
 SIZE_PX = 512
 NARROW_SIZE_PX = 128
@@ -67,53 +69,86 @@ def transfer_flops() -> dict[str, tuple[int, int]]:
     }
 
 
-def painting_sample_cost(full: BaseModel) -> tuple[int, int]:
-    """FLOPs of painting one window of a photo while learning, and the bytes kept for the way back."""
-    work = painting_sample(full)
-    return flops(work), kept_bytes(work, full.unet, full.vae, full.text_encoder)
+def whole_default_transfer_flops(full: BaseModel, margin_px: int) -> int:
+    """FLOPs of one default transfer as it runs: autoencoder, margin and all."""
+    return flops(default_transfer(full, SIZE_PX, margin_px))
 
 
-def capture_flops() -> dict[str, int]:
-    """FLOPs of training at the size of Stable Diffusion 1.5, for one sample that is remembered."""
-    full, config = weightless_base(), CaptureConfig.preset("classic")
-    whole, half = (
-        flops(capture_step(full, config.batch_size, side)) // config.batch_size for side in (SIZE_PX, SIZE_PX // 2)
-    )
+def sample_flops(full: BaseModel) -> dict[str, int]:
+    """FLOPs of training at the size of Stable Diffusion 1.5, for one sample."""
+    default = DefaultCapture.of(full)
+    crops, photos, share = default.config.batch_size, default.config.painting, default.config.subcrop
+    whole, half = (flops(default.remembered(half_size)) // crops for half_size in (False, True))
     return {
         "published, rebuilt": flops(published_capture_step(full, SIZE_PX)),
         "ours, a whole crop": whole,
         "ours, a half-size window": half,
-        "ours, mean of the default preset": round((1 - config.subcrop) * whole + config.subcrop * half),
+        "ours, mean of the crops": round((1 - share) * whole + share * half),
+        f"ours, a photo painted ({window_px(full)} px)": flops(default.painted()) // photos,
+        "ours, a photo painted, checkpointed": flops(default.painted(less=True)) // photos,
     }
+
+
+def default_capture_flops(full: BaseModel, less: bool = False) -> int:
+    """FLOPs of a whole default capture, from its two sorts of whole steps and what goes before."""
+    default = DefaultCapture.of(full)
+    whole, half = (flops(default.step(half_size, less)) for half_size in (False, True))
+    steps, share = default.config.steps, default.config.subcrop
+    return flops(default.prepared) + round(steps * ((1 - share) * whole + share * half))
+
+
+def classic_capture_flops(full: BaseModel) -> int:
+    """FLOPs of the steps of a classic capture."""
+    config = CaptureConfig.preset("classic")
+    whole, half = (flops(capture_step(full, config.batch_size, side)) for side in (SIZE_PX, SIZE_PX // 2))
+    return round(config.steps * ((1 - config.subcrop) * whole + config.subcrop * half))
+
+
+def kept_memory(full: BaseModel) -> dict[str, Kept]:
+    """What a default capture keeps for the way back, by sample."""
+    default = DefaultCapture.of(full)
+    with default.attached():
+        return {"a photo painted": default.painting.kept(), "a whole crop remembered": default.remembering.kept()}
 
 
 def counts() -> None:
     """Prints what can be counted exactly."""
     found, full = transfer_flops(), weightless_base()
     published, autoencoder = found["published, rebuilt"][1], flops(decoding(full, SIZE_PX))
+    rows = [[name, str(n), f"{f / 1e12:.1f}", _quotient(published, f)] for name, (n, f) in found.items()]
+    _print_table(["one transfer at 512 px", "UNet evaluations", "TFLOP of the UNet", "published / this"], rows)
+
+    margin, whole = TransferConfig().margin_px, published + autoencoder
+    wholes = {"published, rebuilt": whole}
+    wholes |= {f"preset default, margin of {side} px": whole_default_transfer_flops(full, side) for side in (0, margin)}
+    rows = [[name, f"{f / 1e12:.1f}", _quotient(whole, f)] for name, f in wholes.items()]
+    _print_table(["one transfer at 512 px with the autoencoder's way in and out", "TFLOP", "published / this"], rows)
+
+    samples = sample_flops(full)
+    one = samples["published, rebuilt"]
+    rows = [[name, f"{f / 1e12:.2f}", _quotient(one, f)] for name, f in samples.items()]
+    _print_table(["one training sample at 512 px", "TFLOP", "published / this"], rows)
+
     rows = [
-        [name, str(n), f"{f / 1e12:.1f}", _quotient(published, f), _quotient(published + autoencoder, f + autoencoder)]
-        for name, (n, f) in found.items()
+        [name, f"{kept.usual / 2**20:.0f}", f"{kept.checkpointed / 2**20:.0f}"]
+        for name, kept in kept_memory(full).items()
     ]
-    head = ["one transfer at 512 px", "UNet evaluations", "TFLOP of the UNet", "published / this"]
-    print(table([*head, f"… each with the autoencoder's {autoencoder / 1e12:.1f}"], rows), end="\n\n")
+    _print_table(["kept for the way back, float32", "MB", "MB checkpointed"], rows)
 
-    steps, (painting, kept) = capture_flops(), painting_sample_cost(full)
-    one = steps["published, rebuilt"]
-    named = steps | {"ours, painting a window of a photo": painting}
-    rows = [[name, f"{f / 1e12:.2f}", _quotient(one, f)] for name, f in named.items()]
-    print(table(["one training sample at 512 px", "TFLOP", "published / this"], rows), end="\n\n")
-    print(f"Kept for the way back while a window is painted: {kept / 2**20:.0f} MB.", end="\n\n")
+    default, classic = CaptureConfig(), CaptureConfig.preset("classic")
+    each = f"{default.steps} steps of {default.batch_size} remembered and {default.painting} painted"
+    totals = {
+        f"published, rebuilt: {PUBLISHED_STEPS} steps of 1 sample": PUBLISHED_STEPS * one,
+        f"classic: {classic.steps} steps of {classic.batch_size}": classic_capture_flops(full),
+        f"default: {each}": default_capture_flops(full),
+        "default, checkpointed": default_capture_flops(full, less=True),
+    }
+    rows = [[name, f"{f / 1e12:.0f}", _quotient(PUBLISHED_STEPS * one, f)] for name, f in totals.items()]
+    _print_table(["one capture", "TFLOP", "published / this"], rows)
 
-    totals = {f"published, rebuilt: {PUBLISHED_STEPS} steps of 1 sample": PUBLISHED_STEPS * one}
-    for preset in ("classic", "default"):
-        config = CaptureConfig.preset(preset)
-        each = config.batch_size * steps["ours, mean of the default preset"] + config.painting * painting
-        name = f"preset {preset}: {config.steps} steps of {config.batch_size} remembered, {config.painting} painted"
-        totals[name] = config.steps * each
-    whole = PUBLISHED_STEPS * one
-    rows = [[name, f"{f / 1e12:.0f}", _quotient(whole, f)] for name, f in totals.items()]
-    print(table(["one capture", "TFLOP", "published / this"], rows))
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    print(table(head, rows), end="\n\n", flush=True)
 
 
 def _quotient(published: float, ours: float) -> str:

@@ -19,11 +19,8 @@ from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.attention import Projections, recorded, recording, self_attention_layers
 from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import predict
-from sigstyle.learning.bank import SIDE_PX, bank_files
 from sigstyle.learning.batches import noisy_batch
 from sigstyle.learning.learner import Learner
-from sigstyle.learning.painting import Painting
-from sigstyle.scoring.features import style_features
 from sigstyle.style.attach import frozen, styled, training
 
 Work = Callable[[], Any]
@@ -144,23 +141,6 @@ def capture_step(base: BaseModel, samples: int, size_px: int, autocast: str = "o
     def work() -> None:
         with frozen(base.text_encoder), training(base.unet, learner.state.hypernet):
             F.mse_loss(learner.predict(batch), batch.target).backward()
-
-    return work
-
-
-def painting_sample(base: BaseModel) -> Work:
-    """Painting one window of a photo while learning, forward and back, the photo's noise read and all.
-
-    The content's multiplier stays as it is: following it needs the numbers, which a weightless base has not.
-    """
-    with frozen(base.text_encoder):
-        learner = Learner(base, CaptureConfig(autocast="off", painting=1, content_bound=0.0), "<style>")
-    style = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX)).convert("RGB")
-    lesson = Painting.of(learner, [style], bank_files()[:1], style_features())
-
-    def work() -> None:
-        with frozen(base.text_encoder), learner.attached():
-            lesson.loss(lesson.draw(torch.Generator().manual_seed(0))).backward()
 
     return work
 

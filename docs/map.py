@@ -81,6 +81,8 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#f2f3f5",
         (
             Room("files", "whole or not at all"),
+            Room("text", "checked, shown, JSON"),
+            Room("names", "parts of a path"),
             Room("data", "where shipped data lies"),
             Room("errors", "what can go wrong"),
             Room("settings", "what configs are made of"),

@@ -102,5 +102,5 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:
                 shown = as_output_type(decoded(self.base.vae, made), output_type)
-        output = SigStyleOutput(images=shown, interrupted=run.interrupted)
+        output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
         return output if return_dict else (output.images,)

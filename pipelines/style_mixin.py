@@ -74,14 +74,15 @@ class StyleMixin:
         """The loaded styles by name."""
         return {name: style for name, (style, _) in self._loaded.items()}
 
-    def load_style(self, style: Style | str | Path, weight: float | None = None) -> Style:
+    def load_style(self, style: Style | str | Path, weight: float | None = None, name: str | None = None) -> Style:
         """Add a style, or replace the one of the same name; without a weight, styles share evenly.
 
+        `name` is what it is held under here, its own unless given: so two styles of one name are blended.
         Raises: StyleFileError for an unusable file, BaseMismatchError for a style of another base.
         """
         loaded = style if isinstance(style, Style) else Style.load(style)
         loaded.check_base(self.base)
-        self._loaded[loaded.name] = (loaded, weight)
+        self._loaded[name or loaded.name] = (loaded, weight)
         return loaded
 
     def unload_style(self, name: str | None = None) -> None:

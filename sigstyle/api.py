@@ -1,6 +1,8 @@
 """The library's front door: capture a style, repaint with it, paint prompts with it."""
 
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,24 +10,28 @@ import torch
 from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from pipelines.style_mixin import OnStepEnd, SigStyleOutput
-from sigstyle.base.model import EMBEDDED, BaseModel, load_base
+from pipelines.style_mixin import OnPipeEvaluation, OnStepEnd, SigStyleOutput
+from sigstyle.base.model import EMBEDDED, BaseModel, default_size_px, load_base
 from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
+from sigstyle.files import check_destination
 from sigstyle.imaging.images import Source, load_image, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.painting.content import Content
-from sigstyle.painting.evaluations import never, unwatched
+from sigstyle.painting.evaluations import OnEvaluation, never, unwatched
+from sigstyle.painting.notices import training_free_notices
+from sigstyle.painting.sparing import smaller_sides, sparing
 from sigstyle.painting.training_free import TrainingFreeRun
-from sigstyle.recipe import asked_for, base_entry, file_entry, recipe, recipe_with
+from sigstyle.recipe import asked_for, base_entry, file_entry, input_files, recipe, recipe_with
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
-from sigstyle.style.shipped import StyleLike, open_style, own_base
+from sigstyle.style.shipped import StyleLike, load_own_base, open_style
 from sigstyle.style.style import Style
+from sigstyle.text import check_style_name, style_name_of
 
 OnPreview = Callable[[Image.Image], None]
 BaseLike = BaseModel | str | Path
@@ -46,19 +52,27 @@ def capture(
     on_progress: OnProgress | None = None,
     should_stop: Callable[[], bool] = never,
     should_finish: Callable[[], bool] = never,
+    on_notice: Callable[[str], None] = warnings.warn,
     **settings: Any,
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
     Without a `name` the style is called as the first file. `bank` is a folder of photos to paint while learning, None
     the one that ships. With a `state_path` an interrupted capture can `resume`.
-    When `should_finish` turns true, the style is what was learned so far.
+    When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
+    otherwise than as they are, such as the first frame of an animation.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
     chosen = resolve(CaptureConfig, preset, config, settings)
     loaded = [load_image(source) for source in sources]
-    named = next((Path(source).stem for source in sources if isinstance(source, str | Path)), "style")
+    for image in loaded:
+        if "notice" in image.info:
+            on_notice(image.info["notice"])
+    named = next((style_name_of(Path(source).stem) for source in sources if isinstance(source, str | Path)), "style")
+    check_style_name(name or named)
+    if state_path is not None:
+        check_destination(state_path, input_files(*sources), overwrite=True)
     return capture_style(
         load_base(base, device, dtype),
         loaded,
@@ -106,30 +120,31 @@ def transfer(
     photo = load_image(content)  # what cannot be used is told before a base is loaded
     if mask is not None:
         matching(load_mask(mask), photo.size)
-    pipe = SigStylePipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
+    pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
-    def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
-        if on_progress is not None:
-            on_progress(done, total)
-        if should_stop():
-            pipe.stop()
+    def make(size_px: int | None) -> SigStyleOutput:
+        made = pipe(
+            content,
+            config=replace(chosen, size_px=size_px),
+            mask=mask,
+            trace=trace,
+            num_images_per_prompt=num_images,
+            callback_on_evaluation=_watching(on_progress, should_stop),
+            callback_on_step_end=_previewing(pipe.base, on_preview),
+            callback_on_step_end_tensor_inputs=["pred_x0"],
+        )
+        return cast(SigStyleOutput, made)
 
-    made = pipe(
-        content,
-        config=chosen,
-        mask=mask,
-        trace=trace,
-        num_images_per_prompt=num_images,
-        callback_on_evaluation=watch,
-        callback_on_step_end=_previewing(pipe.base, on_preview),
-        callback_on_step_end_tensor_inputs=["pred_x0"],
-    )
-    output = cast(SigStyleOutput, made)
+    spared = sparing(pipe.base, chosen.size_px, make)
+    output, config = spared.made, replace(chosen, size_px=spared.size_px)
     if output.interrupted:
         raise Cancelled("The transfer was stopped.")
-    entries = recipe("transfer", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    return TransferResult(output.images, entries | used, output.trace, output.notices)
+    entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
+    notices = [*output.notices, *spared.notices]
+    return TransferResult(
+        output.images, entries | used | spared.entries, output.trace, notices, input_files(content, mask, *paths)
+    )
 
 
 def generate(
@@ -157,7 +172,7 @@ def generate(
     chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
     opened, paths = _opened(styles)
     Blend.of(opened, weights)
-    pipe = SigStyleText2ImgPipeline.from_base(load_base(base or own_base(opened[0]), device, dtype))
+    pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
     preview = _previewing(pipe.base, on_preview)
@@ -171,19 +186,27 @@ def generate(
             pipe.stop()
         return tensors
 
-    made = pipe(
-        config=chosen,
-        height=height,
-        width=width,
-        num_images_per_prompt=num_images,
-        callback_on_step_end=watch,
-        callback_on_step_end_tensor_inputs=["pred_x0"],
-    )
-    output = cast(SigStyleOutput, made)
+    wanted = chosen.size_px or default_size_px(pipe.base)
+    sides = (height or wanted, width or wanted)
+
+    def make(size_px: int | None) -> SigStyleOutput:
+        made = pipe(
+            config=chosen,
+            **smaller_sides(height, width, sides, size_px),
+            num_images_per_prompt=num_images,
+            callback_on_step_end=watch,
+            callback_on_step_end_tensor_inputs=["pred_x0"],
+        )
+        return cast(SigStyleOutput, made)
+
+    spared = sparing(pipe.base, min(sides), make)
+    output = spared.made
     if output.interrupted:
         raise Cancelled("The generation was stopped.")
     entries = recipe("generate", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    return TransferResult(output.images, entries | {"height": height, "width": width, "images": num_images})
+    entries |= {**smaller_sides(height, width, sides, spared.size_px), "images": num_images} | spared.entries
+    notices = [*output.notices, *spared.notices]
+    return TransferResult(output.images, entries, notices=notices, inputs=input_files(*paths))
 
 
 def transfer_training_free(
@@ -206,15 +229,34 @@ def transfer_training_free(
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped.
     """
     chosen = resolve(TrainingFreeConfig, preset, config, settings)
+    read = [load_image(source) for source in (content, style)]
     loaded = load_base(base, device, dtype)
-    images = [Content.load(source, loaded, chosen.size_px) for source in (content, style)]
-    run = TrainingFreeRun(loaded, chosen, on_progress or unwatched, should_stop)
-    made = run.repaint(*images)
-    if made is None:
+
+    def make(size_px: int | None) -> Image.Image | None:
+        run = TrainingFreeRun(loaded, replace(chosen, size_px=size_px), on_progress or unwatched, should_stop)
+        return run.repaint(*(Content.load(source, loaded, size_px) for source in read))
+
+    spared = sparing(loaded, chosen.size_px, make)
+    if spared.made is None:
         raise Cancelled("The transfer was stopped.")
-    entries = recipe_with("training-free", chosen.to_dict(), base_entry(loaded, asked_for(base)), [file_entry(style)])
-    notices = [found.image.info["notice"] for found in images if "notice" in found.image.info]
-    return TransferResult([made], {**entries, "content": file_entry(content), "images": 1}, notices=notices)
+    config = replace(chosen, size_px=spared.size_px)
+    entries = recipe_with("training-free", config.to_dict(), base_entry(loaded, asked_for(base)), [file_entry(style)])
+    entries |= {"content": file_entry(content), "images": 1} | spared.entries
+    seen = [Content.load(source, loaded, chosen.size_px) for source in read]
+    notices = [*training_free_notices(seen[0], seen[1], loaded, chosen), *spared.notices]
+    return TransferResult([spared.made], entries, notices=notices, inputs=input_files(content, style))
+
+
+def _watching(on_progress: OnEvaluation | None, should_stop: Callable[[], bool]) -> OnPipeEvaluation:
+    """A callback after evaluations that says how far it is, and stops the pipeline when it should."""
+
+    def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(done, total)
+        if should_stop():
+            pipe.stop()
+
+    return watch
 
 
 def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | None:
@@ -229,6 +271,13 @@ def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | No
     return shown
 
 
+def _base(
+    base: BaseLike | None, style: Style, device: str | torch.device | None, dtype: torch.dtype | None
+) -> BaseModel:
+    """The base that was asked for, else the style's own, which is never fetched."""
+    return load_base(base, device, dtype) if base else load_own_base(style, device, dtype)
+
+
 def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[str | None]]:
     """The styles, and the path or name each was asked for by."""
     wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
@@ -240,12 +289,11 @@ def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[
 def _load(pipe: Any, styles: Sequence[Style], weights: Sequence[float] | None) -> None:
     """Load `styles` with their weights into a pipeline, whose own progress bar is turned off.
 
-    Raises: ConfigError for another number of weights or equal names, BaseMismatchError for a style of another base.
+    Styles of one name are held apart by their places; each prompt is encoded apart, so equal tokens do not meet.
+    Raises: ConfigError for another number of weights, BaseMismatchError for a style of another base.
     """
     pipe.set_progress_bar_config(disable=True)
     if weights is not None and len(weights) != len(styles):
         raise ConfigError(f"There are {len(styles)} styles and {len(weights)} weights; expected one weight each.")
-    for style, weight in zip(styles, weights or [None] * len(styles), strict=True):
-        if style.name in pipe.styles:
-            raise ConfigError(f"Two styles are called {style.name}; expected different ones.")
-        pipe.load_style(style, weight)
+    for place, (style, weight) in enumerate(zip(styles, weights or [None] * len(styles), strict=True), 1):
+        pipe.load_style(style, weight, name=f"{place}: {style.name}")

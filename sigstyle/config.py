@@ -16,6 +16,7 @@ SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
 MOST_PAINTING_STEPS = 8
+_READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
 _PAINT_ONLY = ("freedom", "strokes")
 _SWAP_ONLY = (
     "inversion_iterations",
@@ -128,7 +129,7 @@ class TransferConfig(Settings):
     margin_px: int = number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")
     size_px: int | None = number(None, 8, 4096, "short side of the result in pixels; None is the base's own")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
-    prompt: str = words("", "what the content shows")
+    prompt: str = words("", f"what the content shows{_READS}")
     negative_prompt: str = words("", "what the result must not show; used when guidance_scale is above 1")
 
     _presets = {
@@ -229,7 +230,7 @@ class GenerateConfig(Settings):
     strength: float = number(1.0, 0, 4, "how strongly the style's weight offsets apply; 0 leaves the style out")
     size_px: int | None = number(None, 8, 4096, "sides of the picture in pixels; None is the base's own")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
-    prompt: str = words("", "what the picture shows")
+    prompt: str = words("", f"what the picture shows{_READS}")
     negative_prompt: str = words("", "what the picture must not show; used when guidance_scale is above 1")
 
     _presets = {"default": {}}
@@ -256,6 +257,6 @@ class TrainingFreeConfig(Settings):
     noise_sigma: float = number(0.0, 0, 64, "noise on the photo before inversion, in units of 0 to 255")
     size_px: int | None = number(None, 8, 4096, "short side of the result in pixels; None is the base's own")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
-    prompt: str = words("", "what the content shows")
+    prompt: str = words("", f"what the content shows{_READS}")
 
     _presets = {"default": {}, "paper": {"steps": 50, "inversion_iterations": 0}}

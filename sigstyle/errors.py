@@ -25,6 +25,10 @@ class CaptureError(SigStyleError):
     """A capture that diverged."""
 
 
+class PaintingError(SigStyleError):
+    """A picture that cannot be made: values that are not finite, or too little memory."""
+
+
 class Cancelled(SigStyleError):
     """Work stopped because the caller asked for it."""
 

@@ -12,13 +12,11 @@ from PIL import Image
 
 import sigstyle
 from sigstyle.base.model import BaseModel
-from sigstyle.errors import ImageError
-from sigstyle.files import read_regular, reason
-from sigstyle.imaging.images import Source
+from sigstyle.imaging.opening import Source, read_picture
 from sigstyle.style.blend import Blend
+from sigstyle.style.shipped import style_file
 
 FORMAT = 1
-_MAX_FILE_BYTES = 256 * 2**20
 
 
 def file_entry(source: Source) -> dict[str, Any]:
@@ -30,11 +28,12 @@ def file_entry(source: Source) -> dict[str, Any]:
         return {"path": None, "pixels_sha256": hashlib.sha256(source.tobytes()).hexdigest()}
     if isinstance(source, bytes):
         return {"path": None, "sha256": hashlib.sha256(source).hexdigest()}
-    try:
-        data = read_regular(Path(source).expanduser(), _MAX_FILE_BYTES)
-    except OSError as error:
-        raise ImageError(f"{source} cannot be read as an image: {reason(error)}.") from error
-    return {"path": str(source), "sha256": hashlib.sha256(data).hexdigest()}
+    return {"path": str(source), "sha256": hashlib.sha256(read_picture(Path(source))).hexdigest()}
+
+
+def input_files(*sources: Source | None) -> tuple[Path, ...]:
+    """Those of the sources that are files or shipped styles, wherever the program goes later."""
+    return tuple(style_file(source).absolute() for source in sources if isinstance(source, str | Path))
 
 
 def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, Any]]:

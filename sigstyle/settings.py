@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import Any, Self, TypeVar, get_args
 
 from sigstyle.errors import ConfigError
+from sigstyle.text import check_words
 
 
 def number(default: float | None, low: float, high: float, text: str) -> Any:
@@ -48,6 +49,8 @@ def _check(entry: dataclasses.Field, value: Any) -> None:
         __check_number(entry, value, kind)
     elif not isinstance(value, str):
         raise ConfigError(f"{entry.name} is {value!r}; expected text.")
+    elif "choices" not in entry.metadata:
+        check_words(entry.name, value)
     elif value not in entry.metadata.get("choices", (value,)):
         raise ConfigError(f"{entry.name} is {value!r}; expected one of {', '.join(entry.metadata['choices'])}.")
 

@@ -210,11 +210,12 @@ def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(
     style = random_style(base)
     asked: list[str] = []
 
-    def noted(name: str, *_: Any) -> BaseModel:
+    def noted(name: str, *_: Any, offline: bool) -> BaseModel:
+        assert offline
         asked.append(name)
         return base
 
-    monkeypatch.setattr(api, "load_base", noted)
+    monkeypatch.setattr(shipped, "load_base", noted)
     for paint in (lambda: transfer(photo, style, **FEW), lambda: generate("a tower", style, steps=2)):
         with pytest.raises(ConfigError, match=rf"captured on the base tiny \({base.fingerprint}\).*give .* --base"):
             paint()

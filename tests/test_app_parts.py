@@ -98,8 +98,8 @@ def test_sharing_needs_a_login(tmp_path: Path) -> None:
 
 def test_logins_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "people"
-    file.write_text("anna:secret:with colon\n\nbert:other\n")
-    assert app.logins(file) == [("anna", "secret:with colon"), ("bert", "other")]
+    file.write_text("anna:secret:with colon\n\nbert:another long one\n")
+    assert app.logins(file) == [("anna", "secret:with colon"), ("bert", "another long one")]
     file.write_text("anna\n")
     with pytest.raises(SystemExit, match="without user or password"):
         app.logins(file)

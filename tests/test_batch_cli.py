@@ -121,3 +121,35 @@ def test_ctrl_c_says_how_far_it_was(shop: Path, tmp_path: Path, monkeypatch: pyt
     assert "stopped: 1 of 2 pictures are done; the same command goes on" in result.stderr
     assert (tmp_path / "out" / "p0--wave.png").exists()
     assert json.loads(done(*words(shop, tmp_path / "out", "--json")).stdout)["made"] == 1
+
+
+def test_what_cannot_be_is_one_line_and_what_is_left_out_is_said(shop: Path, tmp_path: Path) -> None:
+    for place in ("~nosuchuser/out", "n" * 300):
+        assert "cannot be" in refused(*words(shop, Path(place)))
+    (tmp_path / "in").mkdir()
+    make_painting().save(tmp_path / "in" / "a.jpe", "JPEG")
+    (tmp_path / "in" / "b.HEIC").touch()
+    command = ["batch", "-c", tmp_path / "in", "-s", shop / "wave.safetensors", "--base", shop / "base", *FEW]
+    result = done(*command, "-o", tmp_path / "out")
+    assert result.stderr.count("Export such photos as JPEG") == 1
+    assert done(*command, "-o", tmp_path / "out", "--dry-run").stderr.count("Export such photos as JPEG") == 1
+
+
+def test_a_foreign_file_is_one_failure_and_a_half_picture_none(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done(*words(shop, out))
+    whole = (out / "p0--wave.png").read_bytes()
+    (out / "p0--wave.png").write_bytes(whole[: len(whole) // 2])
+    (out / "p1--wave.png").write_bytes(b"mine")
+    result = run(*words(shop, out))
+    assert result.exit_code == 1 and "it was left alone" in result.stderr and "it is made again" in result.stderr
+    assert "1 of 2 pictures could not be made" in result.stderr
+    assert (out / "p0--wave.png").read_bytes() == whole and (out / "p1--wave.png").read_bytes() == b"mine"
+
+
+def test_a_traceback_comes_with_debug_alone(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_run.Painter, "paint", lambda *_: 1 / 0)
+    result = run(*words(shop, tmp_path / "out"))
+    assert result.exit_code == 1 and result.stderr.count("ZeroDivisionError: division by zero") == 2
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in run(*words(shop, tmp_path / "out", "--debug")).stderr

@@ -39,7 +39,7 @@ def test_a_folder_is_taken_with_its_subfolders_and_without_what_is_no_photo(tmp_
     (content / "notes.txt").touch()
     planned = plan(content, style, output)
     assert names(planned) == ["a--wave.png", "b--wave.png", "sub/a--wave.png", "sub/deep/a--wave.png"]
-    assert planned.notices == [f"1 files in {content} are no images by their names; they were left out."]
+    assert planned.notices == [f"1 file is no image by its name in {content} and left out: 1 .txt."]
     assert not list(output.glob("*.jsonl"))
 
 

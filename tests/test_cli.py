@@ -37,6 +37,7 @@ from sigstyle.settings import settable
 from sigstyle.style import shipped
 from sigstyle.style.statistics_file import STATISTICS
 from sigstyle.style.style import Style
+from sigstyle.style.tensor_file import write_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -180,6 +181,8 @@ def test_a_state_in_the_way_and_one_missing_are_mentioned(base: Path, photo: Pat
     command = ["capture", photo, "-o", out, "--base", base, *QUICK_FLAGS]
     assert "No state at" in done(*command, "--resume").stderr
     state.write_bytes(b"old")
+    assert "was not made by this command" in refused(*command)
+    write_tensors(state, {}, {"sigstyle_capture": "{}"})
     assert "--resume goes on" in done(*command).stderr
 
 
@@ -284,8 +287,8 @@ def test_generate_writes_a_picture_that_info_can_make_again(
     flags = ["--steps", 2, "--width", 96, "--height", 64, "--negative-prompt", "blur", "--seed", 3]
     done("generate", "a tower", "-s", wave, "-o", out, "--base", base, *flags)
     assert Image.open(out).size == (96, 64)
-    monkeypatch.chdir(base.parent)
-    done(*shlex.split(json.loads(done("info", out, "--json").stdout)["command"])[3:])
+    monkeypatch.chdir(base.parent)  # where another test's again.png may be
+    done(*shlex.split(json.loads(done("info", out, "--json").stdout)["command"])[3:], "--overwrite")
     assert Image.open("again.png").tobytes() == Image.open(out).tobytes()
 
 

@@ -2,7 +2,13 @@
 
 import torch
 
-from benchmarks.cost import painting_sample_cost, transfer_flops, weightless_base
+from benchmarks.cost import (
+    default_capture_flops,
+    kept_memory,
+    transfer_flops,
+    weightless_base,
+    whole_default_transfer_flops,
+)
 from benchmarks.meters import kept_bytes
 from sigstyle.config import TransferConfig
 from sigstyle.painting.cost import transfer_cost
@@ -24,10 +30,18 @@ def test_a_default_transfer_keeps_to_its_budget_of_evaluations_and_operations() 
     assert found["preset classic, one more style"][0] == 30
 
 
-def test_painting_a_window_while_learning_fits_a_small_card_at_the_shapes_of_stable_diffusion() -> None:
-    operations, kept = painting_sample_cost(weightless_base())
-    assert 0.9e12 < operations < 2.2e12
-    assert 0.5e9 < kept < 2.5e9
+def test_a_default_transfer_counted_whole_costs_little_at_the_shapes_of_stable_diffusion() -> None:
+    full = weightless_base()
+    plain, with_margin = (whole_default_transfer_flops(full, margin) for margin in (0, 32))
+    assert 5.2e12 < plain < 5.4e12
+    assert 1.2 * plain < with_margin < 1.3 * plain
+
+
+def test_learning_by_painting_fits_a_small_card_at_the_shapes_of_stable_diffusion() -> None:
+    full = weightless_base()
+    found = kept_memory(full)
+    assert all(kept.usual < 2.5e9 and kept.checkpointed < 0.45 * kept.usual for kept in found.values())
+    assert default_capture_flops(full) < 600e12
 
 
 def test_kept_bytes_counts_each_piece_of_memory_once_and_no_weights() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
-    {"data", "errors", "files", "version"},
+    {"data", "errors", "names", "version"},
+    {"files", "text"},
     {"settings"},
     {"config", "imaging"},
     {"base"},

@@ -10,6 +10,7 @@ import torch
 from conftest import MakeBase, make_parts
 from diffusers import StableDiffusionPipeline
 from random_style import random_style
+from safetensors import safe_open
 from test_base_model import save_pipeline
 from test_cli import done, refused
 
@@ -109,16 +110,45 @@ def test_export_on_the_command_line(tmp_path: Path) -> None:
     style, out = tmp_path / "wave.safetensors", tmp_path / "lora.safetensors"
     random_style(load_base(folder)).save(style)
     data = json.loads(done("export", style, "-o", out, "--base", folder, "--rank", 4, "--json").stdout)
-    token = tmp_path / "lora.embedding.safetensors"
+    token = tmp_path / "embeddings" / "wave.safetensors"
     assert (data["lora"], data["textual_inversion"], data["rank"]) == (str(out), str(token), 4)
     assert data["trigger"] == "in the style of <wave>" and 0 < data["relative_error"] < 1
-    assert "of rank 4" in done("export", style, "-o", out, "--base", folder, "--rank", 4).stdout
+    assert data["trigger_by_file_name"] == "in the style of wave"
+    said = done("export", style, "-o", out, "--base", folder, "--rank", 4).stdout
+    assert "of rank 4" in said and 'in A1111 its file name calls it: prompt "… in the style of wave"' in said
+    assert 'load_textual_inversion("wave.safetensors", token="<wave>"): prompt "… in the style of <wave>"' in said
     assert len(read_tensors(out)[0]) == 3 * len(Style.load(style).offsets)
     assert "expected a whole number from 1" in refused("export", style, "-o", out, "--base", folder, "--rank", 0)
     assert "not a SigStyle style" in refused("export", out, "-o", tmp_path / "again.safetensors", "--base", folder)
     assert "in an existing folder" in refused("export", style, "-o", tmp_path / "no" / "x.safetensors")
-    assert "is the style itself" in refused("export", style, "-o", style, "--base", folder)
+    assert "is an input" in refused("export", style, "-o", style, "--base", folder)
     assert "ends in .safetensors" in refused("export", style, "-o", tmp_path / "x.pt")
     with pytest.raises(StyleFileError, match="cannot be written"):
         lora_of(random_style(load_base(folder)), load_base(folder), 1).save(tmp_path / "no" / "x.safetensors")
-    assert {path.name for path in tmp_path.iterdir()} == {"tiny", style.name, out.name, token.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny", style.name, out.name, "embeddings"}
+    assert [path.name for path in token.parent.iterdir()] == [token.name]
+
+
+def test_the_embedding_never_takes_the_place_of_what_is_no_export(tmp_path: Path) -> None:
+    folder = save_pipeline(tmp_path / "tiny", make_parts())
+    style, out = tmp_path / "wave.safetensors", tmp_path / "lora.safetensors"
+    random_style(load_base(folder)).save(style)
+    there = tmp_path / "embeddings" / "wave.safetensors"
+    there.parent.mkdir()
+    for foreign in (style.read_bytes(), b"mine"):
+        there.write_bytes(foreign)
+        assert "no embedding that sigstyle exported" in refused("export", style, "-o", out, "--base", folder)
+        assert there.read_bytes() == foreign and not out.exists()
+
+
+def test_the_embedding_has_one_tensor_that_is_called_by_either_name(tmp_path: Path) -> None:
+    """A1111 takes the only tensor and calls it like the file; diffusers is told the token, or reads the key."""
+    base = load_base(save_pipeline(tmp_path / "tiny", make_parts()))
+    style = random_style(base, "great-wave")
+    token = lora_of(style, base, 2).save(tmp_path / "lora.safetensors")
+    assert token.stem == "great-wave"
+    with safe_open(token, "pt") as file:
+        assert list(file.keys()) == ["<great-wave>"]
+        assert torch.equal(file.get_tensor("<great-wave>"), style.token.embedding)
+    pipe = diffusers_with(tmp_path / "lora.safetensors", token)
+    assert "<great-wave>" in pipe.tokenizer.get_vocab()

@@ -21,7 +21,7 @@ from sigstyle.imaging.strokes import LEAST, MOST
 from sigstyle.learning.bank import Bank, bank_files
 from sigstyle.learning.learner import Learner, split_offsets
 from sigstyle.learning.loop import Progress, capture_style
-from sigstyle.learning.painting import HIGHEST, LOWEST, WINDOW_LATENTS, Painting, window_px
+from sigstyle.learning.painting import HIGHEST, LOWEST, SMALLEST_WINDOW, Painting, window_px
 from sigstyle.learning.state import load_state
 from sigstyle.learning.stepper import Stepper
 from sigstyle.scoring.features import style_features
@@ -284,7 +284,7 @@ def test_samples_are_photos_in_the_styles_colours_and_split_into_pieces(learner:
         batch = lesson.draw(torch.Generator().manual_seed(0), count=3)
         again = lesson.draw(torch.Generator().manual_seed(0), count=3)
     side = window_px(learner.base)
-    assert batch.photos.shape == (3, 3, side, side) and batch.noisy.shape == (3, 4, WINDOW_LATENTS, WINDOW_LATENTS)
+    assert batch.photos.shape == (3, 3, side, side) and batch.noisy.shape == (3, 4, SMALLEST_WINDOW, SMALLEST_WINDOW)
     assert torch.equal(batch.noisy, again.noisy) and torch.equal(batch.photos, again.photos)
     assert (batch.timesteps >= 1000 * LOWEST).all() and (batch.timesteps <= 1000 * HIGHEST).all()
     parts = batch.split(2)

@@ -151,7 +151,7 @@ def test_the_paper_preset_is_the_published_swap(base: BaseModel, painting: Image
 
 @pytest.mark.parametrize("vae", ["tiny", "kl"])
 @pytest.mark.parametrize("guidance_scale", [1.0, 7.5])
-def test_strength_zero_gives_the_input_back_up_to_the_vae(
+def test_strength_zero_gives_the_input_back(
     make_base: MakeBase, painting: Image.Image, vae: str, guidance_scale: float
 ) -> None:
     base = make_base(vae=vae, prediction_type="v_prediction")
@@ -168,14 +168,14 @@ def test_strength_zero_gives_the_input_back_up_to_the_vae(
     inner = expected[..., 4:-4, 4:-4]
     torch.testing.assert_close(pipe(content, prompt, strength=0, **more).images, inner, atol=1e-3, rtol=0)
     assert (pipe(content, prompt, **more).images - inner).abs().max() > 0.1
-    pixels = pipe(content, prompt, strength=0, **(more | {"output_type": "pt"})).images * 2 - 1
-    if vae == "tiny":  # the other's random decoder magnifies any difference
-        torch.testing.assert_close(pixels, decode_latents(base.vae, expected)[..., 32:-32, 32:-32], atol=0.01, rtol=0)
+    for steps in (1, 4):
+        shown = pipe(content, prompt, strength=0, **(more | {"output_type": "pil", "num_inference_steps": steps}))
+        assert difference(shown.images[0], content) == 0
 
 
 def test_strength_is_continuous(pipe: SigStylePipeline, painting: Image.Image) -> None:
-    images = [pipe(painting, strength=strength, **FEW).images[0] for strength in (0.0, 0.01, 1.0)]
-    assert difference(images[0], images[1]) < difference(images[0], images[2])
+    none, hint, whole = (pipe(painting, strength=s, output_type="latent", **FEW).images for s in (0.0, 0.01, 1.0))
+    assert 0 < (hint - none).norm() < 0.2 * (whole - none).norm()
 
 
 def test_the_classic_preset_keeps_to_its_budget(pipe: SigStylePipeline, base: BaseModel, painting: Image.Image) -> None:

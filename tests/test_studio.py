@@ -315,6 +315,21 @@ def test_many_photos_in_many_styles_come_in_a_zip_with_a_sheet(studio: Studio, p
         paint_all(studio, ANNA, [photo], [], "mini", QUICK)
 
 
+def test_a_photo_that_cannot_be_read_does_not_keep_the_others_from_being_painted(
+    studio: Studio, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "page.jpg").write_text("<html>")
+    twin = tmp_path / "twins" / photo.name
+    twin.parent.mkdir()
+    make_painting().rotate(180).save(twin)
+    given = [photo, tmp_path / "page.jpg", twin]
+    made = paint_all(studio, ANNA, given, ["wave"], "mini", QUICK).wait()
+    assert len(made.pictures) == 2 and len(made.problems) == 1 and "page.jpg is not a supported" in made.problems[0]
+    assert str(tmp_path) not in made.problems[0]
+    with pytest.raises(ImageError, match="not a supported image"):
+        paint_all(studio, ANNA, given[1:2], ["wave"], "mini", QUICK)
+
+
 def test_only_allowed_bases_are_ever_opened(tmp_path: Path) -> None:
     bases = Bases(DataFolder(tmp_path / "data"), device="cpu")
     own = bases.folder.folder("models") / "mine.safetensors"
@@ -349,3 +364,18 @@ def test_parameters_are_counted_from_headers(tmp_path: Path, base: BaseModel) ->
 def test_capture_settings_are_the_library_s_own(studio: Studio) -> None:
     with pytest.raises(ConfigError, match="steps is 0"):
         learned(studio, steps=0)
+
+
+def test_what_is_cut_or_left_out_is_said_with_the_picture(studio: Studio, photo: Path, tmp_path: Path) -> None:
+    frames = [make_painting(), make_painting().rotate(180)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    prompt = " ".join(f"tower{i}" for i in range(10, 60))
+    config = dataclasses.replace(QUICK, prompt=prompt)
+    job = restyle(studio, ANNA, [tmp_path / "moving.gif"], "wave", "mini", config)
+    list(job.follow(every_s=0))
+    (picture,) = job.result()
+    assert "first frame of 2" in picture.notices[0] and "tower59'" in picture.notices[1]
+    job = imagine(studio, ANNA, prompt, "wave", "mini", {"steps": 1, "size_px": 64})
+    list(job.follow(every_s=0))
+    (picture,) = job.result()
+    assert len(picture.notices) == 1 and "tower59'" in picture.notices[0]

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sigstyle.base.finite import Finiteness
 from sigstyle.base.placement import execution_device
 
 
@@ -25,8 +26,15 @@ def encode_latents(vae: Any, pixels: Tensor) -> Tensor:
 
 
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
-    """Pixels [b, 3, H, W], float32 in [-1, 1], of latents as `encode_latents` gives them."""
-    return decode_unclamped(vae, latents).clamp(-1, 1)
+    """Pixels [b, 3, H, W], float32 in [-1, 1], of latents as `encode_latents` gives them.
+
+    Raises: PaintingError for values that are not finite, of which clamping would make black or white.
+    """
+    pixels = decode_unclamped(vae, latents)
+    found = Finiteness(vae.dtype)
+    found.look("the autoencoder's decoder", pixels)
+    found.check()
+    return pixels.clamp(-1, 1)
 
 
 def decode_unclamped(vae: Any, latents: Tensor) -> Tensor:

@@ -37,6 +37,19 @@ def default_dtype(device: "torch.device") -> "torch.dtype":
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
+def free_bytes(device: "torch.device") -> int:
+    """Memory of a device that can still be taken."""
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch for later
+        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return psutil.virtual_memory().available
+
+
 def device_and_dtype(device: str | None, dtype: str | None) -> "tuple[torch.device | None, torch.dtype | None]":
     """A device that works on this machine and a dtype, or None for what is not given. Raises: ConfigError."""
     if device is None and dtype is None:

@@ -1,5 +1,6 @@
 """Where a base's parts are read from: folders, single files and the hub, safetensors only."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,17 +28,17 @@ def quiet() -> Iterator[None]:
     from transformers.utils import logging as transformers_logging
 
     libraries = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]
-    bars = transformers_logging.is_progress_bar_enabled()
+    shown = [library for library, _ in libraries if library.is_progress_bar_enabled()]
     try:
         for library, _ in libraries:
             library.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
+            library.disable_progress_bar()
         yield
     finally:
         for library, verbosity in libraries:
             library.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
+        for library in shown:
+            library.enable_progress_bar()
 
 
 def downloaded(repository: str, offline: bool, cache: str | Path | None) -> Path:
@@ -47,8 +48,25 @@ def downloaded(repository: str, offline: bool, cache: str | Path | None) -> Path
     """
     from huggingface_hub import snapshot_download
 
-    wanted = list(_HUB_FILES)
-    return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=wanted, local_files_only=offline))
+    with _bars_on_terminals_alone():
+        return Path(
+            snapshot_download(repository, cache_dir=cache, allow_patterns=list(_HUB_FILES), local_files_only=offline)
+        )
+
+
+@contextmanager
+def _bars_on_terminals_alone() -> Iterator[None]:
+    """The hub's bars show how far a download is, which is of use to somebody who sees them only."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def from_folder(folder: Path, dtype: torch.dtype) -> Any:

@@ -10,13 +10,14 @@ import torch
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.devices import default_device, default_dtype
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
+from sigstyle.base.headers import EMBEDDED, check_checkpoint, path_of
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
+from sigstyle.base.memory import is_out_of_memory
 from sigstyle.base.placement import execution_device
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, first_line
 
-EMBEDDED = "mini"
 EMBEDDED_FOLDER = shipped_path(f"weights/{EMBEDDED}")
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -131,10 +132,18 @@ def load_base(
     if isinstance(base, BaseModel):
         return base
     device = torch.device(device) if device is not None else default_device()
-    parts = _load_parts(str(base), dtype or default_dtype(device), offline, cache)
-    for module in (parts.unet, parts.vae, parts.text_encoder):
-        align(module.to(device))
-    return BaseModel.from_pipeline(parts, name=base_name(str(base)))
+    try:
+        parts = _load_parts(str(base), dtype or default_dtype(device), offline, cache)
+        for module in (parts.unet, parts.vae, parts.text_encoder):
+            align(module.to(device))
+        return BaseModel.from_pipeline(parts, name=base_name(str(base)))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ConfigError(
+            f"The base {base} does not fit into the memory of {device} ({first_line(error)}). Close other programs, or "
+            "choose --dtype float16, another --device, or a smaller base."
+        ) from error
 
 
 def is_hub_id(base: str) -> bool:
@@ -144,7 +153,7 @@ def is_hub_id(base: str) -> bool:
 
 def base_name(base: str) -> str:
     """What a base is called in style files: the embedded one's name, a file's or folder's, or the hub id."""
-    path = Path(base).expanduser()
+    path = path_of(base)
     if not path.exists():
         return base
     return path.resolve().stem if path.is_file() else path.resolve().name
@@ -152,7 +161,7 @@ def base_name(base: str) -> str:
 
 def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:
     """Something with the parts of the pipeline behind `base` as attributes. Raises: ConfigError."""
-    path = EMBEDDED_FOLDER if base == EMBEDDED else Path(base).expanduser()
+    path = EMBEDDED_FOLDER if base == EMBEDDED else path_of(base)
     if path.suffix.lower() in _PICKLES:
         raise ConfigError(
             f"{path.name} is a pickle, which can run code when opened; expected .safetensors. Convert it first."
@@ -164,6 +173,8 @@ def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path 
                 return from_single_file(path, dtype, offline, cache)
             return from_folder(path if path.is_dir() else downloaded(base, offline, cache), dtype)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise MemoryError(first_line(error)) from error
         reason = first_line(error)
         raise ConfigError(
             f"The base {base} cannot be loaded: {reason}. Expected '{EMBEDDED}' (embedded, needs no download), a "
@@ -181,6 +192,8 @@ def _check_exists(base: str, path: Path) -> None:
             )
     elif path.is_file() and path.suffix.lower() != ".safetensors":
         raise ConfigError(f"{path.name} is no base; expected a diffusers folder or a .safetensors checkpoint.")
+    elif path.is_file():
+        check_checkpoint(path)
     elif base == EMBEDDED:
         raise ConfigError(f"The embedded base is missing; expected it at {path}. Get the repository whole.")
     elif not path.is_file() and not _HUB_ID.fullmatch(base):

@@ -3,7 +3,7 @@
 import copy
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sigstyle.base.content_hash import content_hash
 from sigstyle.base.locks import lock_of
 from sigstyle.errors import ConfigError
+from sigstyle.text import check_words, shown
 
 _TOKEN = re.compile(r"<[\w-]{1,64}>")
 
@@ -91,6 +92,61 @@ def style_prompt(prompt: str, domain: str, token: str) -> str:
     return f"{subject} in the style of {token}"
 
 
+@dataclass(frozen=True)
+class FittedPrompt:
+    """A prompt as it fits into what a base reads, and the words that were left out of it."""
+
+    text: str
+    dropped: str = ""
+
+
+def fitted(tokenizer: Any, text: str, token: StyleToken | None = None) -> FittedPrompt:
+    """`text` cut to the tokenizer's length: the words before "in the style of <t>" give way, and what follows it goes.
+
+    A prompt in which the token is no word by itself is left to `tokenize` to refuse.
+    """
+    room = tokenizer.model_max_length - 2  # its first and last token
+
+    def length(part: str) -> int:
+        plain = part if token is None else part.replace(token.token, " ")
+        vectors = 0 if token is None or plain == part else len(token.embedding)
+        return len(tokenizer(plain, add_special_tokens=False, verbose=False).input_ids) + vectors
+
+    if length(text) <= room:
+        return FittedPrompt(text)
+    phrase = None if token is None else re.search(rf"(\bin the style of )?(?<!\w){re.escape(token.token)}(?!\w)", text)
+    if phrase is None:
+        kept = _longest(text, lambda part: length(part) <= room)
+        return FittedPrompt(kept, text[len(kept) :].strip())
+    before, style, after = text[: phrase.start()], phrase[0], text[phrase.end() :]
+    if length(before + style) <= room:
+        kept = _longest(after, lambda part: length(before + style + part) <= room)
+        return FittedPrompt(before + style + kept, after[len(kept) :].strip())
+    kept = _longest(before, lambda part: length(f"{part} {style}") <= room)
+    return FittedPrompt(
+        f"{kept} {style}".strip(), " … ".join(filter(None, (before[len(kept) :].strip(), after.strip())))
+    )
+
+
+def cut_notice(tokenizer: Any, kind: str, prompt: FittedPrompt) -> list[str]:
+    """A line that quotes what was left out of a prompt, or none."""
+    if not prompt.dropped:
+        return []
+    limit = tokenizer.model_max_length - 2
+    return [f"The {kind} is longer than the {limit} tokens this base reads; left out: '{shown(prompt.dropped)}'."]
+
+
+def _longest(text: str, fits: Callable[[str], bool]) -> str:
+    """The longest beginning of `text` that fits, to the end of a word; of a single endless word a part."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(text[:middle]) else (low, middle - 1)
+    whole = low == len(text) or text[low].isspace()
+    words = text[:low] if whole else text[:low].rpartition(" ")[0]
+    return (words if 2 * len(words) >= low else text[:low]).rstrip()  # an endless word is cut within
+
+
 def tokenize(tokenizer: Any, texts: Sequence[str], tokens: Sequence[StyleToken] = ()) -> PromptIds:
     """Token ids of `texts`, padded and truncated to the tokenizer's length; `tokenizer` is not changed.
 
@@ -102,7 +158,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str], tokens: Sequence[StyleToken] 
     if tokens:
         tokenizer = copy.deepcopy(tokenizer)
         tokenizer.add_tokens([AddedToken(name, single_word=True, normalized=False) for name in names])
-    texts = [_expanded(text, tokens) for text in texts]
+    texts = [_expanded(check_words("prompt", text), tokens) for text in texts]
     length = tokenizer.model_max_length
     ids = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
     slots = torch.full_like(ids, -1)

@@ -1,5 +1,6 @@
 """Many photos in many styles: shared inversions, restartable, by as many processes and machines as there are."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,27 +10,26 @@ import torch
 
 from sigstyle.api import BaseLike
 from sigstyle.base.model import load_base
-from sigstyle.batches.check import check_existing
-from sigstyle.batches.claims import Claims
-from sigstyle.batches.gallery import write_gallery
 from sigstyle.batches.job_file import outputs_of, read_jobs, style_beside
-from sigstyle.batches.jobs import Output, Unit, cross, find_photos, looks_of, named, units_of
+from sigstyle.batches.job_lock import job_id
+from sigstyle.batches.jobs import Output, Unit, cross, looks_of, named, units_of
 from sigstyle.batches.manifest import Manifest
 from sigstyle.batches.paint import Painter
-from sigstyle.batches.progress import BatchProgress, OnProgress, Tally
-from sigstyle.batches.run import Worker
-from sigstyle.batches.sheet import write_sheets
-from sigstyle.batches.thumbs import restore_thumbs, sweep
+from sigstyle.batches.photos import find_photos
+from sigstyle.batches.present import is_whole, there
+from sigstyle.batches.progress import BatchProgress, OnProgress
+from sigstyle.batches.work import Work
 from sigstyle.batches.workers import join
 from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
+from sigstyle.files import reason
 from sigstyle.imaging.images import Source
 from sigstyle.painting.evaluations import never
 from sigstyle.recipe import asked_for
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
-from sigstyle.style.shipped import StyleLike, open_style, own_base
+from sigstyle.style.shipped import StyleLike, load_own_base, open_style
 from sigstyle.style.style import Style
 
 __all__ = ["BatchProgress", "BatchResult", "Plan", "batch", "plan"]
@@ -50,8 +50,8 @@ class Plan:
         return units_of(self.outputs, together)
 
     def missing(self) -> list[Output]:
-        """Pictures that are not there yet."""
-        return [output for output in self.outputs if not (self.folder / output.name).exists()]
+        """Pictures that are not there yet, or not whole."""
+        return [output for output in self.outputs if not is_whole(self.folder / output.name)]
 
 
 def plan(
@@ -71,7 +71,7 @@ def plan(
     chosen = resolve(TransferConfig, preset, config, settings)
     wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
     opened = [(open_style(style), None if isinstance(style, Style) else str(style)) for style in wanted]
-    folder = Path(output).expanduser()
+    folder = _folder(output)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"The output {folder} is a file; expected a folder.")
     if (jobs is None) == (contents is None):
@@ -83,7 +83,7 @@ def plan(
             found = style_beside(path, name)
             return open_style(found), found
 
-        outputs = outputs_of(read_jobs(path), opened, chosen, open_beside)
+        outputs = outputs_of(read_jobs(path), opened, chosen, open_beside, path.parent)
         _check_able(outputs)
         return Plan(folder, named(outputs), [])
     if not opened:
@@ -92,6 +92,21 @@ def plan(
     outputs = cross(photos, looks_of(opened), chosen)
     _check_able(outputs)
     return Plan(folder, named(outputs), notices)
+
+
+def _folder(output: str | Path) -> Path:
+    """The output folder, which need not exist. Raises: ConfigError for what cannot be one."""
+    try:
+        folder = Path(output).expanduser()
+        os.stat(folder)
+    except FileNotFoundError:
+        return folder
+    except NotADirectoryError as error:
+        raise ConfigError(f"{output} cannot be written: it leads through a file. Choose another folder.") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"The output {output} cannot be a folder: {why}. Choose another one.") from error
+    return folder
 
 
 def _check_able(outputs: Sequence[Output]) -> None:
@@ -117,6 +132,7 @@ def batch(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     on_progress: OnProgress | None = None,
+    on_notice: Callable[[str], object] | None = None,
     should_stop: Callable[[], bool] = never,
     **settings: Any,
 ) -> Iterator[BatchResult]:
@@ -127,47 +143,30 @@ def batch(
     in several processes (torchrun, accelerate) or on several machines with one folder, each process takes what is
     left and yields what it made itself. `together` photos go through the UNet at once: 1 by default, where a picture
     is the one `transfer` makes, and 4 on CUDA. In the end a contact sheet and, with `gallery`, index.html are there.
-    Everything else is as in `transfer`.
+    Everything else is as in `transfer`. Pictures that were damaged since are made again; a file that is not of this job
+    is never written over. `on_notice` gets lines on what was left out, made again or could not be written.
     Raises: ConfigError, StyleFileError for unusable arguments, at the call; while iterating ImageError when the folder
-    cannot be written, Cancelled when stopped. What fails for one picture is in its result.
+    cannot be written, Cancelled when stopped. What fails for one picture is in its result, and the rest goes on.
     """
     planned = plan(contents, styles, output, jobs=jobs, preset=preset, config=config, **settings)
     if together is not None and not 1 <= together <= 256:
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
-    loaded = load_base(base or own_base(planned.outputs[0].look.style), place.device, dtype)
-    check_existing(planned.folder, planned.outputs, loaded)
+    style = planned.outputs[0].look.style
+    loaded = load_base(base, place.device, dtype) if base else load_own_base(style, place.device, dtype)
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
-    claims = Claims(planned.folder, planned.units(count), place.share)
-
-    def results() -> Iterator[BatchResult]:
-        manifest = Manifest(planned.folder)
-        manifest.settle(planned.outputs)
-        tally = Tally(planned.folder, planned.outputs, on_progress)
-        painter = Painter(loaded, asked_for(base))
-        yield from Worker(planned.folder, claims, painter, tally, should_stop, manifest).run()
-        place.meet()  # so that every line is written before the manifest is brought in order
-        if place.first:
-            finish(planned, manifest, gallery)
-            claims.tidy()
-        place.meet()
-
-    return results()
-
-
-def finish(planned: Plan, manifest: Manifest, gallery: bool) -> None:
-    """Bring the manifest in order and show what is there: contact sheets, and the gallery if wanted."""
-    lines = manifest.settle(planned.outputs)
-    sweep(planned.folder)
-    restore_thumbs(planned.folder, planned.outputs)
-    made = [line for line in lines.values() if line["status"] == "done"]
-    write_sheets(planned.folder, made)
-    if gallery:
-        write_gallery(planned.folder, made)
+    tell = on_notice or (lambda text: None)
+    painter, units = Painter(loaded, asked_for(base)), planned.units(count)
+    work = Work(planned.folder, planned.outputs, units, place, painter, gallery, tell)
+    work.enter(job_id(planned.outputs, loaded.fingerprint, count))
+    for notice in planned.notices:
+        tell(notice)
+    return work.results(on_progress, should_stop)
 
 
 def failures(folder: Path, outputs: Sequence[Output]) -> dict[str, str]:
     """Pictures of this job that could not be made, each with the reason; those missing without one count too."""
-    lines = Manifest(folder).lines()
-    missing = [output.name for output in outputs if not (folder / output.name).exists()]
-    return {name: lines.get(name, {}).get("error", "it was not made") for name in missing}
+    lines = Manifest(folder).lines(outputs)
+    failed = {name: line["error"] for name, line in lines.items() if line["status"] == "failed"}
+    missing = {output.name: "it was not made" for output in outputs if not there(folder / output.name)}
+    return {output.name: (missing | failed)[output.name] for output in outputs if output.name in missing | failed}

@@ -1,25 +1,48 @@
 """Whether pictures that are already there are the ones this job would make."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sigstyle.base.model import BaseModel
 from sigstyle.batches.jobs import Output
-from sigstyle.batches.manifest import peek_recipe
+from sigstyle.batches.present import damage, found_at, left_alone, there
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.recipe import file_entry
 
+_SHOWN = 80  # letters of a foreign value
 
-def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> None:
-    """Raises: ConfigError when a picture in `folder` was made otherwise, saying how: jobs are never mixed."""
+
+@dataclass(frozen=True)
+class Standing:
+    """How a job's places stand, each with the reason: `damaged` pictures are made again, `blocked` by foreign files."""
+
+    damaged: dict[str, str] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+
+
+def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> Standing:
+    """What is there already, each picture decoded whole.
+
+    Raises: ConfigError when a picture in `folder` was made otherwise, saying how: jobs are never mixed.
+    """
     hashes: dict[str, str | None] = {}
-    different: list[tuple[str, str]] = []
+    standing, different = Standing(), []
     for output in outputs:
-        if (folder / output.name).exists():
-            reason = _difference(folder, output, base, hashes)
-            different += [(output.name, reason)] if reason else []
+        path = folder / output.name
+        if not there(path):
+            continue
+        found = found_at(path)
+        if found.foreign:
+            standing.blocked[output.name] = left_alone(path, found)
+        elif found.damaged:
+            standing.damaged[output.name] = found.damaged
+        elif reason := difference(found.recipe or {}, output, base, hashes):
+            different.append((output.name, reason))
+        elif reason := damage(path):
+            standing.damaged[output.name] = reason
     if different:
         name, reason = different[0]
         others = f", and {len(different) - 1} more are not this job's either" if len(different) > 1 else ""
@@ -27,23 +50,31 @@ def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> 
             f"{folder / name} is there already but {reason}{others}; expected pictures of this job alone. "
             "Choose another output folder, or delete the old pictures."
         )
+    return standing
 
 
-def _difference(folder: Path, output: Output, base: BaseModel, hashes: dict[str, str | None]) -> str:
-    """How the picture of `output` differs from the one wanted, or ''."""
-    recipe = peek_recipe(folder / output.name)
-    if recipe is None:
-        return "carries no recipe"
+def difference(recipe: dict[str, Any], output: Output, base: BaseModel, hashes: dict[str, str | None]) -> str:
+    """How the picture with `recipe` differs from the one wanted, or ''; `hashes` of photos are kept for the next."""
     wanted, found = _wanted(output, base), _found(recipe)
+    if recipe.get("tiled") is True:  # memory was short then, and the picture may be smaller than was wished
+        del wanted["size_px"]
     for key, value in wanted.items():
         if found.get(key) != value:
-            return f"was made with {key} {found.get(key)} instead of {value}"
+            return f"was made with {key} {_shown(found.get(key))} instead of {value}"
     label = output.photo.label
     if label not in hashes:
         hashes[label] = _hash(output)
     if hashes[label] is not None and hashes[label] != found["content"]:
         return f"was made from another {output.photo.origin}"
     return ""
+
+
+def _shown(value: Any) -> str:
+    """A value from a foreign recipe, however large or deep it is."""
+    try:
+        return str(value)[:_SHOWN]
+    except RecursionError:
+        return "something deep"
 
 
 def _wanted(output: Output, base: BaseModel) -> dict[str, Any]:
@@ -58,7 +89,7 @@ def _found(recipe: dict[str, Any]) -> dict[str, Any]:
         content = recipe["content"].get("sha256") or recipe["content"].get("pixels_sha256")
         settings = TransferConfig.from_recipe(recipe["settings"]).to_dict()
         return {**settings, "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
-    except (KeyError, TypeError, AttributeError, ConfigError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, ConfigError):
         return {"content": None}
 
 
@@ -66,6 +97,6 @@ def _hash(output: Output) -> str | None:
     """The hash of the photo as it is now; None when it cannot be read, which is reported when its turn comes."""
     try:
         entry = file_entry(output.photo.source)
-    except ImageError:
+    except (ImageError, OSError, RuntimeError, ValueError):
         return None
     return entry.get("sha256") or entry.get("pixels_sha256")

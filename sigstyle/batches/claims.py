@@ -14,6 +14,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from sigstyle.batches.jobs import Unit
+from sigstyle.batches.present import there
 from sigstyle.errors import ConfigError
 from sigstyle.files import reason
 
@@ -79,6 +80,7 @@ class Claims:
 
     def failed(self, unit: Unit) -> None:
         """Remember that some picture of `unit` cannot be made, so that nobody at work now tries it again."""
+        self._failed.mkdir(parents=True, exist_ok=True)
         (self._failed / unit.id).touch()
 
     def tidy(self) -> None:
@@ -89,7 +91,7 @@ class Claims:
                 (self._failed / unit.id).unlink(missing_ok=True)
 
     def _done(self, unit: Unit) -> bool:
-        return all((self.folder / output.name).exists() for output in unit.outputs)
+        return all(there(self.folder / output.name) for output in unit.outputs)
 
     def _settled(self, unit: Unit) -> bool:
         """Whether nothing is left to do for `unit`: done, or failed since this process started."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sigstyle.batches.manifest import Line
+from sigstyle.batches.present import there
 from sigstyle.batches.sheet import rows_and_columns, sheet_paths
 from sigstyle.batches.thumbs import before_path, thumb_path
+from sigstyle.errors import ImageError
 from sigstyle.files import write_atomically
 
 GALLERY = "index.html"
@@ -18,7 +20,7 @@ _TOLD = ("prompt", "strength", "steps", "seed")  # the settings shown under a pi
 def write_gallery(folder: Path, lines: Sequence[Line]) -> Path:
     """Write index.html for finished pictures; all that comes from names and prompts is escaped.
 
-    Raises: OSError when it cannot be written.
+    Raises: OSError when it cannot be written, ImageError where a page that is not ours has its name.
     """
     looks, photos, cells = rows_and_columns(lines)
     ordered = sorted(cells.items(), key=lambda item: (item[0][1], item[0][0]))
@@ -33,14 +35,31 @@ def write_gallery(folder: Path, lines: Sequence[Line]) -> Path:
         "cards": "\n".join(cards),
     }
     path = folder / GALLERY
+    if there(path) and not is_gallery(path):
+        raise ImageError(f"{path} is no gallery of ours; it was left alone. Move it and start again.")
     write_atomically(path, _filled(parts).encode("utf-8", "replace"))
     return path
 
 
+def is_gallery(path: Path) -> bool:
+    """Whether a page begins as every gallery does."""
+    head = _template().partition("{{")[0].encode()
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(head)) == head
+    except OSError:
+        return False
+
+
+def _template() -> str:
+    return files("sigstyle.batches").joinpath("gallery.html").read_text(encoding="utf-8")
+
+
 def _filled(parts: Mapping[str, str]) -> str:
     """The page's template with its `{{parts}}`; what is put in is never looked at again."""
-    template = files("sigstyle.batches").joinpath("gallery.html").read_text(encoding="utf-8")
-    pieces = template.split("{{")
+    pieces = _template().split("{{")
     filled = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition("}}")

@@ -2,28 +2,17 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
+from pathlib import PurePosixPath
 
-from sigstyle.batches.names import distinct, photo_labels, safe, short_hash
+from sigstyle.batches.names import distinct, look_part, picture_name, short_hash
+from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
-from sigstyle.imaging.images import Source
+from sigstyle.names import same_file_key
 from sigstyle.style.style import Style
-
-PHOTO_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A content image: where it comes from, what the caller calls it, and its part of the outputs' names."""
-
-    source: Source
-    origin: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -63,52 +52,11 @@ class Unit:
         return list({output.photo.label: output.photo for output in self.outputs}.values())
 
 
-def find_photos(contents: Source | Sequence[Source], output: Path) -> tuple[list[Photo], list[str]]:
-    """The photos of a folder with its subfolders, or of one or several sources, and lines on what was left out.
-
-    Raises: ConfigError when there is none.
-    """
-    if isinstance(contents, str | Path) and Path(contents).expanduser().is_dir():
-        return _in_folder(Path(contents).expanduser(), output)
-    if isinstance(contents, str | Path) and not Path(contents).expanduser().exists():
-        raise ConfigError(f"There is no {contents}; expected a folder with photos, or a photo.")
-    sources = [contents] if isinstance(contents, Source) else list(contents)
-    if not sources:
-        raise ConfigError("There are no photos; expected a folder or a list of photos.")
-    labels = iter(photo_labels([Path(source) for source in sources if isinstance(source, str | Path)], None))
-    photos = []
-    for number, source in enumerate(sources, 1):
-        named = isinstance(source, str | Path)
-        label = next(labels) if named else f"image-{number:04}"
-        photos.append(Photo(source, str(source) if named else label, label))
-    return photos, []
-
-
-def _in_folder(folder: Path, output: Path) -> tuple[list[Photo], list[str]]:
-    """The photos in `folder`, sorted; hidden files and the outputs are no photos. Raises: ConfigError."""
-    if folder.resolve() == output.resolve():
-        raise ConfigError(f"{folder} is both where the photos are and where pictures go; expected another folder.")
-    notices: list[str] = []
-    found, others = [], 0
-    for place, folders, files in os.walk(folder, onerror=lambda error: notices.append(f"{error}; it was left out.")):
-        folders[:] = [n for n in folders if not n.startswith(".") and (Path(place) / n).resolve() != output.resolve()]
-        paths = [Path(place) / name for name in files if not name.startswith(".")]
-        found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES]
-        others += sum(path.suffix.lower() not in PHOTO_SUFFIXES for path in paths)
-    if others:
-        notices.append(f"{others} files in {folder} are no images by their names; they were left out.")
-    if not found:
-        raise ConfigError(f"There are no photos in {folder}; expected files such as .jpg or .png.")
-    found.sort(key=lambda path: path.relative_to(folder).as_posix())
-    labels = photo_labels(found, folder)
-    return [Photo(path, str(path), label) for path, label in zip(found, labels, strict=True)], notices
-
-
 def looks_of(styles: Sequence[tuple[Style, str | None]]) -> list[Look]:
     """The looks of styles with their paths, one for each; different styles of one name get a hash added."""
     hashes = {id(style): style.hash for style, _ in styles}
     unique = list({hashes[id(style)]: style for style, _ in styles}.values())
-    labels = distinct(unique, [lambda s: safe(s.name), lambda s: f"{safe(s.name)}-{hashes[id(s)][:6]}"])
+    labels = distinct(unique, [lambda s: look_part(s.name), lambda s: look_part(s.name, f"-{hashes[id(s)][:6]}")])
     by_hash = {hashes[id(style)]: label for style, label in zip(unique, labels, strict=True)}
     return [Look(style, path, by_hash[hashes[id(style)]]) for style, path in styles]
 
@@ -124,20 +72,32 @@ def named(outputs: Sequence[Output]) -> list[Output]:
     Raises: ConfigError when two ask for the same picture, or for different ones under one name.
     """
 
-    def plain(output: Output) -> str:
-        return output.name or f"{output.photo.label}--{output.look.label}.png"
-
-    def told_apart(output: Output) -> str:
+    def told_apart(output: Output, photo: str = "") -> str:
         settings = json.dumps(output.config.to_dict(), sort_keys=True)
-        return output.name or f"{output.photo.label}--{output.look.label}--{short_hash(settings)}.png"
+        extra = f"--{short_hash(settings + photo)}"
+        return output.name or picture_name(output.photo.label, output.look.label, extra)
 
-    names = distinct(outputs, [plain, told_apart])
+    ways = [
+        lambda output: output.name or picture_name(output.photo.label, output.look.label),
+        told_apart,
+        lambda output: told_apart(output, output.photo.label),
+    ]
+    names = distinct(outputs, ways)
+    _check_apart(outputs, names)
+    return [replace(output, name=name) for output, name in zip(outputs, names, strict=True)]
+
+
+def _check_apart(outputs: Sequence[Output], names: Sequence[str]) -> None:
+    """Raises: ConfigError when two outputs have one name, or one's file is the other's folder."""
     seen: dict[str, Output] = {}
     for output, name in zip(outputs, names, strict=True):
-        other = seen.setdefault(name.casefold(), output)
+        other = seen.setdefault(same_file_key(name), output)
         if other is not output:
             raise ConfigError(f"{other.row} and {output.row} both ask for {name}; expected each picture once.")
-    return [replace(output, name=name) for output, name in zip(outputs, names, strict=True)]
+    for output, name in zip(outputs, names, strict=True):
+        for folder in PurePosixPath(name).parents:
+            if (other := seen.get(same_file_key(str(folder)))) is not None:
+                raise ConfigError(f"{other.row} asks for the file {folder}, {output.row} for a folder of that name.")
 
 
 def units_of(outputs: Sequence[Output], together: int) -> list[Unit]:

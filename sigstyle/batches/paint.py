@@ -10,15 +10,17 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.model import BaseModel, ddim
-from sigstyle.batches.jobs import Look, Photo
+from sigstyle.batches.jobs import Look
+from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
-from sigstyle.errors import Cancelled, ImageError
+from sigstyle.errors import Cancelled
 from sigstyle.imaging.images import load_image
 from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.notices import prompt_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
@@ -36,11 +38,6 @@ class Loaded:
 
 def load_photo(photo: Photo) -> Loaded:
     """Read a photo. Raises: ImageError when it cannot be used."""
-    if isinstance(photo.source, str) or hasattr(photo.source, "__fspath__"):
-        try:
-            str(photo.source).encode()
-        except UnicodeEncodeError as error:
-            raise ImageError(f"{photo.source!r} is no readable file name. Rename the file.") from error
     image = load_image(photo.source)
     return Loaded(photo, image, file_entry(photo.source), image.info.get("notice", ""))
 
@@ -82,6 +79,7 @@ class Painter:
 
     def __init__(self, base: BaseModel, base_path: str | None) -> None:
         self.base, self.base_path = base, base_path
+        self.notices: list[str] = []  # about what was painted last
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
         self._contents: dict[tuple[int, int | None, int], Content] = {}
@@ -122,7 +120,9 @@ class Painter:
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
-        run = run_of(wanted, Blend.of([look.style]), trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
+        blend = Blend.of([look.style])
+        self.notices = prompt_notices(blend, self.base, config, guided=config.method == "swap")
+        run = run_of(wanted, blend, trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
@@ -131,7 +131,8 @@ class Painter:
         self._photos, self._trace = photos, made.trace
         contents = (self._content(loaded, config) for loaded in group)
         return [
-            content.finished(image, config.size_px, self.base) for content, image in zip(contents, images, strict=True)
+            content.finished(image, config.size_px, self.base, amount=wanted.amount)
+            for content, image in zip(contents, images, strict=True)
         ]
 
     def wanted(self, group: Sequence[Loaded], look: Look, config: TransferConfig) -> ContentInversion:

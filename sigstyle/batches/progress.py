@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigstyle.batches.jobs import Output
+from sigstyle.batches.present import there
 
 _RECOUNT_S = 10.0
 
@@ -38,12 +39,15 @@ OnProgress = Callable[[BatchProgress], None]
 class Tally:
     """Counts what this process does, and looks now and then at what the others have made."""
 
-    def __init__(self, folder: Path, outputs: Sequence[Output], on_progress: OnProgress | None) -> None:
+    def __init__(
+        self, folder: Path, outputs: Sequence[Output], on_progress: OnProgress | None, blocked: int = 0
+    ) -> None:
+        """`blocked` pictures cannot be made, as something else lies in their place."""
         self.folder, self.total, self.on_progress = folder, len(outputs), on_progress
         self.open = {output.name for output in outputs}
-        self.failed = 0
+        self.failed = blocked
         self._recount()
-        self.skipped = self.total - len(self.open)
+        self.skipped = self.total - len(self.open) - blocked
         self.started = time.monotonic()
 
     def painting(self, share: float) -> None:
@@ -57,6 +61,11 @@ class Tally:
         self.open.difference_update(names)
         self.painting(0.0)
 
+    def lost(self, count: int) -> None:
+        """Count pictures as failed that had been counted as made."""
+        self.failed += count
+        self.painting(0.0)
+
     def look(self) -> None:
         """Count what others have made meanwhile, if the last look is a while ago."""
         if time.monotonic() - self._looked > _RECOUNT_S:
@@ -64,7 +73,7 @@ class Tally:
         self.painting(0.0)
 
     def _recount(self) -> None:
-        self.open = {name for name in self.open if not (self.folder / name).exists()}
+        self.open = {name for name in self.open if not there(self.folder / name)}
         self._looked = time.monotonic()
 
     def _progress(self, share: float) -> BatchProgress:

@@ -8,10 +8,13 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from sigstyle.batches.manifest import Line
+from sigstyle.batches.present import peek_recipe, there
 from sigstyle.batches.thumbs import before_path, thumb_path
+from sigstyle.errors import ImageError
 from sigstyle.imaging.images import save_png
 
 SHEET = "contact-sheet"
+_KIND = "contact sheet"
 SHEET_NAME = re.compile(rf"{SHEET}(-\d{{3,}})?\.png")
 _CELL_PX, _GAP_PX, _LABELS_PX, _TITLE_PX = 160, 8, 150, 34
 _ACROSS, _DOWN = 12, 12
@@ -33,14 +36,16 @@ def rows_and_columns(lines: Iterable[Line]) -> tuple[list[str], list[str], dict[
 def write_sheets(folder: Path, lines: Sequence[Line]) -> list[Path]:
     """Write contact sheets of finished pictures into `folder`, in place of older ones; their paths.
 
-    Raises: ImageError when they cannot be written.
+    Raises: ImageError when they cannot be written, also where a file that is no contact sheet has their name.
     """
     looks, photos, cells = rows_and_columns(lines)
     pages = list(product(_parts(looks, _DOWN), _parts(photos, _ACROSS)))
     written = []
     for number, (down, across) in enumerate(pages, 1):
         path = folder / (f"{SHEET}.png" if len(pages) == 1 else f"{SHEET}-{number:03}.png")
-        save_png(_page(folder, down, across, cells), path, {"kind": "contact sheet", "looks": down, "photos": across})
+        if there(path) and not _is_sheet(path):
+            raise ImageError(f"{path} is no contact sheet of ours; it was left alone. Move it and start again.")
+        save_png(_page(folder, down, across, cells), path, {"kind": _KIND, "looks": down, "photos": across})
         written.append(path)
     for older in sheet_paths(folder):
         if older not in written:
@@ -50,7 +55,12 @@ def write_sheets(folder: Path, lines: Sequence[Line]) -> list[Path]:
 
 def sheet_paths(folder: Path) -> list[Path]:
     """The contact sheets in `folder`."""
-    return sorted(path for path in folder.glob(f"{SHEET}*.png") if SHEET_NAME.fullmatch(path.name))
+    paths = (path for path in folder.glob(f"{SHEET}*.png") if SHEET_NAME.fullmatch(path.name))
+    return sorted(path for path in paths if _is_sheet(path))
+
+
+def _is_sheet(path: Path) -> bool:
+    return (peek_recipe(path) or {}).get("kind") == _KIND
 
 
 def _parts(items: list[str], size: int) -> list[list[str]]:

@@ -1,20 +1,22 @@
 """Small copies for the gallery and the contact sheet, in a folder beside the pictures."""
 
 import io
-import time
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from sigstyle.batches.jobs import Output
-from sigstyle.errors import ImageError
+from sigstyle.batches.present import there
+from sigstyle.batches.trouble import check_still_writable
 from sigstyle.files import write_atomically
 from sigstyle.imaging.images import load_image
 
 THUMBS = "gallery"
 _THUMB_PX = 320
-_ABANDONED_S = 600.0
+_CUT_BYTES = 150  # a longer target may be cut in the name of its temporary file
 
 
 def thumb_path(folder: Path, output: str) -> Path:
@@ -35,17 +37,17 @@ def write_thumb(folder: Path, output: str, image: Image.Image) -> None:
 def write_before(folder: Path, label: str, photo: Image.Image, size: tuple[int, int]) -> None:
     """Write a photo at (width, height) `size` unless it is there. Raises: OSError."""
     path = before_path(folder, label)
-    if not path.exists():
+    if not there(path):
         _write(path, photo.resize(size, Image.Resampling.LANCZOS))
 
 
 def restore_thumbs(folder: Path, outputs: Sequence[Output]) -> None:
-    """Write the small copies that are missing because a process was killed just before. Raises: OSError."""
+    """Write the small copies that are missing because a process was killed just before. Raises: ImageError."""
     for output in outputs:
         has_thumb, has_before = (
-            path.exists() for path in (thumb_path(folder, output.name), before_path(folder, output.photo.label))
+            there(path) for path in (thumb_path(folder, output.name), before_path(folder, output.photo.label))
         )
-        if (has_thumb and has_before) or not (folder / output.name).exists():
+        if (has_thumb and has_before) or not there(folder / output.name):
             continue
         try:
             image = load_image(folder / output.name)
@@ -53,18 +55,37 @@ def restore_thumbs(folder: Path, outputs: Sequence[Output]) -> None:
                 write_thumb(folder, output.name, image)
             if not has_before:
                 write_before(folder, output.photo.label, load_image(output.photo.source), image.size)
-        except ImageError:
-            continue  # the gallery then shows an empty place
+        except Exception as error:  # the gallery then shows an empty place
+            check_still_writable(folder, error)
 
 
-def sweep(folder: Path) -> None:
-    """Remove temporary files that nobody has written to for a while: those of killed processes."""
-    for path in folder.rglob(".*.tmp"):
+def sweep(folder: Path, outputs: Sequence[Output]) -> None:
+    """Remove temporary files of a job's files; only where nobody is at work: they are of dead processes."""
+    pictures = [folder / output.name for output in outputs]
+    small = [
+        path
+        for output in outputs
+        for path in (thumb_path(folder, output.name), before_path(folder, output.photo.label))
+    ]
+    names: dict[Path, set[str]] = {folder: {"manifest.jsonl", "index.html"}}
+    for path in pictures + small:
+        names.setdefault(path.parent, set()).add(path.name)
+    for place, known in names.items():
         try:
-            if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                path.unlink()
+            left = [entry.name for entry in os.scandir(place) if entry.name[:1] == "." and entry.name[-4:] == ".tmp"]
         except OSError:
             continue
+        for name in left:
+            if _is_of(name, known):
+                with suppress(OSError):
+                    (place / name).unlink()
+
+
+def _is_of(temporary: str, names: set[str]) -> bool:
+    """Whether a temporary file's name says that it was to become one of `names`, or a contact sheet."""
+    target = temporary[1:-4].rpartition(".")[0]
+    cut = len(target.encode("utf-8", "surrogateescape")) > _CUT_BYTES and any(name.startswith(target) for name in names)
+    return bool(target) and (target in names or cut or target.startswith("contact-sheet"))
 
 
 def _write(path: Path, image: Image.Image) -> None:

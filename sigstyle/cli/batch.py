@@ -73,9 +73,9 @@ def batch(
     contents = _contents(content)
     planned = plan(contents, names, output, jobs=jobs, config=config)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
-    for notice in planned.notices:
-        report.notice(notice)
     if dry_run:
+        for notice in planned.notices:
+            report.notice(notice)
         from sigstyle.cli.batch_estimate import estimate
 
         data = estimate(planned, base, place, kind, together)
@@ -94,6 +94,7 @@ def batch(
         device=place,
         dtype=kind,
         on_progress=watch,
+        on_notice=report.notice,
     )
     _follow(results, watch, report, planned, quiet)
 
@@ -186,6 +187,7 @@ def _whole(update: Update) -> Update:
 
 
 def _show(report: Report, watch: _Watch, planned: "Plan", lost: dict[str, str], seconds: float) -> None:
+    from sigstyle.batches.gallery import GALLERY, is_gallery
     from sigstyle.batches.sheet import sheet_paths
 
     progress = watch.latest
@@ -198,7 +200,7 @@ def _show(report: Report, watch: _Watch, planned: "Plan", lost: dict[str, str], 
         "failed": lost,
         "seconds": round(seconds, 2),
         "images_per_s": round(made / seconds, 4) if made else 0.0,
-        "gallery": next((str(path) for path in [planned.folder / "index.html"] if path.exists()), None),
+        "gallery": next((str(path) for path in [planned.folder / GALLERY] if is_gallery(path)), None),
         "contact_sheets": [str(path) for path in sheet_paths(planned.folder)],
     }
     shown = [*([data["gallery"]] if data["gallery"] else []), *data["contact_sheets"]]

@@ -18,10 +18,9 @@ from sigstyle.diffusion.attention import recorded, recording, self_attention_lay
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.inversion import swapped_steps
 from sigstyle.doctor import measured_speed
-from sigstyle.errors import SigStyleError
 from sigstyle.painting.cost import Cost, transfer_cost
 from sigstyle.painting.inversion import trace_key
-from sigstyle.style.shipped import own_base
+from sigstyle.style.shipped import load_own_base
 
 
 def estimate(
@@ -40,7 +39,8 @@ def estimate(
     }
     if not missing:
         return data
-    loaded = load_base(base or own_base(planned.outputs[0].look.style), device, dtype)
+    own = planned.outputs[0].look.style
+    loaded = load_base(base, device, dtype) if base else load_own_base(own, device, dtype)
     rows = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     speeds = {side: measured_speed(loaded, side) for side in sorted({_side(output, loaded) for output in missing})}
 
@@ -77,7 +77,7 @@ def _unreadable(outputs: list[Output]) -> list[str]:
                 if not Path(photo.source).expanduser().is_file():
                     raise OSError
                 Image.open(Path(photo.source).expanduser()).close()
-            except (OSError, SigStyleError, ValueError, SyntaxError, Image.DecompressionBombError):
+            except Exception:  # whatever a damaged file makes of a decoder
                 bad.append(photo.origin)
     return bad
 

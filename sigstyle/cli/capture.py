@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sigstyle.base.devices import device_and_dtype
+from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
-from sigstyle.cli.options import AsJson, Base, Device, DType, Quiet, output_path
+from sigstyle.cli.loading import library
+from sigstyle.cli.options import AsJson, Base, Device, DType, Overwrite, Quiet, output_path
 from sigstyle.config import CaptureConfig
+from sigstyle.files import expanded
 
 if TYPE_CHECKING:
     from sigstyle.learning.loop import Progress
@@ -39,6 +42,7 @@ def capture(
     resume: Annotated[bool, typer.Option("--resume", help="go on with a capture that was stopped")] = False,
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
@@ -48,9 +52,13 @@ def capture(
     A stopped capture leaves its state beside the output, and --resume goes on from there.
     """
     started, report = time.monotonic(), Report(quiet, as_json)
-    output = output_path(output, ".safetensors")
-    state = output.with_suffix(".state.safetensors")
     config = CaptureConfig.preset(preset, **settings)
+    read = [*images, *(_inside(bank) if bank else [])]
+    output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
+    state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
+    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
+        if (preview := _preview(output, step)).exists():
+            output_path(preview, ".png", read, overwrite, ("preview",))
     if state.exists() != resume:
         report.notice(
             f"No state at {state}: starting at the first step."
@@ -58,10 +66,9 @@ def capture(
             else f"{state} holds a stopped capture; starting anew replaces it (--resume goes on with it)."
         )
     place, kind = device_and_dtype(device, dtype)
-    from sigstyle import api
-
+    api = library()
     with report.bar("capture") as update:
-        watch = _CaptureWatch(update, output)
+        watch = _CaptureWatch(report, update, output)
         try:
             style = api.capture(
                 images,
@@ -74,6 +81,7 @@ def capture(
                 state_path=state,
                 resume=resume,
                 on_progress=watch,
+                on_notice=report.notice,
             )
         except KeyboardInterrupt:
             raise fail(watch.stopped(state), INTERRUPTED) from None
@@ -82,16 +90,30 @@ def capture(
     _show_style(report, style, output, watch.previews, time.monotonic() - started)
 
 
-class _CaptureWatch:
-    """Follows a capture: moves the bar, keeps the previews, knows where it stands."""
+def _inside(folder: Path) -> list[Path]:
+    """The files of a folder; what is wrong with it is for its own reader to say."""
+    try:
+        return list(expanded(folder).iterdir())
+    except OSError:
+        return []
 
-    def __init__(self, update: Update, output: Path) -> None:
-        self.update, self.output = update, output
+
+def _preview(output: Path, step: int) -> Path:
+    return output.with_name(f"{output.stem}.step-{step:04}.png")
+
+
+class _CaptureWatch:
+    """Follows a capture: moves the bar, passes notices on, keeps the previews, knows where it stands."""
+
+    def __init__(self, report: Report, update: Update, output: Path) -> None:
+        self.report, self.update, self.output = report, update, output
         self.latest: Progress | None = None
         self.previews: list[Path] = []
 
     def __call__(self, progress: "Progress") -> None:
         self.latest = progress
+        for notice in progress.notices:
+            self.report.notice(notice)
         if progress.preview is not None:
             self._keep(progress)
         self.update(progress.step, progress.steps, f"loss {progress.loss:.4f}")
@@ -99,7 +121,7 @@ class _CaptureWatch:
     def _keep(self, progress: "Progress") -> None:
         from sigstyle.imaging.images import save_png
 
-        path = self.output.with_name(f"{self.output.stem}.step-{progress.step:04}.png")
+        path = _preview(self.output, progress.step)
         save_png(progress.preview, path, {"kind": "preview", "step": progress.step, "loss": progress.loss})  # type: ignore[arg-type]
         self.previews.append(path)
 

@@ -8,11 +8,15 @@ from typing import Any, TypeVar
 import torch
 
 from sigstyle import api
+from sigstyle.base.headers import STYLE
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.cli.console import Report
+from sigstyle.cli.options import output_path
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.files import expanded, reason
+from sigstyle.learning.loop import Progress
 from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style
 
@@ -27,8 +31,16 @@ Made = TypeVar("Made")
 class Demo:
     """One run of the demo: its settings, the pictures it made and the seconds each part took."""
 
-    def __init__(self, report: Report, folder: Path, capture: CaptureConfig, transfer: TransferConfig) -> None:
-        self.report, self.folder, self.capture, self.transfer = report, folder, capture, transfer
+    def __init__(
+        self,
+        report: Report,
+        folder: Path,
+        capture: CaptureConfig,
+        transfer: TransferConfig,
+        overwrite: bool = False,
+    ) -> None:
+        self.report, self.folder, self.capture, self.transfer = report, _named(folder), capture, transfer
+        self.overwrite = overwrite
         self.photo, self.painting = _example(PHOTO), _example(PAINTING)
         self.pictures: list[Path] = []
         self.seconds: dict[str, float] = {}
@@ -39,6 +51,7 @@ class Demo:
 
         Raises: ConfigError when the base or an example is missing, or the folder cannot be made.
         """
+        self._check_folder()
         loaded = self._timed("load the base", lambda: load_base(base, device, dtype))
         _make(self.folder)
         shipped = self._shipped_style(loaded)
@@ -52,6 +65,20 @@ class Demo:
         """What was made and how long each part took, to be read."""
         parts = [f"{part:<64} {seconds:6.1f} s" for part, seconds in self.seconds.items()]
         return [*parts, *(str(picture) for picture in self.pictures)]
+
+    def _check_folder(self) -> None:
+        """Raises ConfigError when the folder is there and holds something else under the names needed."""
+        if self.folder.is_dir():
+            for origin in ("shipped", "captured"):
+                output_path(self._picture(origin), ".png", (), self.overwrite, ("transfer",))
+            output_path(self._style, ".safetensors", (), self.overwrite, (STYLE,))
+
+    def _picture(self, origin: str) -> Path:
+        return self.folder / f"{self.photo.stem}-{origin}.png"
+
+    @property
+    def _style(self) -> Path:
+        return self.folder / f"{self.painting.stem}.safetensors"
 
     def _shipped_style(self, base: BaseModel) -> Style | None:
         """The shipped style to show, or another one of this base; without any, a notice."""
@@ -73,16 +100,22 @@ class Demo:
         """The painting's style, learned from scratch and saved."""
         self.report.notice(f"Capturing {self.painting.name} …")
         with self.report.bar("capture") as update:
+
+            def watch(progress: Progress) -> None:
+                for notice in progress.notices:
+                    self._notice(notice)
+                update(progress.step, progress.steps, f"loss {progress.loss:.4f}")
+
             style = self._timed(
                 f"capture {self.painting.name}, {self.capture.steps} steps",
                 lambda: api.capture(
                     self.painting,
                     base=base,
                     config=self.capture,
-                    on_progress=lambda progress: update(progress.step, progress.steps, f"loss {progress.loss:.4f}"),
+                    on_progress=watch,
                 ),
             )
-        style.save(self.folder / f"{self.painting.stem}.safetensors")
+        style.save(self._style)
         return style
 
     def _repaint(self, base: BaseModel, style: Style, origin: str) -> None:
@@ -93,7 +126,7 @@ class Demo:
                 f"put the {origin} style {style.name} on {self.photo.name}",
                 lambda: api.transfer(self.photo, style, base=base, config=self.transfer, on_progress=update),
             )
-        self.pictures += result.save(self.folder / f"{self.photo.stem}-{origin}.png")
+        self.pictures += result.save(self._picture(origin))
 
     def _timed(self, part: str, work: Callable[[], Made]) -> Made:
         started = time.monotonic()
@@ -114,9 +147,17 @@ def _example(name: str) -> Path:
     return path
 
 
+def _named(folder: Path) -> Path:
+    """The output folder with its ~ replaced. Raises: ConfigError for what no folder can be called."""
+    try:
+        return expanded(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {reason(error)}. Choose another folder with -o.") from error
+
+
 def _make(folder: Path) -> None:
     """Makes the output folder. Raises: ConfigError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be made: {error.strerror}. Choose another folder with -o.") from error
+        raise ConfigError(f"{folder} cannot be made: {reason(error)}. Choose another folder with -o.") from error

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from sigstyle.base.headers import LORA
 from sigstyle.cli.console import Report
-from sigstyle.cli.options import AsJson, Quiet, output_path
-from sigstyle.errors import ConfigError
+from sigstyle.cli.options import AsJson, Overwrite, Quiet, files_of_styles, output_path
 
 DEFAULT_RANK = 256
 NO_DECODER = (
@@ -29,32 +29,35 @@ def export(
     output: Output,
     rank: Rank = DEFAULT_RANK,
     base: OwnBase = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a style as a LoRA, with its token as a textual inversion beside it, for other programs.
+    """Write a style as a LoRA, with its token as a textual inversion in embeddings/ beside it, for other programs.
 
-    The prompt there needs the token: "… in the style of <name>".
+    The prompt there needs the token: "… in the style of <name>" in diffusers; in A1111 the file's name calls it, so
+    there it is "… in the style of name".
     """
-    output = output_path(output, ".safetensors")
-    from sigstyle.style.shipped import existing_style, open_style, own_base
+    read = files_of_styles([style])
+    output = output_path(output, ".safetensors", read, overwrite, (LORA,))
+    from sigstyle.style.shipped import existing_style, load_own_base, open_style
 
     found = existing_style(style)
-    source = Path(found).expanduser()
-    if output.exists() and source.exists() and output.samefile(source):
-        raise ConfigError(f"{output} is the style itself; expected another name for the LoRA.")
     from sigstyle.base.model import load_base
-    from sigstyle.style.lora import lora_of
+    from sigstyle.style.lora import embedding_place, lora_of, trigger_by_file_name
 
     opened = open_style(found)
-    lora = lora_of(opened, load_base(base or own_base(opened), "cpu"), rank)
+    embedding_place(opened, output)
+    lora = lora_of(opened, load_base(base, "cpu") if base else load_own_base(opened, "cpu"), rank)
     token = lora.save(output)
     size, trigger = output.stat().st_size, f"in the style of {opened.token.token}"
+    by_file_name = f"in the style of {trigger_by_file_name(opened)}"
     data = {"lora": str(output), "textual_inversion": str(token), "rank": lora.rank, "bytes": size}
-    data |= {"relative_error": round(lora.error, 4), "trigger": trigger}
+    data |= {"relative_error": round(lora.error, 4), "trigger": trigger, "trigger_by_file_name": by_file_name}
     lines = [
         f"{output}  LoRA of rank {lora.rank}, {size / 1e6:.1f} MB; {100 * lora.error:.1f} % of the change is left out",
-        f'{token}  textual inversion; prompt "… {trigger}"',
+        f'{token}  textual inversion; in A1111 its file name calls it: prompt "… {by_file_name}"; in diffusers '
+        f'load_textual_inversion("{token.name}", token="{opened.token.token}"): prompt "… {trigger}"',
     ]
     if opened.decoder_offsets:
         lines.append(NO_DECODER)

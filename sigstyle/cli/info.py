@@ -11,6 +11,7 @@ from sigstyle.imaging.images import read_recipe
 from sigstyle.settings import settable
 from sigstyle.style.shipped import existing_style, open_style
 from sigstyle.style.style import Style
+from sigstyle.text import shown
 
 _COMMANDS = {"transfer": ["transfer"], "generate": ["generate"], "training-free": ["transfer", "--training-free"]}
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
@@ -54,9 +55,17 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         extras["mask"] = (extras["mask"] or {}).get("path")
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
-        return shlex.join(words)
-    except (KeyError, TypeError, AttributeError, ConfigError):
+        return " ".join(map(_shell_word, words))
+    except (KeyError, TypeError, AttributeError, UnicodeError, ConfigError):
         return None
+
+
+def _shell_word(word: str) -> str:
+    """A word as a shell takes it; bytes of a file name that cannot be shown as bash and zsh write them."""
+    if shown(word) == word:
+        return shlex.quote(word)
+    written = word.encode(errors="surrogateescape")
+    return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in written) + "'"
 
 
 def _style_word(kind: str, style: Mapping[str, Any]) -> str:

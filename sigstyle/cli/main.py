@@ -14,18 +14,22 @@ from sigstyle.cli.batch import batch
 from sigstyle.cli.capture import capture
 from sigstyle.cli.console import OneLineUsage, Report, Update, as_lines
 from sigstyle.cli.export import export
+from sigstyle.cli.loading import library
 from sigstyle.cli.options import (
     AsJson,
     Base,
     Device,
     DType,
+    Overwrite,
     Preset,
     Quiet,
     Styles,
     command,
+    files_of_styles,
     output_path,
     split_weights,
 )
+from sigstyle.cli.rename import rename
 from sigstyle.cli.training_free import TrainingFree, without_capture
 from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
 
@@ -61,17 +65,23 @@ def transfer(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="the photo to repaint")],
     styles: Styles,
     output: Picture,
-    mask: Annotated[Path | None, typer.Option(help="greyscale picture of the photo's aspect; white is painted")] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted"),
+    ] = None,
     training_free: TrainingFree = False,
     base: OwnBase = None,
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
     """Repaint a photo in one style or a blend of several."""
+    read = [content, *([mask] if mask else []), *files_of_styles(styles)]
+    output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
@@ -80,9 +90,7 @@ def transfer(
     config = TransferConfig.preset(preset, **settings)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
-        from sigstyle import api
-
-        return api.transfer(
+        return library().transfer(
             content,
             paths,
             weights=weights,
@@ -99,7 +107,13 @@ def transfer(
 
 @command(app, GenerateConfig(), without=("prompt",))
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="what the picture shows")],
+    prompt: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT",
+            help="what it shows; 75 tokens are read, some 50 words",
+        ),
+    ],
     styles: Styles,
     output: Picture,
     width: Annotated[int | None, typer.Option(help="in pixels; the base's own")] = None,
@@ -107,18 +121,18 @@ def generate(
     base: OwnBase = None,
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
     """Paint a prompt in one style or a blend of several, without a photo."""
+    output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
     GenerateConfig.from_dict(settings)
     place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
-        from sigstyle import api
-
-        return api.generate(
+        return library().generate(
             prompt,
             paths,
             weights=weights,
@@ -143,7 +157,6 @@ def _paint(
 ) -> None:
     """Makes a picture, writes it with its recipe and says where it is."""
     started = time.monotonic()
-    output = output_path(output, ".png")
     paths, weights = split_weights(styles)
     with report.bar(description) as update:
         result = make(paths, weights, update)
@@ -168,9 +181,10 @@ def info(
     from sigstyle.cli.info import describe
 
     data = describe(file)
-    Report(as_json=as_json).result(as_lines(data), data)
+    Report(as_json=as_json).result(as_lines(data), data, written=False)
 
 
+command(app)(rename)
 command(app)(export)
 
 
@@ -184,6 +198,7 @@ def demo(
     size_px: Annotated[int | None, typer.Option(help="short side of the pictures")] = None,
     device: Device = None,
     dtype: DType = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -192,7 +207,7 @@ def demo(
     report, capture = Report(quiet, as_json), CaptureConfig() if steps is None else CaptureConfig(steps=steps)
     from sigstyle.cli.demo import Demo
 
-    run = Demo(report, output.expanduser(), capture, TransferConfig(size_px=size_px))
+    run = Demo(report, output, capture, TransferConfig(size_px=size_px), overwrite)
     data = run.run(base, place, kind)
     report.result(run.lines(), data)
 
@@ -204,4 +219,4 @@ def doctor(base: Base = "mini", device: Device = None, quiet: Quiet = False, as_
     from sigstyle.doctor import examine
 
     data = examine(base, place)
-    Report(quiet, as_json).result(as_lines(data), data)
+    Report(quiet, as_json).result(as_lines(data), data, written=False)

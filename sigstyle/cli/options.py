@@ -3,18 +3,21 @@
 import dataclasses
 import functools
 import inspect
-import tempfile
-from collections.abc import Callable, Sequence
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sigstyle.base.devices import DTYPES
+from sigstyle.base.headers import check_base
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
-from sigstyle.errors import ConfigError
-from sigstyle.files import reason
+from sigstyle.errors import ConfigError, SigStyleError
+from sigstyle.files import check_destination
 from sigstyle.settings import field_type, settable
 
 AnyConfig = CaptureConfig | TransferConfig | GenerateConfig
@@ -24,6 +27,9 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fa
 DType = Annotated[str | None, typer.Option(help=f"{', '.join(DTYPES)}; the device's own unless given")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print nothing but errors, and --json's object")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", "-y", help="replace what is at the output even if this command has not made it")
+]
 Preset = Annotated[
     str,
     typer.Option(
@@ -56,7 +62,11 @@ def command(
         @functools.wraps(function)
         def reported(debug: bool, **values: Any) -> None:
             settings = {entry.name: values.pop(entry.name) for entry in entries}
-            with failures_reported(debug):
+            if values.get("quiet"):  # read by the hub's client when it is imported, which is after this
+                os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+            with failures_reported(debug), _details_logged(debug):
+                if values.get("base"):
+                    check_base(values["base"])
                 function(**values, **{name: value for name, value in settings.items() if value is not None})
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -67,6 +77,21 @@ def command(
         return reported
 
     return register
+
+
+@contextmanager
+def _details_logged(debug: bool) -> Iterator[None]:
+    """With `debug`, what the library logs goes to standard error: tracebacks of pictures that failed, too."""
+    log, handler = logging.getLogger("sigstyle"), logging.StreamHandler()
+    level = log.level
+    if debug:
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
@@ -124,20 +149,35 @@ def _split_weight(text: str) -> tuple[str, float | None]:
         return text, None
 
 
-def output_path(path: Path, suffix: str) -> Path:
+def output_path(
+    path: Path, suffix: str, inputs: Iterable[str | Path] = (), overwrite: bool = False, kinds: Sequence[str] = ()
+) -> Path:
     """`path`, known to be a place where a file of this kind can be written: asked before the work, not after it.
 
+    A file that is there is replaced with `overwrite`, or when it is one of ours of these `kinds`; an input never is.
     Raises: ConfigError.
     """
-    path = path.expanduser()
     if path.suffix.lower() != suffix:
         raise ConfigError(f"The output is {path}; expected a name that ends in {suffix}.")
-    if path.is_dir():
-        raise ConfigError(f"{path} cannot be written: it is a folder; expected the name of a file.")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path} cannot be written: expected a file in an existing folder. Make {path.parent} first.")
+    return check_destination(path, inputs, overwrite, lambda found: kind_of(found) in kinds)
+
+
+def kind_of(path: Path) -> str | None:
+    """What a file of ours is, by the recipe of a picture or the header of a style, state or LoRA; None if not ours."""
+    from sigstyle.base.headers import kind_of_tensors, made_by_sigstyle, read_header
+    from sigstyle.imaging.images import read_recipe
+
     try:
-        with tempfile.TemporaryFile(dir=path.parent):  # the sure way to know, also where rights are not the reason
-            return path
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {reason(error)}. Choose a writable folder.") from error
+        if path.suffix.lower() == ".png":
+            return read_recipe(path).get("kind")
+        header = read_header(path)
+        return kind_of_tensors(header) if made_by_sigstyle(header) else None
+    except (SigStyleError, OSError, ValueError):
+        return None
+
+
+def files_of_styles(styles: Sequence[str]) -> list[Path]:
+    """The files behind what -s was given, shipped ones included."""
+    from sigstyle.style.shipped import style_file
+
+    return [style_file(_split_weight(style)[0]) for style in styles]

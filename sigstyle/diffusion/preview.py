@@ -6,7 +6,7 @@ from diffusers import AutoencoderTiny
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
+from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
 from sigstyle.base.model import BaseModel
 from sigstyle.imaging.images import to_pil
 
@@ -33,7 +33,7 @@ class Preview:
             return to_pil(torch.einsum("bchw,cd->bdhw", _with_one(pred_x0), self.colours.to(pred_x0)))
         scale = min(1.0, _SIDE_PX / pixels_per_latent(self.base.vae) / min(pred_x0.shape[-2:]))
         size = [max(1, round(side * scale)) for side in pred_x0.shape[-2:]]
-        return to_pil(decode_latents(self.base.vae, F.interpolate(pred_x0, size=size, mode="area")))
+        return to_pil(decode_unclamped(self.base.vae, F.interpolate(pred_x0, size=size, mode="area")))
 
 
 def _with_one(latents: Tensor) -> Tensor:

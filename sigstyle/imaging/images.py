@@ -2,156 +2,65 @@
 
 import base64
 import io
-import json
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 from torch import Tensor
 
 from sigstyle.errors import ImageError
-from sigstyle.files import read_regular, reason, write_atomically
+from sigstyle.files import reason, write_atomically
+from sigstyle.imaging.layers import strips
+from sigstyle.imaging.mask_layers import mask_of
+from sigstyle.imaging.opening import Opened, Source, identified, open_picture, read_picture
+from sigstyle.text import json_text, parsed_json, shown
 
 RECIPE_KEY = "sigstyle"
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # "MPO" is found through JPEG; naming it breaks open()
-_MAX_FILE_BYTES = 256 * 2**20
-_MAX_PIXELS = 80_000_000
 _MIN_SIDE_PX = 32
 _MAX_ASPECT = 6
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
-
-Source = str | Path | bytes | Image.Image
 
 
-def load_image(source: Source) -> Image.Image:
+def load_image(source: Source, short_side_px: int | None = None) -> Image.Image:
     """An upright 8-bit sRGB image from a file, its bytes or a PIL image; alpha is composited on white.
 
-    The first frame of an animation is taken, and `info["notice"]` says so; nothing else of the file is kept.
+    What was left out (an animation's other frames, pixels of a huge photo) is said in `info["notice"]`; nothing else
+    of the file is kept.
+    Units: `short_side_px` is what the image is wanted for; a photo of more than 80 megapixels is then read so much
+    smaller as its format can, down to twice that.
     Raises: ImageError for what is not an image, damaged, too large, too small or too long.
     """
-    name, opened = _open(source)
-    upright, notice = _decoded(name, opened)
-    image = _flattened(upright, "white")
-    if notice:
-        image.info["notice"] = notice
-    _check_shape(name, image.size)
-    return image
+    opened = open_picture(source, short_side_px)
+    _check_shape(opened.name, opened.image.size)
+    return _noticed(_on_white(opened), opened.notices)
 
 
 def load_mask(source: Source) -> Image.Image:
-    """A greyscale mask ('L', white is where the style goes) by the same rules; transparent counts as black."""
-    name, opened = _open(source)
-    upright, _ = _decoded(name, opened)
-    mask = _flattened(upright, "black")
-    _check_shape(name, mask.size)
-    return mask.convert("L")
+    """A greyscale mask ('L', white is where the style goes) by the same rules; transparent counts as black.
 
-
-def _open(source: Source) -> tuple[str, Image.Image]:
-    """A name for messages and the image with only its header read. Raises: ImageError."""
-    if isinstance(source, Image.Image):
-        name, opened = "the image", source
-    else:
-        name = "the image" if isinstance(source, bytes) else Path(source).name
-        opened = _identified(name, source if isinstance(source, bytes) else _bytes(Path(source)))
-    width, height = opened.size
-    if width * height > _MAX_PIXELS:
-        raise ImageError(
-            f"{name} has {width}x{height} pixels; at most {_MAX_PIXELS // 10**6} million are read. Shrink it."
-        )
-    return name, opened
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return read_regular(path.expanduser(), _MAX_FILE_BYTES)
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read as an image: {reason(error)}.") from error
-
-
-def _identified(name: str, data: bytes) -> Image.Image:
-    """The image in `data`, decided by content, its checksums verified. Raises: ImageError."""
-    try:
-        opened = Image.open(io.BytesIO(data), formats=_FORMATS)
-        if opened.format == "PNG":
-            Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-        return opened
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name} is too large: {error} Shrink it.") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not a supported image; expected {', '.join(_FORMATS)}.") from error
-    except _DAMAGE as error:
-        raise ImageError(f"{name} is damaged: {error}. Export it again.") from error
-
-
-def _decoded(name: str, opened: Image.Image) -> tuple[Image.Image, str]:
-    """The first frame, upright, in sRGB or greyscale with or without alpha, and a notice. Raises: ImageError."""
-    frames = getattr(opened, "n_frames", 1)
-    animated = frames > 1 and opened.format in ("GIF", "PNG", "WEBP", "AVIF")
-    try:
-        opened.load()
-        upright = ImageOps.exif_transpose(_in_srgb(opened))
-    except _DAMAGE as error:
-        raise ImageError(f"{name} is damaged: {error}. Export it again.") from error
-    notice = f"{name} is animated; its first frame of {frames} is used." if animated else ""
-    return upright, notice
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """An image whose mode `convert` handles faithfully: 16-bit and float rescaled, Lab and ICC profiles applied."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _rescaled(image)
-    srgb = ImageCms.createProfile("sRGB")
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        return _or_plain(ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB"), image)
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "CMYK"):
-        return image
-    try:
-        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return _or_plain(ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB"), image)
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image  # a broken profile: the plain numbers are the best guess
-
-
-def _or_plain(converted: Image.Image | None, image: Image.Image) -> Image.Image:
-    """`converted` with the orientation tag of `image`, or `image` where nothing was converted."""
-    if converted is None:
-        return image
-    converted.info.setdefault("exif", image.info.get("exif", b""))
-    return converted
-
-
-def _rescaled(image: Image.Image) -> Image.Image:
-    """A 16-bit, 32-bit or float greyscale image as 8-bit 'L'.
-
-    16-bit values keep their meaning (65535 is white), floats in 0..1 and 0..255 too; other ranges are stretched.
+    A layer painted in one colour on nothing is where it is opaque, a photo with a hole where it is transparent, and
+    0/1 numbers are black and white: `info["notice"]` says what was read otherwise than by brightness, or to no effect.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    tops = (65535.0,) if image.mode != "F" else (1.0, 255.0, 65535.0)
-    top = next((top for top in tops if low >= 0 and high <= top), None)
-    scaled = values / top if top else (values - low) / max(high - low, 1e-12)
-    rescaled = Image.fromarray((scaled * 255).round().astype(np.uint8))
-    rescaled.info["exif"] = image.info.get("exif", b"")
-    return rescaled
+    opened = open_picture(source)
+    _check_shape(opened.name, opened.image.size)
+    mask, notice = mask_of(opened)
+    return _noticed(mask, [*opened.notices, *([notice] if notice else [])])
 
 
-def _flattened(image: Image.Image, background: str) -> Image.Image:
-    """A new RGB image of `image` over a plain background, without anything else the file carried."""
-    flat = Image.new("RGB", image.size, background)
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        flat.paste(with_alpha.convert("RGB"), (0, 0), with_alpha.getchannel("A"))
-    else:
-        flat.paste(image.convert("RGB"))
+def _noticed(image: Image.Image, notices: list[str]) -> Image.Image:
+    if notices:
+        image.info["notice"] = " ".join(notices)
+    return image
+
+
+def _on_white(opened: Opened) -> Image.Image:
+    """A new RGB image over white, without anything else the file carried."""
+    flat = Image.new("RGB", opened.image.size, "white")
+    for top, colour, opacity in strips(opened):
+        flat.paste(colour, (0, top), opacity)
     return flat
 
 
@@ -239,7 +148,7 @@ def save_png(image: Image.Image, path: str | Path, recipe: dict[str, Any]) -> No
     Raises: ImageError when it cannot be written; an older file stays as it was.
     """
     info = PngInfo()
-    info.add_itxt(RECIPE_KEY, json.dumps(recipe, ensure_ascii=False, sort_keys=True))
+    info.add_itxt(RECIPE_KEY, json_text(recipe, sort_keys=True))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", pnginfo=info)
     try:
@@ -250,12 +159,15 @@ def save_png(image: Image.Image, path: str | Path, recipe: dict[str, Any]) -> No
 
 def read_recipe(path: str | Path) -> dict[str, Any]:
     """The recipe in a PNG that `save_png` wrote. Raises: ImageError when there is none."""
-    opened = _identified(Path(path).name, _bytes(Path(path)))
+    name = shown(Path(path).name)
+    opened = identified(name, read_picture(Path(path)))
     text = opened.text.get(RECIPE_KEY) if isinstance(opened, PngImageFile) else None
     try:
-        recipe = json.loads(text or "")
-    except ValueError:
-        recipe = None
+        recipe = parsed_json(text or "null")
+    except ValueError as error:
+        raise ImageError(
+            f"{name} carries a recipe that cannot be read: {error}. Use the picture as it came."
+        ) from error
     if not isinstance(recipe, dict):
-        raise ImageError(f"{Path(path).name} carries no SigStyle recipe; expected a PNG that SigStyle wrote.")
+        raise ImageError(f"{name} carries no SigStyle recipe; expected a PNG that SigStyle wrote.")
     return recipe

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, ImageError
+from sigstyle.files import expanded, reason
 from sigstyle.imaging.images import fit, load_image, to_tensor
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.smoothing import guided_filter
@@ -73,7 +74,10 @@ class Bank:
 
 def bank_files(folder: str | Path | None = None) -> list[Path]:
     """The photos of a folder, by name; None is the bank that ships. Raises: ConfigError for a folder without photos."""
-    place = shipped_path("weights/content") if folder is None else Path(folder).expanduser()
+    try:
+        place = shipped_path("weights/content") if folder is None else expanded(folder)
+    except OSError as error:
+        raise ConfigError(f"There is no folder {folder}: {reason(error)}.") from error
     if not place.is_dir():
         raise ConfigError(f"There is no folder {place}; expected one with photos to paint while learning.")
     files = sorted(file for file in place.iterdir() if file.suffix.lower() in _PICTURES)

@@ -53,6 +53,7 @@ def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]
     """How the style was made, as plain values."""
     losses, progression = learner.state.losses, learner.state.progression
     some = max(1, len(losses) // 10)
+    painted = not learner.config.classic and progression.painting is not False
     early = {} if progression.step == learner.config.steps else {"finished_at": progression.step}
     return {
         **early,
@@ -62,6 +63,8 @@ def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]
         "text_fingerprint": learner.base.text_fingerprint,
         "autocast": progression.autocast,
         "autocast_reason": progression.autocast_reason,
+        "photos_painted": painted,
+        "checkpointing": progression.checkpointing,
         "lr_scale": progression.lr_scale,
         "loss_first": sum(losses[:some]) / some,
         "loss_last": sum(losses[-some:]) / some,

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sigstyle.base.autoencoder import decode_latents
+from sigstyle.base.autoencoder import decode_unclamped
 from sigstyle.base.devices import Arithmetic, training_arithmetic
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken, embed_prompts, starting_embedding, style_prompt, tokenize
@@ -38,6 +38,16 @@ class Learner:
     def token(self) -> StyleToken:
         """The style token with the vectors being learned."""
         return StyleToken(self.token_name, self.state.token)
+
+    @property
+    def decoders(self) -> list[nn.Module]:
+        """The parts that gradients come back through: the decoders of UNet and autoencoder."""
+        return [self.base.unet.up_blocks, self.base.vae.decoder]
+
+    @property
+    def models(self) -> list[nn.Module]:
+        """The networks of the base."""
+        return [self.base.unet, self.base.vae, self.base.text_encoder]
 
     def casting(self) -> torch.autocast:
         """The context of the arithmetic that was chosen for this capture."""
@@ -89,7 +99,7 @@ class Learner:
         timestep = torch.tensor([int(0.6 * scheduler.config.num_train_timesteps)], device=clean.device)
         batch = noisy_batch(clean, noise, timestep, scheduler)
         output = self.predict(batch)
-        return to_pil(decode_latents(self.base.vae, pred_x0_of(batch, output, scheduler)))
+        return to_pil(decode_unclamped(self.base.vae, pred_x0_of(batch, output, scheduler)))
 
     def arithmetic(self) -> Arithmetic:
         """In which arithmetic to train: as configured, or as the hardware has it."""

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.learning.batches import Batch, cached_latents, draw_batch
+from sigstyle.learning.batches import Batch, cached_latents, draw_batch, noisy_batch
+from sigstyle.learning.checkpointing import Kept, kept_by
 from sigstyle.learning.learner import Learner
 
 
@@ -63,6 +64,13 @@ class Remembering:
     def draw(self, generator: torch.Generator) -> Batch:
         """A noisy batch of crops."""
         return draw_batch(self.latents, self.learner.base.scheduler, self.learner.config, self.window, generator)
+
+    def kept(self) -> Kept:
+        """What one whole crop keeps for its gradients; called with offsets attached, it changes nothing."""
+        learner, clean = self.learner, self.latents[:1]
+        middle = torch.full((1,), learner.base.scheduler.config.num_train_timesteps // 2, device=clean.device)
+        samples = noisy_batch(clean, torch.zeros_like(clean), middle, learner.base.scheduler)
+        return kept_by(lambda: self.loss(samples), learner.decoders, learner.models)
 
     def loss(self, samples: Batch) -> Tensor:
         """Mean squared error of the prediction."""

@@ -1,20 +1,24 @@
 """Learn a style from one image or a few: the training loop, what it saves, and how it is stopped and resumed."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from sigstyle.base.devices import free_bytes
+from sigstyle.base.memory import is_out_of_memory
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import token_for
 from sigstyle.config import CaptureConfig
-from sigstyle.errors import Cancelled, ConfigError
+from sigstyle.errors import Cancelled, CaptureError, ConfigError, first_line
 from sigstyle.learning.bank import bank_files
 from sigstyle.learning.batches import images_hash
+from sigstyle.learning.checkpointing import Room, checkpointing, room_for
 from sigstyle.learning.learned import learned_style
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.lessons import Lesson, Remembering
@@ -30,13 +34,17 @@ _SAVE_EVERY = 20
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a capture stands. Units: step counts from 1, eta_s is seconds still to go."""
+    """Where a capture stands. Units: step counts from 1, eta_s is seconds still to go.
+
+    `notices` are lines worth showing; the first report of a run has them.
+    """
 
     step: int
     steps: int
     loss: float
     eta_s: float
     preview: Image.Image | None = None
+    notices: tuple[str, ...] = ()
 
 
 OnProgress = Callable[[Progress], None]
@@ -72,17 +80,37 @@ def capture_style(
     if not images:
         raise ConfigError("There is no style image; give one or more.")
     path = Path(state_path) if state_path is not None else None
-    with base.lock, frozen(base.text_encoder):
+    with _memory_told(), base.lock, frozen(base.text_encoder):
         run = _Run(base, images, name, config, path, bank)
         if resume and path is not None and path.exists():
             run.state.restore(load_state(path, run.job))
         else:
             run.begin()
-        run.train(on_progress or (lambda _: None), should_stop, should_finish)
+        run.train(on_progress or _warned, should_stop, should_finish)
         style = learned_style(run.learner, name, images, run.painting, should_stop)
         if style is None:
             raise Cancelled(run.stopped())
         return style
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Says in one line that memory was short, whatever the device calls it. Raises: CaptureError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CaptureError(
+            f"There is too little memory to learn from this ({first_line(error)}). Close other programs, lower size_px "
+            "or rank, use float16, or choose a smaller base or another device."
+        ) from error
+
+
+def _warned(progress: Progress) -> None:
+    """Notices where nobody watches."""
+    for notice in progress.notices:
+        warnings.warn(notice, stacklevel=2)
 
 
 class _Run:
@@ -109,10 +137,6 @@ class _Run:
             )
         if not config.classic:
             self.painting = Painting.of(self.learner, images, bank_files(bank), style_features().to(base.device))
-        lessons: list[Lesson[Any]] = [self.remembering]
-        if self.painting is not None:
-            lessons.insert(0, self.painting)
-        self.stepper = Stepper(self.state, config, lessons)
         self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
@@ -128,18 +152,22 @@ class _Run:
     ) -> None:
         """Step until done or told to finish, with a snapshot of the last whole step and one of the last safe state."""
         state, steps = self.state, self.config.steps
-        latest = safe = state.snapshot()
-        started, first = time.monotonic(), state.progression.step
-        with self.learner.attached() as refresh, self._kept(lambda: latest):
+        with ExitStack() as undo:
+            refresh = undo.enter_context(self.learner.attached())
+            stepper = self._stepper(undo)
+            latest = safe = state.snapshot()
+            undo.enter_context(self._kept(lambda: latest))
+            started, first = time.monotonic(), state.progression.step
+            notices = tuple(filter(None, [state.progression.notice]))
             while state.progression.step < steps:
                 if should_stop():
                     raise Cancelled(self.stopped())
                 if state.progression.step and should_finish():
                     self._save(latest)
                     break
-                loss = self.stepper.step(refresh)
+                loss = stepper.step(refresh)
                 if loss is None:
-                    latest = safe = self.stepper.rolled_back(safe)
+                    latest = safe = stepper.rolled_back(safe)
                     continue
                 latest = state.snapshot()
                 step = state.progression.step
@@ -149,7 +177,29 @@ class _Run:
                 eta_s = (time.monotonic() - started) / (step - first) * (steps - step)
                 wanted = self.config.preview_every and step % self.config.preview_every == 0
                 preview = self._preview() if wanted else None
-                on_progress(Progress(step, steps, loss, eta_s, preview))
+                on_progress(Progress(step, steps, loss, eta_s, preview, notices))
+                notices = ()
+
+    def _stepper(self, undo: ExitStack) -> Stepper:
+        """What takes the steps, as memory allows; what it changes of the base comes back with `undo`."""
+        progression, lessons = self.state.progression, list[Lesson[Any]]([self.remembering])
+        if self.painting is not None:
+            room = self._room(self.painting)
+            progression.checkpointing = room.checkpointing
+            if progression.painting is not False:  # else it was decided when this capture began
+                progression.painting, progression.notice = room.painting, room.notice
+            if progression.painting:
+                lessons.insert(0, self.painting)
+            if progression.checkpointing:
+                undo.enter_context(checkpointing(*self.learner.decoders))
+        return Stepper(self.state, self.config, lessons)
+
+    def _room(self, painting: Painting) -> Room:
+        """How to learn in the memory there is, which is asked anew each time; gradients are the same either way."""
+        photo, crop = painting.kept(), self.remembering.kept()
+        usual = max(self.config.painting * photo.usual, self.config.batch_size * crop.usual)
+        device, begun = self.base.device, self.state.progression.painting is True
+        return room_for(photo, usual, str(device), free_bytes(device), begun)
 
     def _preview(self) -> Image.Image:
         """A photo of the bank, painted; or, where nothing is painted, the style image remembered."""

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
-from sigstyle.base.model import BaseModel, side_multiple_px
+from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
@@ -17,6 +17,7 @@ from sigstyle.imaging.images import fit, to_pil, to_tensor
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import brushwork, seeded
 from sigstyle.learning.bank import SIDE_PX, Bank
+from sigstyle.learning.checkpointing import Kept, kept_by
 from sigstyle.learning.learner import Learner
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import (
@@ -31,16 +32,20 @@ from sigstyle.scoring.style_loss import (
 from sigstyle.style.attach import unstyled
 
 LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
-WINDOW_LATENTS = 24
+SMALLEST_WINDOW, LARGEST_WINDOW = 24, 32  # latents
 _GRAM, _MOMENTS, _VARIATION, _LOCKED = 0.3, 2.0, 0.1, 1000.0  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
 
 
 def window_px(base: BaseModel) -> int:
-    """Side of the windows of photos that are painted: 24 latents, or what the UNet takes just below."""
+    """Side of the windows of photos that are painted: half of what the base was trained at, within 24 to 32 latents.
+
+    Where the UNet does not take that, it is what it takes just below.
+    """
     latent, multiple = pixels_per_latent(base.vae), side_multiple_px(base)
-    return max(multiple, WINDOW_LATENTS * latent // multiple * multiple)
+    side = min(max(trained_size_px(base) // 2, SMALLEST_WINDOW * latent), LARGEST_WINDOW * latent)
+    return max(multiple, side // multiple * multiple)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +132,15 @@ class Painting:
         side = window_px(self.learner.base)
         samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=2 * side)
         return to_pil(recoloured(self._painted(samples).clamp(-1, 1).cpu(), self.palette))
+
+    def kept(self) -> Kept:
+        """What painting one photo keeps for its gradients; called with offsets attached, it changes nothing."""
+        learner, samples = self.learner, self.draw(torch.Generator().manual_seed(0), count=1)
+        progression, weight = learner.state.progression, learner.state.progression.content_weight
+        try:
+            return kept_by(lambda: self.loss(samples), learner.decoders, [*learner.models, self.network])
+        finally:
+            progression.content_weight = weight
 
     def _plainly(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
         return predict(self.learner.base.unet, noisy, timesteps, self.plain.expand(len(noisy), -1, -1))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.hypernet import StyleHypernet
 from sigstyle.style.tensor_file import read_tensors, write_tensors
+from sigstyle.text import parsed_json
 
 FORMAT = 1
 _MAX_STATE_BYTES = 4 * 2**30
@@ -24,7 +25,9 @@ class Progression:
 
     `lr_scale` drops once after a loss that is not finite; `chunks` is into how many pieces a batch is cut so that it
     fits into memory; `content_weight` is the multiplier of the photos'
-    structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why.
+    structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why; `painting` is
+    whether photos are painted, None before the first step; `checkpointing` is whether blocks are computed once more on
+    the way back, as it was last; `notice` says why, or ''.
     """
 
     step: int = 0
@@ -33,6 +36,9 @@ class Progression:
     autocast: bool = False
     autocast_reason: str = ""
     content_weight: float = 1.0
+    painting: bool | None = None
+    checkpointing: bool = False
+    notice: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +105,7 @@ def load_state(path: Path, job: Mapping[str, Any]) -> Snapshot:
     """
     tensors, metadata = read_tensors(path, dtypes=("F32", "F64", "U8"), max_bytes=_MAX_STATE_BYTES)
     try:
-        header = json.loads(metadata["sigstyle_capture"])
+        header = parsed_json(metadata["sigstyle_capture"])
         progression = Progression(**header["progression"])
         other = header["job"]
         if header["format"] != FORMAT:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
+from sigstyle.base.memory import is_out_of_memory
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import CaptureError
 from sigstyle.learning.lessons import Lesson
@@ -60,7 +60,9 @@ class Stepper:
                         loss.backward()
                         total += loss.item()
                 return total
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 if progression.chunks >= max(len(samples) for _, samples in drawn):
                     raise CaptureError(
                         f"The device {self.state.token.device} has too little memory for one sample of this base. "

@@ -38,9 +38,10 @@ class Content:
         Units: size_px is the short side to work at, None the base's own; margin_px is rounded up to what the base can
         work at. Raises: ImageError for an image that cannot be used.
         """
-        image, multiple = load_image(source), side_multiple_px(base)
+        short_px, multiple = size_px or default_size_px(base), side_multiple_px(base)
+        image = load_image(source, short_px)
         margin_px = math.ceil(2 * margin_px / multiple) * multiple // 2
-        fitted = fit(image, size_px or default_size_px(base), multiple)
+        fitted = fit(image, short_px, multiple)
         return cls(image, mirrored_margin(fitted, margin_px), margin_px)
 
     def result_size(self, size_px: int | None, base: BaseModel) -> tuple[int, int]:
@@ -80,13 +81,20 @@ class Content:
         return latent_mask(mirrored_margin(inner, self.margin_px), latents)
 
     def finished(
-        self, painted: Image.Image, size_px: int | None, base: BaseModel, mask: Image.Image | None = None
+        self,
+        painted: Image.Image,
+        size_px: int | None,
+        base: BaseModel,
+        mask: Image.Image | None = None,
+        amount: float = 1.0,
     ) -> Image.Image:
         """A painted working copy in the content's aspect, with the short side that was asked for.
 
         With a `mask`, as large as the content, it has the content's own size, and outside it is the content, pixel for
-        pixel.
+        pixel. At `amount` 0 all of it is, without what encoding and decoding lose.
         """
+        if amount == 0:
+            return self.image if mask is not None else unfit(self.image, self.result_size(size_px, base))
         inner = self.without_margin(painted)
         if mask is None:
             return unfit(inner, self.result_size(size_px, base))

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_latents, encode_latents
+from sigstyle.base.finite import Finiteness
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.denoise import OnStep, predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
@@ -20,6 +21,7 @@ from sigstyle.imaging.strokes import SMOOTHING, seeded
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
 from sigstyle.painting.seeds import fresh_generators
 from sigstyle.style.attach import styled
@@ -48,12 +50,12 @@ class DirectRun:
     notices: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        self._finite = Finiteness(self.wanted.base.dtype)
         self._palette = self.blend.palette()
         problem = self._mismatch(self.trace) if self.trace is not None else None
         if problem:
             self.trace, self.notices = None, [f"The photo was encoded anew: {problem}."]
-        if "notice" in self.wanted.content.image.info:
-            self.notices.append(self.wanted.content.image.info["notice"])
+        self.notices += transfer_notices(self.wanted, self.blend, self.mask)
         cost = transfer_cost(self.wanted.config)
         total = cost.calls if self.trace is None else cost.calls - cost.reading
         self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)
@@ -106,7 +108,9 @@ class DirectRun:
             trace = self.trace or self._encoded()
             if self._evaluations.stopped():
                 return Painted(None, trace, self.notices, interrupted=True)
+            self._finite.look_at_path(trace.path, "encoding the photo", "reading its noise, evaluation")
             latents = self._painted(trace)
+            self._finite.check()
         return Painted(latents, trace, self.notices, self._evaluations.stopped())
 
     def _encoded(self) -> ContentTrace:
@@ -141,6 +145,7 @@ class DirectRun:
                 output = predict(base.unet, noisy, timesteps, cond)
                 pred_x0, _ = clean_and_noise(wanted.scheduler, noisy, output, timesteps)
                 clean = self.on_step(step, int(timesteps[0]), pred_x0, pred_x0)
+                self._finite.look(f"step {step + 1} of {config.steps}", clean)
                 self._evaluations.count()
                 if self._evaluations.stopped():
                     break
@@ -164,4 +169,5 @@ class DirectRun:
     def finished(self, images: list[Image.Image]) -> list[Image.Image]:
         """Decoded working copies, brought to the content's aspect; outside a mask they are the content."""
         wanted = self.wanted
-        return [wanted.content.finished(image, wanted.config.size_px, wanted.base, self.mask) for image in images]
+        how = (wanted.config.size_px, wanted.base, self.mask, wanted.amount)
+        return [wanted.content.finished(image, *how) for image in images]

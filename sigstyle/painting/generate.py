@@ -9,6 +9,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import GenerateConfig
@@ -16,6 +17,7 @@ from sigstyle.diffusion.denoise import OnStep, denoise
 from sigstyle.errors import ConfigError
 from sigstyle.painting.cost import generate_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
+from sigstyle.painting.notices import prompt_notices
 from sigstyle.painting.run import unchanged
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.style.attach import styled
@@ -40,6 +42,11 @@ class Generation:
     interrupted: bool = field(default=False, init=False)
 
     @property
+    def notices(self) -> list[str]:
+        """Lines about words of the prompts that the base does not read."""
+        return prompt_notices(self.blend, self.base, self.config)
+
+    @property
     def total(self) -> int:
         """UNet evaluations that will be announced."""
         return generate_cost(self.config).calls
@@ -48,11 +55,14 @@ class Generation:
     def paint(self, noise: Tensor) -> Tensor:
         """Latents [images, c, h, w] denoised from `noise` by the styled UNet, with the base locked."""
         base, config = self.base, self.config
+        finite = Finiteness(base.dtype)
         evaluations = Evaluations(self.total, self.on_evaluation, self.should_stop)
 
         def on_step(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
             evaluations.count()
-            return self.on_step(step, timestep, latents, pred_x0)
+            latents = self.on_step(step, timestep, latents, pred_x0)
+            finite.look(f"step {step + 1} of {config.steps}", latents)
+            return latents
 
         with base.lock:
             cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
@@ -69,6 +79,7 @@ class Generation:
                     on_step=on_step,
                     should_stop=evaluations.stopped,
                 )
+            finite.check()
         self.interrupted = evaluations.stopped()
         return latents
 

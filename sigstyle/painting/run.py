@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.base.finite import Finiteness
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import OnStep, adain, denoise
@@ -21,6 +22,7 @@ from sigstyle.painting.cost import transfer_cost
 from sigstyle.painting.direct import DirectRun
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
 from sigstyle.painting.reference import References
 from sigstyle.painting.seeds import fresh_generators
@@ -70,6 +72,7 @@ class SwapRun:
 
     def __post_init__(self) -> None:
         config = self.wanted.config
+        self._finite = Finiteness(self.wanted.base.dtype)
         self.blend.check_able(config)
         if config.palette:
             content = self.wanted.content.recoloured(self.blend.palette(), config.palette * self.wanted.amount)
@@ -77,8 +80,7 @@ class SwapRun:
         problem = self.wanted.mismatch(self.trace) if self.trace is not None else None
         if problem:
             self.trace, self.notices = None, [f"The content was inverted anew: {problem}."]
-        if "notice" in self.wanted.content.image.info:
-            self.notices.append(self.wanted.content.image.info["notice"])
+        self.notices += transfer_notices(self.wanted, self.blend, self.mask)
         self._references = self.blend.references(config.reference * self.wanted.amount)
         cost = transfer_cost(config, len(self._references))
         total = cost.calls if self.trace is None else cost.further_calls
@@ -98,7 +100,9 @@ class SwapRun:
                 trace = self.wanted.run(self._evaluations.count, self._evaluations.stopped)
             if trace is None:
                 return Painted(None, None, self.notices, interrupted=True)
+            self._finite.look_at_path(trace.path, "encoding the photo", "inversion step")
             latents = self._denoised(trace)
+            self._finite.check()
         return Painted(latents, trace, self.notices, self._evaluations.stopped())
 
     def _denoised(self, trace: ContentTrace) -> Tensor:
@@ -148,6 +152,7 @@ class SwapRun:
             if painted is not None:
                 latents = torch.lerp(trace.latents_after(step).to(latents), latents, painted)
             latents = self.on_step(step, timestep, latents, pred_x0)
+            self._finite.look(f"step {step + 1} of {self.wanted.config.steps}", latents)
             self._evaluations.count()
             return latents
 
@@ -164,7 +169,8 @@ class SwapRun:
     def finished(self, images: list[Image.Image]) -> list[Image.Image]:
         """Decoded working copies, brought to the content's aspect; outside a mask they are the content."""
         wanted = self.wanted
-        return [wanted.content.finished(image, wanted.config.size_px, wanted.base, self.mask) for image in images]
+        how = (wanted.config.size_px, wanted.base, self.mask, wanted.amount)
+        return [wanted.content.finished(image, *how) for image in images]
 
 
 def run_of(

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, ddim
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TrainingFreeConfig
@@ -32,6 +33,7 @@ class TrainingFreeRun:
     should_stop: Callable[[], bool] = never
 
     def __post_init__(self) -> None:
+        self._finite = Finiteness(self.base.dtype)
         total = training_free_cost(self.config).calls
         self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)
 
@@ -43,9 +45,12 @@ class TrainingFreeRun:
             theirs = self._inverted(style, 0, "", foreign=True) if ours is not None else None
             if ours is None or theirs is None:
                 return None
+            for picture, trace in (("photo", ours), ("style picture", theirs)):
+                self._finite.look_at_path(trace.path, f"encoding the {picture}", f"{picture}: inversion step")
             latents = self._denoised(ours, theirs)
             if self._evaluations.stopped():
                 return None
+            self._finite.check()
             (painted,) = decoded(self.base.vae, latents)
         return content.finished(painted, self.config.size_px, self.base)
 
@@ -76,6 +81,7 @@ class TrainingFreeRun:
 
         def on_step(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Tensor:
             self._evaluations.count()
+            self._finite.look(f"step {step + 1} of {config.steps}", latents)
             return latents
 
         return denoise(

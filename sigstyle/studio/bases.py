@@ -1,6 +1,5 @@
 """The bases the app may use: found, described in plain words before anything starts, loaded once."""
 
-import json
 import re
 import struct
 from collections import OrderedDict
@@ -8,20 +7,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import psutil
 import torch
 
-from sigstyle.base.devices import default_device
+from sigstyle.base.devices import default_device, free_bytes
 from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
 from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
 from sigstyle.learning.cost import capture_cost
-from sigstyle.learning.painting import WINDOW_LATENTS
+from sigstyle.learning.painting import LARGEST_WINDOW, SMALLEST_WINDOW
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory
+from sigstyle.text import parsed_json
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _PARTS = ("unet", "vae", "text_encoder")
@@ -40,6 +39,11 @@ class BaseChoice:
     key: str
     label: str
     parameters: int
+
+    @property
+    def name(self) -> str:
+        """What it is called outside: the key, which for a file or folder of this computer is its name alone."""
+        return Path(self.key).name if Path(self.key).exists() else self.key
 
 
 class Bases:
@@ -75,18 +79,23 @@ class Bases:
         found |= {key: f"{key} · downloaded earlier" for key in (*self._cached, *self._fetched())}
         return [BaseChoice(key, label, self._parameters(key)) for key, label in found.items()]
 
-    def check(self, key: str) -> str:
-        """`key`, when the app may try to load it. Raises: ConfigError, which says what is possible instead."""
-        key = "".join(letter for letter in key if letter.isprintable()).strip()
-        if any(choice.key == key for choice in self.choices()):
-            return key
+    def check(self, name: str) -> str:
+        """The key of what is called `name`, when the app may try to load it.
+
+        Raises: ConfigError, which says what is possible instead.
+        """
+        key = "".join(letter for letter in name if letter.isprintable()).strip()
+        for choice in self.choices():
+            if key in (choice.key, choice.name):
+                return choice.key
         models = self.folder.folder("models")
         if (models / key).resolve().parent == models and (models / key).exists():
             return str(models / key)
         if not _HUB_ID.fullmatch(key) or Path(key).exists():
             raise ConfigError(
                 f"There is no base {key!r}. Put a diffusers folder or .safetensors checkpoint of Stable Diffusion 1.x "
-                f"or 2.x into {models}, start the app with --base PATH, or give a hub id such as owner/name."
+                "or 2.x into the app's folder models, start the app with --base PATH, or give a hub id such as "
+                "owner/name."
             )
         if not self.may_download:
             raise ConfigError("Downloads are off while strangers can reach this app. Choose from the list.")
@@ -109,18 +118,19 @@ class Bases:
 
     def words(self, key: str) -> str:
         """What using this base takes, in plain words."""
-        choice = next((choice for choice in self.choices() if choice.key == key), None)
+        choice = next((choice for choice in self.choices() if key in (choice.key, choice.name)), None)
         if choice is None:
             return (
-                f"**{key}** is not on this computer. Loading it downloads about 2 to 5 GB from the Hugging Face hub "
+                f"{key} is not on this computer. Loading it downloads about 2 to 5 GB from the Hugging Face hub "
                 "once; afterwards it works offline."
             )
         needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
-        free = self._free_bytes()
-        lines = [f"**{choice.label}**: about {memory(needed)} of memory ({memory(free)} are free now)."]
+        key, free = choice.key, free_bytes(self.device)
+        lines = [f"{choice.label}: about {memory(needed)} of memory ({memory(free)} are free now)."]
         speed = self.speeds.get(key) or self._guessed(choice.parameters)
         guess = "measured here" if key in self.speeds else "a rough guess"
-        window = speed.scaled((8 * WINDOW_LATENTS / 512) ** 2)
+        latents = SMALLEST_WINDOW if key == EMBEDDED else LARGEST_WINDOW
+        window = speed.scaled((8 * latents / 512) ** 2)
         crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
         painting = speed.seconds(transfer_cost(TransferConfig()).evaluations, encodings=1, decodings=1)
         learning = capture_cost(CaptureConfig()).seconds(crop, window, speed)
@@ -131,11 +141,6 @@ class Bases:
         if needed > free and self.loaded(key) is None:
             lines.append("That is more memory than is free: close other programs, or stay with mini.")
         return " ".join(lines)
-
-    def _free_bytes(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0]
-        return psutil.virtual_memory().available
 
     @cached_property
     def _speed_tflops(self) -> float:
@@ -167,7 +172,7 @@ def _numbers_in(file: Path) -> int:
     try:
         with file.open("rb") as opened:
             size = struct.unpack("<Q", opened.read(8))[0]
-            header = json.loads(opened.read(min(size, 2**26)))
+            header = parsed_json(opened.read(min(size, 2**26)))
         shapes = [entry["shape"] for key, entry in header.items() if key != "__metadata__"]
         return sum(int(torch.Size(shape).numel()) for shape in shapes)
     except (OSError, ValueError, KeyError, TypeError, struct.error):

@@ -1,5 +1,6 @@
 """Many photos in many styles, as a job: a folder of pictures, a contact sheet and a zip of it all."""
 
+import os
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -7,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigstyle.batches.batch import BatchProgress, batch
+from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
-from sigstyle.errors import ConfigError
-from sigstyle.imaging.images import Source
-from sigstyle.studio.folder import safe_name
+from sigstyle.errors import ConfigError, ImageError
+from sigstyle.imaging.images import Source, load_image, read_recipe, save_png
+from sigstyle.studio.folder import Workspace, safe_name
 from sigstyle.studio.lane import Job
+from sigstyle.studio.limits import check_counts, check_settings
 from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.blend import Blend
@@ -34,11 +37,13 @@ def paint_all(
 
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
-    workspace, library = studio.workspace(who), studio.library(who)
     if not styles:
         raise ConfigError("No style is chosen yet. Tick one or more.")
+    check_settings(config)
+    check_counts(len(photos), len(styles))
+    workspace, library = studio.admitted(who), studio.library(who)
     opened = [library.get(style).style for style in styles]
-    kept, key = take_photos(workspace, photos), studio.bases.check(base)
+    (kept, unread), key = _usable(workspace, photos), studio.bases.check(base)
     for style in opened:
         Blend.of([style]).check_able(config)
     folder = workspace.new_result("folder", "")
@@ -46,7 +51,7 @@ def paint_all(
     def work(job: Job[BatchOutcome]) -> BatchOutcome:
         contents = _named(kept, folder / "photos")
         made: list[Path] = []
-        problems: list[str] = []
+        problems, notices = [*unread], list[str]()
 
         def on_progress(progress: BatchProgress) -> None:
             job.report(done=round(10 * progress.position), total=10 * progress.total, eta_s=progress.eta_s)
@@ -58,31 +63,58 @@ def paint_all(
             base=studio.bases.get(key),
             config=config,
             on_progress=on_progress,
+            on_notice=lambda text: notices.append(text.replace(f"{folder}{os.sep}", "")),
             should_stop=job.should_stop,
         )
         for result in results:
             if result.path is not None:
-                made.append(Path(result.path))
+                made.append(_placeless(result))
             else:
-                problems.append(f"{result.content} in {result.style}: {result.error}")
-            note = f"{len(made) + len(problems)} of {len(kept) * len(opened)} pictures"
+                why = str(result.error).replace(f"{folder}{os.sep}", "")
+                problems.append(f"{Path(result.content).name} in {result.style}: {why}")
+            note = f"{len(made) + len(problems) - len(unread)} of {len(kept) * len(opened)} pictures"
             job.report(note=note, detail=tuple(made))
-        return _packed(folder, made, problems)
+        return _packed(folder, made, [*problems, *notices])
 
     return studio.submit(who, "batch", work)
+
+
+def _placeless(result: BatchResult) -> Path:
+    """The finished picture, in whose recipe the photo is called by its name alone and not by its place here."""
+    path, recipe = Path(result.path or ""), result.recipe or read_recipe(Path(result.path or ""))
+    content = recipe["content"]
+    save_png(load_image(path), path, {**recipe, "content": {**content, "path": Path(content["path"]).name}})
+    return path
 
 
 def _named(photos: Sequence[KeptPhoto], folder: Path) -> list[Path]:
     """Copies of kept photos under their own names."""
     folder.mkdir(parents=True, exist_ok=True)
     copies: list[Path] = []
-    for number, photo in enumerate(photos, 1):
-        name = safe_name(photo.name, "photo")
-        path = folder / f"{name}.png"
-        path = folder / f"{name}-{number}.png" if path in copies else path
+    for photo in photos:
+        name, number = safe_name(photo.name, "photo"), 1
+        while (path := folder / f"{name}{f'-{number}' if number > 1 else ''}.png") in copies:
+            number += 1
         shutil.copyfile(photo.path, path)
         copies.append(path)
     return copies
+
+
+def _usable(workspace: Workspace, photos: Sequence[Source]) -> tuple[list[KeptPhoto], list[str]]:
+    """The photos that can be read, kept, and sentences on the others. Raises: SigStyleError when none can be."""
+    try:
+        return take_photos(workspace, photos), []
+    except ImageError:  # now each by itself
+        kept: list[KeptPhoto] = []
+        problems: list[ImageError] = []
+    for photo in photos:
+        try:
+            kept += take_photos(workspace, [photo])
+        except ImageError as error:
+            problems.append(error)
+    if problems and not kept:
+        raise problems[0]
+    return kept, [str(problem) for problem in problems]
 
 
 def _packed(folder: Path, made: Sequence[Path], problems: Sequence[str]) -> BatchOutcome:

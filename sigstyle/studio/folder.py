@@ -16,8 +16,9 @@ from PIL import Image
 from sigstyle.errors import ConfigError
 from sigstyle.files import read_regular, reason, write_atomically
 from sigstyle.imaging.images import Source, load_image
+from sigstyle.names import file_part
+from sigstyle.text import parsed_json
 
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{kind}{number}" for kind in ("com", "lpt") for number in range(1, 10))}
 _MAX_NAME = 60
 _PIXELS_HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -26,9 +27,7 @@ def safe_name(text: str, otherwise: str = "untitled") -> str:
     """A file name without suffix made of any text: letters, digits and hyphens, never a path, never reserved."""
     plain = unicodedata.normalize("NFKC", text)
     name = re.sub(r"[^\w]+|_+", "-", plain).strip("-")[:_MAX_NAME].strip("-").lower()
-    while len(name.encode()) > 3 * _MAX_NAME:
-        name = name[:-1]
-    return otherwise if not name else f"{name}-1" if name in _RESERVED else name
+    return file_part(name, _MAX_NAME, 3 * _MAX_NAME, otherwise)
 
 
 def make_folder(path: Path) -> Path:
@@ -125,7 +124,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Plain values that `write_json` wrote, or None when they cannot be read."""
     try:
-        values = json.loads(read_regular(path, 2**20))
+        values = parsed_json(read_regular(path, 2**20))
     except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) else None

@@ -1,5 +1,6 @@
 """Learning styles, as jobs that can be watched, stopped, finished early, and resumed after a crash."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from sigstyle.learning.loop import Progress
 from sigstyle.studio.folder import Workspace, read_json, safe_name, write_json
 from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry, Library
+from sigstyle.studio.limits import check_counts, check_settings
 from sigstyle.studio.paint import take_photos
 from sigstyle.studio.studio import Studio, Who
 
@@ -83,20 +85,22 @@ def learn(
 
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
-    workspace, library = studio.workspace(who), studio.library(who)
-    name, config = library.check_free(name), CaptureConfig.from_dict(settings)
+    config = CaptureConfig.from_dict(settings)
+    check_settings(config)
+    check_counts(len(paintings))
+    workspace, name = studio.admitted(who), studio.library(who).check_free(name)
     if not paintings:
         raise ConfigError("There is no painting yet. Drop one, or click an example.")
     photos = [photo.path for photo in take_photos(workspace, paintings)]
-    taken = {capture.id for capture in unfinished(workspace)}
-    stem = next(s for i in range(1, 10_000) if (s := f"{safe_name(name, 'style')}-{i}") not in taken)
-    path = workspace.folder("captures") / f"{stem}.json"
+    folder = workspace.folder("captures")
+    path = folder / f"{safe_name(name, 'style')}-{secrets.token_hex(4)}.json"  # nothing else is ever called so
     capture = Unfinished(path, name, studio.bases.check(base), photos, config, 0)
     return _submit(studio, who, capture)
 
 
 def resume(studio: Studio, who: Who, capture_id: str) -> Job[Entry]:
     """Go on with an unfinished capture. Raises: as `learn`; ConfigError when there is none or it runs already."""
+    studio.admitted(who)
     return _submit(studio, who, find(studio, who, capture_id))
 
 
@@ -146,6 +150,8 @@ def _learned(studio: Studio, library: Library, capture: Unfinished, job: Job[Ent
         changes: dict[str, Any] = {"done": progress.step, "total": progress.steps, "eta_s": progress.eta_s}
         if progress.preview is not None:
             changes["preview"] = progress.preview
+        if progress.notices:
+            changes["note"] = " ".join(progress.notices)
         job.report(detail=tuple(losses), **changes)
         if progress.step % _NOTE_EVERY == 0:
             capture.write(progress.step)

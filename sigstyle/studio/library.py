@@ -2,20 +2,27 @@
 
 import base64
 import dataclasses
+import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from PIL import Image
 
+from sigstyle.base.prompts import token_for
 from sigstyle.errors import ConfigError, ImageError, StyleFileError
+from sigstyle.files import reason
 from sigstyle.imaging.images import load_image
 from sigstyle.studio.folder import DataFolder, Workspace, safe_name
+from sigstyle.studio.keeping import Keeping
 from sigstyle.style.shipped import STYLES_FOLDER
 from sigstyle.style.style import Style
 
 SUFFIX = ".safetensors"
+log = logging.getLogger("sigstyle.app")
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,14 @@ class Entry:
         """What it is called."""
         return self.style.name
 
+    @property
+    def changed(self) -> float:
+        """When its file was written, in seconds of the system's clock; 0 where it went a moment ago."""
+        try:
+            return self.path.stat().st_mtime
+        except OSError:
+            return 0.0
+
     def thumbnail(self) -> Image.Image:
         """Its little picture, or a plain grey one."""
         return _thumbnail(self.style.thumbnail)
@@ -45,35 +60,47 @@ def _thumbnail(uri: str) -> Image.Image:
 
 
 @lru_cache(maxsize=512)
-def _loaded(path: Path, changed_ns: int, size: int) -> Style | None:
-    """A style, read again when its file has changed; None when it cannot be used."""
+def _loaded(path: Path, changed_ns: int, size: int) -> Style | str:
+    """A style, read again when its file has changed; where it cannot be used, a sentence that says why."""
     try:
         return Style.load(path)
-    except StyleFileError:
-        return None
+    except StyleFileError as error:
+        log.warning("A file in the library was left out: %s", error)
+        return str(error).replace(str(path), path.name)
+
+
+def _found(path: Path) -> Style | str:
+    """The style at `path`, or a sentence that names the file and says why there is none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        return f"{path.name} cannot be read as a style: {reason(error)}."
+    return _loaded(path, status.st_mtime_ns, status.st_size)
 
 
 class Library:
     """Styles by name for one person."""
 
-    def __init__(self, folder: DataFolder, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, folder: DataFolder, workspace: Workspace, keeping: Keeping | None = None) -> None:
+        self.workspace, self.keeping = workspace, keeping or Keeping()
         self._places = ((workspace.root / "styles", True), (folder.root / "styles", False), (STYLES_FOLDER, False))
 
     def entries(self, fingerprint: str | None = None) -> list[Entry]:
         """The styles, of one base where a fingerprint is given: first one's own, newest first, then by name."""
-        found = {entry.name: entry for entry in reversed(list(self._all()))}
+        found = {entry.name: entry for entry in reversed([e for e in self._all() if isinstance(e, Entry)])}
         chosen = [e for e in found.values() if fingerprint in (None, e.style.base_fingerprint)]
-        return sorted(chosen, key=lambda e: (not e.own, -e.path.stat().st_mtime if e.own else 0, e.name.lower()))
+        return sorted(chosen, key=lambda e: (not e.own, -e.changed if e.own else 0, e.name.lower()))
 
-    def _all(self) -> Iterator[Entry]:
-        """Every usable style, those that hide others of the same name first."""
+    def unusable(self) -> list[str]:
+        """A sentence on every file that is left out because it is no usable style."""
+        return [entry for entry in self._all() if isinstance(entry, str)]
+
+    def _all(self) -> Iterator[Entry | str]:
+        """Every style, those that hide others of the same name first; what cannot be used is a sentence."""
         for place, own in self._places:
             for path in sorted(place.glob(f"*{SUFFIX}")):
-                status = path.stat()
-                style = _loaded(path, status.st_mtime_ns, status.st_size)
-                if style is not None:
-                    yield Entry(style, path, own)
+                style = _found(path)
+                yield style if isinstance(style, str) else Entry(style, path, own)
 
     def get(self, name: str) -> Entry:
         """The style of this name or hash. Raises: ConfigError, which lists what there is."""
@@ -93,6 +120,7 @@ class Library:
             raise ConfigError("The style has no name yet. Give it one, such as 'Great Wave'.")
         if not name.isprintable() or len(name) > 80:
             raise ConfigError(f"The name has {len(name)} characters; expected 1 to 80 printable ones.")
+        token_for(name)  # what a capture would refuse is refused before it begins
         if any(entry.name == name for entry in self.entries()):
             raise ConfigError(f"There is a style called {name} already. Choose another name, or remove that one first.")
         return name
@@ -101,29 +129,37 @@ class Library:
         """Keep a style under its own name. Raises: ConfigError, StyleFileError when it cannot be written."""
         self.check_free(style.name)
         folder = self.workspace.folder("styles")
-        stem = safe_name(style.name, "style")
-        path, number = folder / f"{stem}{SUFFIX}", 2
-        while path.exists():
-            path, number = folder / f"{stem}-{number}{SUFFIX}", number + 1
-        style.save(path)
+        path = _reserved(folder, safe_name(style.name, "style"))
+        try:
+            style.save(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         return Entry(style, path, own=True)
 
     def add_under_free_name(self, style: Style) -> Entry:
         """Keep a style, with a number after its name where that is taken. Raises: as `add`."""
         taken, name, number = {entry.name for entry in self.entries()}, style.name, 2
         while name in taken:
-            name, number = f"{style.name} {number}", number + 1
+            name, number = f"{style.name[:70]} {number}", number + 1
         return self.add(dataclasses.replace(style, name=name))
 
     def add_file(self, path: Path) -> Entry:
-        """Keep a copy of someone's style file, checked and written anew. Raises: StyleFileError, ConfigError."""
-        return self.add(Style.load(path))
+        """Keep a copy of someone's style file, checked and written anew; one more of a name gets a number after it.
+
+        Raises: StyleFileError; ConfigError for one that is here already, or where there is no room.
+        """
+        style = Style.load(path)
+        known = next((entry for entry in self.entries() if entry.style.hash == style.hash), None)
+        if known is not None and known.own:
+            raise ConfigError(f"{path.name} is here already: it is the style called {known.name}.")
+        self.keeping.check_room(self.workspace)
+        return self.add_under_free_name(style)
 
     def rename(self, name: str, new_name: str) -> Entry:
         """Call an own style differently. Raises: ConfigError."""
         entry = self._own(name)
-        renamed = dataclasses.replace(entry.style, name=self.check_free(new_name))
-        added = self.add(renamed)
+        added = self.add(entry.style.renamed(self.check_free(new_name)))
         entry.path.unlink(missing_ok=True)
         return added
 
@@ -136,3 +172,17 @@ class Library:
         if not entry.own:
             raise ConfigError(f"{entry.name} came with the app, so it stays as it is. Choose a style of your own.")
         return entry
+
+
+def _reserved(folder: Path, stem: str) -> Path:
+    """A path for a new style, at which an empty file is made so that nobody else takes it. Raises: ConfigError."""
+    for number in count(1):
+        path = folder / f"{stem if number == 1 else f'{stem}-{number}'}{SUFFIX}"
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            return path
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{path.name} cannot be written: {reason(error)}. Make room, or ask for it.") from error
+    raise AssertionError("numbers do not end")

@@ -1,5 +1,6 @@
 """Restyling photos and painting prompts, as jobs."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +16,10 @@ from sigstyle.imaging.images import Source, load_image
 from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
+from sigstyle.studio.limits import MOST_COUNT, SIZES_PX, check_counts, check_settings, whole_number
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.traces import kept_under
 from sigstyle.style.blend import Blend
-
-_MAX_PHOTOS = 50
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,28 @@ class Picture:
 
 @dataclass(frozen=True)
 class KeptPhoto:
-    """A photo to restyle: what to call it, and where it is kept."""
+    """A photo to restyle: what to call it, where it is kept, and what is worth saying of how it was read."""
 
     name: str
     path: Path
+    notices: tuple[str, ...] = ()
 
 
 def take_photos(workspace: Workspace, sources: Sequence[Source]) -> list[KeptPhoto]:
     """Keep these photos. Raises: ConfigError when there are none or too many, ImageError for an unusable one."""
     if not sources:
         raise ConfigError("There is no photo yet. Drop one, or click an example.")
-    if len(sources) > _MAX_PHOTOS:
-        raise ConfigError(f"These are {len(sources)} photos; at most {_MAX_PHOTOS} at once.")
-    return [
-        KeptPhoto(Path(source).stem if isinstance(source, str | Path) else "photo", workspace.keep_photo(source))
-        for source in sources
-    ]
+    check_counts(len(sources))
+    kept = [_kept(workspace, source) for source in sources]
+    for photo in kept:
+        os.utime(photo.path)  # it is used now, so its age begins anew
+    return kept
+
+
+def _kept(workspace: Workspace, source: Source) -> KeptPhoto:
+    image, name = load_image(source), Path(source).stem if isinstance(source, str | Path) else "photo"
+    notices = (image.info["notice"],) if "notice" in image.info else ()
+    return KeptPhoto(name, workspace.keep_photo(image), notices)
 
 
 def restyle(
@@ -69,8 +75,10 @@ def restyle(
 
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
-    workspace = studio.workspace(who)
-    kept, entry = take_photos(workspace, photos), studio.library(who).get(style)
+    check_settings(config)
+    check_counts(len(photos))
+    workspace, entry = studio.admitted(who), studio.library(who).get(style)
+    kept = take_photos(workspace, photos)
     key, look = studio.bases.check(base), entry.style.hash
     Blend.of([entry.style]).check_able(config)
 
@@ -91,7 +99,8 @@ def restyle(
         if result.trace is not None:
             studio.traces.put(wanted, result.trace)
         name = f"{photo.name} in {entry.name}"
-        return _saved(workspace, result, name, started, photo.path, reused=result.trace is trace)
+        saved = _saved(workspace, result, name, started, photo.path, reused=result.trace is trace)
+        return replace(saved, notices=photo.notices + saved.notices)
 
     return studio.submit(who, "restyle", lambda job: _one_by_one(job, "photo", kept, paint))
 
@@ -105,13 +114,13 @@ def imagine(
     """
     if not prompt.strip():
         raise ConfigError("There is no prompt yet. Say what the picture shows, such as 'a castle by the sea'.")
-    workspace, entry, key = studio.workspace(who), studio.library(who).get(style), studio.bases.check(base)
     sizes = {name: settings.get(name) for name in ("width", "height")}
+    sizes = {k: None if size is None else whole_number(k, size, *SIZES_PX) for k, size in sizes.items()}
+    count = whole_number("count", count, 1, MOST_COUNT)
     given = {name: value for name, value in settings.items() if name not in sizes}
     config = GenerateConfig.from_dict({**given, "prompt": prompt})
-    for name, value in sizes.items():
-        if value is not None and not 64 <= value <= 2048:
-            raise ConfigError(f"The {name} is {value}; expected 64 to 2048 pixels.")
+    check_settings(config)
+    workspace, entry, key = studio.admitted(who), studio.library(who).get(style), studio.bases.check(base)
 
     def paint(job: Job, seed: int, on_progress: Callable[[int, int], None]) -> Picture:
         started = time.monotonic()

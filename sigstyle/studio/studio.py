@@ -1,5 +1,7 @@
 """The studio: what the app does, without the page. Work goes through one lane; each person has a workspace."""
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +11,18 @@ import torch
 
 from sigstyle.base.model import EMBEDDED, BaseModel
 from sigstyle.doctor import ESTIMATE_SIZE_PX, measured_speed
+from sigstyle.errors import ConfigError
 from sigstyle.studio.bases import Bases
 from sigstyle.studio.folder import DataFolder, Workspace
+from sigstyle.studio.keeping import Keeping, Usage, delete_all, visited
 from sigstyle.studio.lane import Job, Lane
 from sigstyle.studio.library import Library
 from sigstyle.studio.traces import TraceCache
 
 T = TypeVar("T")
+log = logging.getLogger("sigstyle.app")
+_SWEPT_EVERY_S = 3600
+_ENDING_S = 60
 
 
 @dataclass(frozen=True)
@@ -36,28 +43,57 @@ class Studio:
         device: str | torch.device | None = None,
         may_download: bool = True,
         room: int = 20,
+        keeping: Keeping | None = None,
     ) -> None:
         self.folder = DataFolder(data)
         self.bases = Bases(self.folder, base, device, may_download)
         self.lane = Lane(str(self.bases.device), room)
         self.traces = TraceCache()
         self.learning: set[Path] = set()
-        self._jobs: dict[tuple[str, str], Job] = {}
+        self.keeping = keeping or Keeping()
+        self._jobs: dict[tuple[Who, str], Job] = {}
+        self._swept = float("-inf")
 
     def workspace(self, who: Who) -> Workspace:
         """Where a person's files are."""
         return self.folder.workspace(who.person)
 
+    def admitted(self, who: Who) -> Workspace:
+        """Where the files of a person go who begins something; what is too old there goes first.
+
+        Raises: ConfigError when the person keeps as much as one may.
+        """
+        workspace = self.workspace(who)
+        visited(workspace)
+        if time.monotonic() - self._swept > _SWEPT_EVERY_S:
+            self._swept = time.monotonic()
+            gone = self.keeping.sweep(self.folder.root / "people")
+            log.info("%d files were too old and are deleted", gone)
+        self.keeping.check_room(workspace)
+        return workspace
+
+    def delete_all(self, who: Who) -> Usage:
+        """End all work of a person, and delete everything that is kept of them; what that was. Raises: ConfigError."""
+        jobs = list(self._jobs.items())  # of which loading a base keeps nothing
+        own = [job for (o, kind), job in jobs if o.person == who.person and kind != "load" and not job.ended]
+        for job in own:
+            job.stop()
+        with self.lane.changed:
+            if not self.lane.changed.wait_for(lambda: all(job.ended for job in own), _ENDING_S):
+                raise ConfigError("Your work is still ending. Wait a minute and delete again.")
+        self.traces.forget(who.person)
+        return delete_all(self.workspace(who))
+
     def library(self, who: Who) -> Library:
         """The styles a person can choose from."""
-        return Library(self.folder, self.workspace(who))
+        return Library(self.folder, self.workspace(who), self.keeping)
 
     def submit(self, who: Who, kind: str, work: Callable[[Job[T]], T]) -> Job[T]:
         """Put work in the lane; an earlier job of this kind on the same page is stopped. Raises: BusyError."""
         self.stop(who, kind)
         self._jobs = {key: job for key, job in self._jobs.items() if not job.ended}
         job = self.lane.submit(work)
-        self._jobs[who.page, kind] = job
+        self._jobs[who, kind] = job
         return job
 
     def stop(self, who: Who, kind: str | None = None) -> bool:
@@ -69,7 +105,8 @@ class Studio:
         return self._each(who, kind, Job.finish)
 
     def _each(self, who: Who, kind: str | None, do: Callable[[Job], None]) -> bool:
-        own = [j for (page, k), j in list(self._jobs.items()) if page == who.page and kind in (None, k) and not j.ended]
+        jobs = [(owner, k, job) for (owner, k), job in list(self._jobs.items()) if not job.ended]
+        own = [job for owner, k, job in jobs if owner.page == who.page and kind in (None, k)]
         for job in own:
             do(job)
         return bool(own)

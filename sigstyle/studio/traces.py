@@ -34,6 +34,11 @@ class TraceCache:
         while self._kept and sum(size for _, size in self._kept.values()) > self.max_bytes:
             self._kept.popitem(last=False)
 
+    def forget(self, person: str) -> None:
+        """Let go of a person's traces, whose keys `kept_under` made."""
+        for key in [key for key in self._kept if isinstance(key, tuple) and key[0] == person]:
+            del self._kept[key]
+
     def __len__(self) -> int:
         return len(self._kept)
 

@@ -33,5 +33,7 @@ def progress(update: Update, doing: str) -> str:
 
 
 def memory(bytes_: float) -> str:
-    """'45 MB' or '3.4 GB'."""
+    """'45 MB', '3.4 GB' or '12 kB'."""
+    if bytes_ < 1e6:
+        return f"{bytes_ / 1e3:.0f} kB"
     return f"{bytes_ / 1e6:.0f} MB" if bytes_ < 1e9 else f"{bytes_ / 1e9:.1f} GB"

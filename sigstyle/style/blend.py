@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigstyle.base.prompts import encode_prompts, style_prompt
+from sigstyle.base.prompts import cut_notice, encode_prompts, fitted, style_prompt
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.palette import Palette
@@ -109,8 +109,15 @@ class Blend:
         total = sum(self.weights)
         styled = torch.zeros_like(source)
         for style, weight, text in zip(self.styles, self.weights, self.prompts(prompt), strict=True):
-            styled += encode_prompts(tokenizer, text_encoder, [text], [style.token]) * (weight / total)
+            fitting = fitted(tokenizer, text, style.token).text
+            styled += encode_prompts(tokenizer, text_encoder, [fitting], [style.token]) * (weight / total)
         return torch.lerp(source, styled, self.amount(strength))
+
+    def cut_words(self, tokenizer: Any, prompt: str) -> list[str]:
+        """Lines that quote what of a prompt a base does not read: its subject gives way to the style's words."""
+        pairs = zip(self.prompts(prompt), self.styles, strict=True)
+        lines = [cut_notice(tokenizer, "prompt", fitted(tokenizer, text, style.token)) for text, style in pairs]
+        return list(dict.fromkeys(line for found in lines for line in found))
 
     def references(self, amount: float) -> list[tuple[Tensor, float]]:
         """Latents [c, h, w] of the styles' images and the share of the attention each gets, `amount` in all.

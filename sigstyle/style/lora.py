@@ -1,19 +1,25 @@
 """A style as other programs read it: a LoRA for the weights, a textual inversion for the token."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sigstyle.base.model import BaseModel
-from sigstyle.errors import ConfigError
+from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.files import reason
 from sigstyle.style.attach import base_weight
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import write_tensors
+
+EMBEDDINGS = "embeddings"
+_OURS = "sigstyle.embedding"  # the header key by which an export of ours is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +36,18 @@ class Lora:
     error: float
 
     def save(self, path: Path) -> Path:
-        """Write the LoRA to `path` and the token beside it; gives the token's path.
+        """Write the LoRA to `path` and the token to `embedding_place`; gives the token's path.
 
         Raises: StyleFileError when one cannot be written; older files stay as they were.
         """
-        token = path.with_suffix(".embedding.safetensors")
+        token = embedding_place(self.style, path)
+        try:
+            token.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StyleFileError(f"{token} cannot be written: {reason(error)}. Choose a writable folder.") from error
         write_tensors(path, self.tensors, self._metadata())
-        write_tensors(token, {self.style.token.token: self.style.token.embedding}, {"format": "pt"})
+        metadata = {"format": "pt", _OURS: self.style.hash}
+        write_tensors(token, {self.style.token.token: self.style.token.embedding}, metadata)
         return token
 
     def _metadata(self) -> dict[str, str]:
@@ -53,6 +64,37 @@ class Lora:
             "ss_network_dim": str(self.rank),
             "ss_network_alpha": str(self.rank),
         }
+
+
+def trigger_by_file_name(style: Style) -> str:
+    """What calls a style where an embedding's file name does, as in A1111: the token without <>."""
+    return style.token.token.strip("<>")
+
+
+def embedding_place(style: Style, path: Path) -> Path:
+    """Where the token goes with a LoRA at `path`: a file called like its trigger, in a folder of its own.
+
+    Beside the LoRA it would meet the style, which mostly has that name.
+    Raises: StyleFileError when something is there that no export of ours wrote.
+    """
+    token = path.parent / EMBEDDINGS / f"{trigger_by_file_name(style)}.safetensors"
+    if os.path.lexists(token) and _OURS not in _metadata_of(token):
+        raise StyleFileError(
+            f"{token} is there already and is no embedding that sigstyle exported; it stays as it is. Export into "
+            "another folder, or move that file."
+        )
+    return token
+
+
+def _metadata_of(path: Path) -> Mapping[str, str]:
+    """The texts in the header of a safetensors file; none for anything else."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return {}
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}
 
 
 @torch.no_grad()

@@ -3,15 +3,15 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
 from sigstyle.base.content_hash import content_hash
-from sigstyle.base.prompts import StyleToken
+from sigstyle.base.prompts import StyleToken, token_for
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.factors_file import factor_tensors, factors_in
@@ -19,6 +19,7 @@ from sigstyle.style.instant import Instant
 from sigstyle.style.offsets import Offset
 from sigstyle.style.statistics_file import KNOWN, STATISTICS, statistics_in
 from sigstyle.style.tensor_file import read_tensors, write_tensors
+from sigstyle.text import check_style_name, parsed_json
 
 if TYPE_CHECKING:
     from sigstyle.base.model import BaseModel
@@ -71,8 +72,7 @@ class Style:
         for key in STATISTICS:
             found = getattr(self, key)
             object.__setattr__(self, key, None if found is None else found.detach().float().cpu())
-        if not self.name.isprintable() or not 0 < len(self.name) <= 80:
-            raise ConfigError(f"The style name is {self.name[:80]!r}; expected 1 to 80 printable characters.")
+        check_style_name(self.name)
         bad = [key for key, tensor in self.tensors().items() if not tensor.isfinite().all()]
         if bad:
             raise ConfigError(f"The style {self.name} has values that are not finite or too large in {bad[0]}.")
@@ -146,6 +146,14 @@ class Style:
                 "Load the style's base, or capture the style again on this one."
             )
 
+    def renamed(self, name: str) -> Self:
+        """The same style under another name; its token and its hash stay, and so all recipes and prompts go on working.
+
+        Raises: ConfigError for a name that a capture would not take.
+        """
+        token_for(name)
+        return replace(self, name=name)
+
     def save(self, path: str | Path) -> None:
         """Write the style to `path`, whole or not at all.
 
@@ -211,7 +219,7 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
             "'sigstyle capture' wrote."
         )
     try:
-        header = json.loads(metadata["sigstyle"])
+        header = parsed_json(metadata["sigstyle"])
     except ValueError as error:
         raise StyleFileError(f"{path.name} has a damaged header: {error}.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sigstyle.errors import StyleFileError
 from sigstyle.files import read_regular, reason, write_atomically
+from sigstyle.text import parsed_json
 
 _MAX_FILE_BYTES = 64 * 2**20
 _MAX_HEADER_BYTES = 2**20
@@ -81,8 +82,8 @@ def _checked_header(path: Path, data: bytes, dtypes: Collection[str]) -> dict[st
     if not 2 <= size <= min(_MAX_HEADER_BYTES, len(data) - 8):
         raise StyleFileError(f"{path.name} is no safetensors file or is cut off ({len(data)} bytes). Get it again.")
     try:
-        header = json.loads(data[8 : 8 + size], object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
+        header = parsed_json(data[8 : 8 + size], object_pairs_hook=_no_duplicates)
+    except ValueError as error:
         raise StyleFileError(f"{path.name} has a damaged header: {error}.") from error
     metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):

@@ -1,7 +1,7 @@
 """The documented API: what the tabs do, by name, for gradio_client and MCP. Files go in and come out as files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import gradio as gr
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.imaging.images import read_recipe
 from sigstyle.studio.batch import BatchOutcome, paint_all
+from sigstyle.studio.keeping import usage
 from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.learn import learn, resumable, resume
 from sigstyle.studio.library import Entry
@@ -17,6 +18,7 @@ from sigstyle.studio.paint import Picture, imagine, restyle
 from sigstyle.studio.restore import repeat, restore, same_pixels
 from sigstyle.studio.studio import Studio
 from sigstyle.ui.handlers import served, told, who_asks
+from sigstyle.ui.parameters import bounded
 
 Reply = list[Any]
 
@@ -29,12 +31,12 @@ def told_of(update: Update) -> dict[str, Any]:
 
 def replies(start: Callable[[], Job[Any]], finished: Callable[[Any], Reply], files: int = 1) -> Iterator[Reply]:
     """Where a job stands, again and again, and in the end its files and facts; giving up on it stops it."""
-    with told():
+    with told(page=False):
         job = start()
     for update in job.follow(every_s=0.5):
         if not job.ended:
             yield [*([None] * files), told_of(update)]
-    with told():
+    with told(page=False):
         yield finished(job.result())
 
 
@@ -55,7 +57,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 def _preset(settings: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """The preset among these settings, and the others."""
-    given = dict(settings or {})
+    given = {**(settings or {})}
     return str(given.pop("preset", "default")), given
 
 
@@ -93,7 +95,7 @@ class Endpoints:
 
         def start() -> Job[list[Picture]]:
             given = {"strength": float(strength), **(settings or {})}
-            count = int(given.pop("count", 1))
+            count = given.pop("count", 1)
             return imagine(self.studio, who, prompt, style, self._base(base), given, count)
 
         yield from replies(start, _pictures)
@@ -137,7 +139,7 @@ class Endpoints:
 
     def unfinished(self, request: gr.Request, key: str) -> list[dict[str, Any]]:
         """Styles that were not learned to the end."""
-        with told():
+        with told(page=False):
             found = resumable(self.studio, who_asks(request, key))
         return [{"id": c.id, "name": c.name, "step": c.step, "steps": c.config.steps} for c in found]
 
@@ -151,34 +153,49 @@ class Endpoints:
 
     def styles(self, request: gr.Request, key: str) -> list[dict[str, Any]]:
         """The styles there are."""
-        with told():
+        with told(page=False):
             return [_entry(entry) for entry in self.studio.library(who_asks(request, key)).entries()]
 
     def style_file(self, request: gr.Request, name: str, key: str) -> str:
         """The file of a style, by name or hash."""
-        with told():
+        with told(page=False):
             return served(self.studio.library(who_asks(request, key)).get(name).path)
 
     def add_style(self, request: gr.Request, file: str, key: str) -> dict[str, Any]:
         """Put a style file into the library."""
-        with told():
+        with told(page=False):
             return _entry(self.studio.library(who_asks(request, key)).add_file(Path(file or "")))
 
     def rename_style(self, request: gr.Request, name: str, new_name: str, key: str) -> dict[str, Any]:
         """Call one of your own styles differently."""
-        with told():
+        with told(page=False):
             return _entry(self.studio.library(who_asks(request, key)).rename(name, new_name))
 
     def remove_style(self, request: gr.Request, name: str, key: str) -> list[dict[str, Any]]:
         """Delete one of your own styles; the styles that are left."""
-        with told():
+        with told(page=False):
             self.studio.library(who_asks(request, key)).remove(name)
         return self.styles(request, key)
+
+    def unusable_styles(self, request: gr.Request, key: str) -> list[str]:
+        """Files in the library that are left out because they are no usable styles, each with the reason."""
+        with told(page=False):
+            return self.studio.library(who_asks(request, key)).unusable()
+
+    def my_things(self, request: gr.Request, key: str) -> dict[str, Any]:
+        """What the app keeps of you, and how much and how long it may."""
+        keeping, found = self.studio.keeping, usage(self.studio.workspace(who_asks(request, key)))
+        return {**asdict(found), **asdict(keeping)}
+
+    def delete_my_things(self, request: gr.Request, key: str) -> dict[str, Any]:
+        """Stop all your work and delete everything the app keeps of you; what that was."""
+        with told(page=False):
+            return asdict(self.studio.delete_all(who_asks(request, key)))
 
     def recipe(self, request: gr.Request, picture: str) -> dict[str, Any]:
         """The recipe that a picture carries."""
         del request
-        with told():
+        with told(page=False):
             return read_recipe(picture or "")
 
     def repeat(self, request: gr.Request, picture: str, photo: str | None, base: str, key: str) -> Iterator[Reply]:
@@ -199,11 +216,11 @@ class Endpoints:
         """The bases there are, with what each takes."""
         del request
         choices = self.studio.bases.choices()
-        return [{"base": c.key, "label": c.label, "takes": self.studio.bases.words(c.key)} for c in choices]
+        return [{"base": c.name, "label": c.label, "takes": self.studio.bases.words(c.key)} for c in choices]
 
     def load_base(self, request: gr.Request, base: str, key: str) -> str:
         """Load a base and say what using it takes, by its measured speed."""
-        with told():
+        with told(page=False):
             return self.studio.measured(who_asks(request, key), self._base(base)).wait()
 
 
@@ -223,9 +240,9 @@ def connect(studio: Studio) -> None:
         facts, flag, text = gr.JSON(label="facts"), gr.Checkbox(label="done"), gr.Textbox(label="text")
 
         def at(function: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
-            about = (function.__doc__ or "").strip()
+            about, checked = (function.__doc__ or "").strip(), bounded(function, [c.label for c in inputs])
             gr.Button(visible=False).click(
-                function, inputs, outputs, api_name=function.__name__, api_description=about, show_progress="hidden"
+                checked, inputs, outputs, api_name=function.__name__, api_description=about, show_progress="hidden"
             )
 
         at(points.restyle, [many, style, strength, settings, base, key], [files, facts])
@@ -243,6 +260,9 @@ def connect(studio: Studio) -> None:
             (points.add_style, [one, key], facts),
             (points.rename_style, [name, new_name, key], facts),
             (points.remove_style, [name, key], facts),
+            (points.unusable_styles, [key], facts),
+            (points.my_things, [key], facts),
+            (points.delete_my_things, [key], facts),
             (points.recipe, [one], facts),
             (points.bases, [], facts),
             (points.load_base, [base, key], text),

@@ -1,6 +1,5 @@
 """Folder: many photos in many styles, a contact sheet and a zip."""
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import gradio as gr
 from sigstyle.studio.batch import BatchOutcome, paint_all
 from sigstyle.studio.lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
+from sigstyle.ui.messages import as_text
 from sigstyle.ui.parts import NO_STYLES, Page
 from sigstyle.ui.transfer_dials import TransferDials
 
@@ -101,7 +101,7 @@ class FolderTab:
 
     def _finished(self, made: BatchOutcome) -> Changes:
         text = f"{len(made.pictures)} pictures."
-        problems = "".join(f"<p>{html.escape(problem)}</p>" for problem in made.problems)
+        problems = "".join(f"<p>{as_text(problem)}</p>" for problem in made.problems)
         return {
             self.status: done(text),
             self.stage: gr.HTML(visible=not made.sheets),

@@ -17,6 +17,7 @@ from sigstyle.errors import BusyError, Cancelled, SigStyleError
 from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.studio import Who
 from sigstyle.studio.words import progress
+from sigstyle.ui.messages import fault, inform, placeless
 
 T = TypeVar("T")
 Changes = dict[Any, Any]
@@ -25,31 +26,36 @@ log = logging.getLogger("sigstyle.app")
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
+SHORTEST_KEY = 16
+
+
 def who_asks(request: gr.Request, key: str) -> Who:
-    """Who asks: the one who is logged in, else whoever holds the browser's key, else this connection."""
+    """Who asks: the one who is logged in, else whoever holds the browser's key, else this connection.
+
+    Raises: gr.Error for a key that could be guessed.
+    """
     page = str(request.session_hash)
     user = getattr(request, "username", None)
+    if key and not user and len(key) < SHORTEST_KEY:
+        raise fault(f"A key has at least {SHORTEST_KEY} characters; this one has {len(key)}.", "That does not work")
     return Who(f"user:{user}" if user else f"key:{key}" if key else f"page:{page}", page)
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turns what goes wrong in the block into a message on the page."""
+def told(page: bool = True) -> Iterator[None]:
+    """Turns what goes wrong in the block into a message on the page, or with `page=False` to a program."""
     try:
         yield
     except gr.Error:
         raise
     except BusyError as error:
-        raise gr.Error(str(error), title="Busy", duration=15, print_exception=False) from error
+        raise fault(str(error), "Busy", page, duration=15) from error
     except SigStyleError as error:
-        raise gr.Error(str(error), title="That does not work", duration=20, print_exception=False) from error
+        raise fault(str(error), "That does not work", page) from error
     except Exception as error:
         log.exception("A handler failed")
-        raise gr.Error(
-            f"Something unexpected happened ({type(error).__name__}: {error}). Try again; the log has the details.",
-            title="A fault in the app",
-            duration=20,
-        ) from error
+        text = f"Something unexpected happened ({type(error).__name__}: {error}). Try again; the log has the details."
+        raise fault(text, "A fault in the app", page) from error
 
 
 def followed(
@@ -67,7 +73,7 @@ def followed(
         changes = finished(job.result())
     except Cancelled:
         yield idle()
-        gr.Info("Stopped.", duration=4)
+        inform("Stopped.", duration=4)
         return
     except BaseException:
         yield idle()
@@ -102,7 +108,7 @@ def done(text: str) -> str:
 
 def _status(text: str, percent: float) -> str:
     rail = f'<div class="rail" aria-hidden="true"><i style="width:{percent:.1f}%"></i></div>'
-    return f'<div role="status" aria-live="polite"><div class="line">{html.escape(text)}</div>{rail}</div>'
+    return f'<div role="status" aria-live="polite"><div class="line">{html.escape(placeless(text))}</div>{rail}</div>'
 
 
 def empty(title: str, text: str, classes: str = "empty") -> str:

@@ -13,6 +13,7 @@ from sigstyle.studio.lane import Update
 from sigstyle.studio.learn import discard, learn, resumable, resume
 from sigstyle.studio.library import Entry
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
+from sigstyle.ui.messages import inform
 from sigstyle.ui.parts import Dials, Page, example_row, files_of
 
 EXAMPLES = (
@@ -205,7 +206,7 @@ class Learn:
         return changes
 
     def _finished(self, entry: Entry) -> Changes:
-        gr.Info(f"{entry.name} is in the library now.", duration=6)
+        inform(f"{entry.name} is in the library now.", duration=6)
         text = "Learned. Use it in the Restyle tab."
         return {self.status: done(text), self.learned: (entry.name, entry.style.hash)}
 

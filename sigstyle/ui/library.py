@@ -7,7 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from sigstyle.errors import SigStyleError
+from sigstyle.studio.studio import Who
 from sigstyle.ui.handlers import PRIVATE, Changes, served, told, who_asks
+from sigstyle.ui.messages import as_markdown, as_text, inform, warn
 from sigstyle.ui.parts import Page, StylePicker
 from sigstyle.ui.transfer_dials import PRESETS
 
@@ -25,6 +28,7 @@ class LibraryView:
     rename: gr.Button
     remove: gr.Button
     drop: gr.File
+    left_out: gr.HTML
     changed: gr.State
 
     @classmethod
@@ -46,7 +50,8 @@ class LibraryView:
                     label="Style files of others", file_count="multiple", height=150,
                     elem_id="drop-styles",
                 )  # fmt: skip
-        view = cls(page, picker, details, about, new_name, download, rename, remove, drop, gr.State(0))
+                left_out = gr.HTML(visible=False, padding=False, elem_id="left-out")
+        view = cls(page, picker, details, about, new_name, download, rename, remove, drop, left_out, gr.State(0))
         view._connect()
         return view
 
@@ -55,7 +60,7 @@ class LibraryView:
         chosen.change(self.describe, [key, chosen], self.described, queue=False, **PRIVATE)
         self.rename.click(self._rename, [key, chosen, self.new_name, changed], [chosen, changed], **PRIVATE)
         self.remove.click(self._remove, [key, chosen, changed], [chosen, changed], **PRIVATE)
-        self.drop.upload(self._add, [key, self.drop, changed], [self.drop, chosen, changed], **PRIVATE)
+        self.drop.upload(self._add, [key, self.drop, chosen, changed], [self.drop, chosen, changed], **PRIVATE)
 
     @property
     def described(self) -> list[Any]:
@@ -72,7 +77,7 @@ class LibraryView:
         size = f"{entry.path.stat().st_size / 1000:.0f} kB"
         origin = "your own" if entry.own else "comes with the app"
         ways = " · ".join(label for label, preset in PRESETS.items() if preset in style.abilities)
-        about = f"**{_plain(style.name)}** · {origin}  \n{_plain(style.base_name)} · {size} · `{style.hash}`"
+        about = f"**{as_markdown(style.name)}** · {origin}  \n{as_markdown(style.base_name)} · {size} · `{style.hash}`"
         about += f"  \nFor restyling: {ways}"
         return {
             self.details: gr.Column(visible=True),
@@ -83,6 +88,12 @@ class LibraryView:
             self.remove: gr.Button(interactive=entry.own),
         }
 
+    def unusable(self, who: Who) -> Changes:
+        """What of the library's files is left out, and why."""
+        found = self.page.studio.library(who).unusable()
+        lines = "".join(f"<p>Left out: {as_text(sentence)}</p>" for sentence in found)
+        return {self.left_out: gr.HTML(lines, visible=bool(found))}
+
     def _rename(self, request: gr.Request, key: str, name: str, new_name: str, changed: int) -> list[Any]:
         with told():
             entry = self.page.studio.library(who_asks(request, key)).rename(name, new_name or "")
@@ -91,18 +102,17 @@ class LibraryView:
     def _remove(self, request: gr.Request, key: str, name: str, changed: int) -> list[Any]:
         with told():
             self.page.studio.library(who_asks(request, key)).remove(name)
-        gr.Info(f"{name} is gone.", duration=4)
+        inform(f"{name} is gone.", duration=4)
         return ["", changed + 1]
 
-    def _add(self, request: gr.Request, key: str, files: Sequence[str] | None, changed: int) -> list[Any]:
-        library, name = self.page.studio.library(who_asks(request, key)), ""
-        with told():
-            for file in files or []:
-                name = library.add_file(Path(file)).name
-        gr.Info(f"{name} is in the library now.", duration=6)
+    def _add(self, request: gr.Request, key: str, files: Sequence[str] | None, chosen: str, changed: int) -> list[Any]:
+        library, added = self.page.studio.library(who_asks(request, key)), []
+        for file in files or []:
+            try:
+                added.append(library.add_file(Path(file)).name)
+            except SigStyleError as error:  # one bad file does not keep the others out
+                warn(str(error), title=f"Not added: {as_text(Path(file).name)}")
+        if added:
+            inform(f"{', '.join(added)}: in the library now.", duration=6)
+        name = added[-1] if added else chosen
         return [None, name, changed + 1]
-
-
-def _plain(text: str) -> str:
-    """Text without anything that Markdown or HTML would take for its own."""
-    return "".join(f"&#{ord(letter)};" if letter in "<>&*_`[]()#|\\!~" else letter for letter in text)

@@ -7,17 +7,21 @@ from typing import Any
 import gradio as gr
 
 from sigstyle.studio.lane import Update
-from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, status, told, who_asks
+from sigstyle.studio.words import memory
+from sigstyle.ui.handlers import PRIVATE, SHORTEST_KEY, Changes, done, followed, status, told, who_asks
+from sigstyle.ui.messages import as_markdown, as_text, inform
 from sigstyle.ui.parts import Page
 
 MODELS = (
-    "Put Stable Diffusion 1.x or 2.x checkpoints, as diffusers folders or .safetensors files, into the models folder "
-    "to see them here. A style belongs to the base it was learned on."
+    "Put Stable Diffusion 1.x or 2.x checkpoints, as diffusers folders or .safetensors files, into `models/` in the "
+    "app's data folder (the one given with `--data`) to see them here. A style belongs to the base it was learned on."
 )
 KEY = (
     "Your styles and pictures belong to this browser. To reach them from another browser or by API, use this key "
     "there. Keep it to yourself."
 )
+
+COPIES = "Photos, pictures, styles and what was not learned to the end; copies that pages show go within two days."
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class ModelTab:
     use: gr.Button
     status: gr.HTML
     own_key: gr.Textbox
+    kept: gr.HTML
+    asked: gr.Row
+    deleted: gr.State  # counts, so that other tabs can follow
 
     @classmethod
     def build(cls, page: Page, tab: gr.Tab) -> "ModelTab":
@@ -44,13 +51,22 @@ class ModelTab:
                 use = gr.Button("Use this base", variant="primary", size="lg", elem_classes=["go"], elem_id="use-base")
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="model-status")
             with gr.Column(scale=6, min_width=320):
-                folder = page.studio.folder.folder("models")
-                gr.Markdown(f"### Other bases\n{MODELS}\n\n`{folder}`")
+                gr.Markdown(f"### Other bases\n{MODELS}")
                 with gr.Accordion("This browser's key", open=False):
                     gr.Markdown(KEY)
                     own_key = gr.Textbox(label="Key", type="password", interactive=True, elem_id="own-key")
                     take = gr.Button("Use this key here")
-        view = cls(page, choice, words, use, line, own_key)
+                with gr.Accordion("Your things", open=False) as things:
+                    kept = gr.HTML(padding=False, elem_id="kept")
+                    delete = gr.Button("Delete my things", variant="stop", elem_id="delete-my-things")
+                    with gr.Row(visible=False) as asked:
+                        sure = gr.Button("Delete all of it now", variant="stop", elem_id="delete-sure")
+                        keep = gr.Button("Keep it")
+        view = cls(page, choice, words, use, line, own_key, kept, asked, gr.State(0))
+        things.expand(view._kept, page.key, kept, queue=False, **PRIVATE)
+        delete.click(lambda: gr.Row(visible=True), None, asked, queue=False, **PRIVATE)
+        keep.click(lambda: gr.Row(visible=False), None, asked, queue=False, **PRIVATE)
+        sure.click(view._delete, [page.key, view.deleted], [asked, kept, view.deleted], **PRIVATE)
         choice.change(view._describe, choice, words, queue=False, **PRIVATE)
         use.click(view._use, [page.key, choice], [line, use, words, page.base], trigger_mode="once", **PRIVATE)
         tab.select(view._measure, [page.key, page.base], [line, use, words], trigger_mode="once", **PRIVATE)
@@ -59,10 +75,23 @@ class ModelTab:
 
     def listed(self, base: str) -> gr.Dropdown:
         """The list of bases there are now."""
-        return gr.Dropdown([(c.label, c.key) for c in self.page.studio.bases.choices()], value=base)
+        choices = self.page.studio.bases.choices()
+        return gr.Dropdown([(c.label, c.name) for c in choices], value=next(c.name for c in choices if c.key == base))
 
     def _describe(self, choice: str | None) -> str:
-        return self.page.studio.bases.words(choice or "")
+        return as_markdown(self.page.studio.bases.words(choice or ""))
+
+    def _kept(self, request: gr.Request, key: str) -> str:
+        """What is kept of whoever looks."""
+        studio = self.page.studio
+        with told():
+            return f"<p>{as_text(studio.keeping.words(studio.workspace(who_asks(request, key))))} {COPIES}</p>"
+
+    def _delete(self, request: gr.Request, key: str, deleted: int) -> list[Any]:
+        with told():
+            gone = self.page.studio.delete_all(who_asks(request, key))
+        inform(f"{gone.files} files are deleted, {memory(gone.bytes)}.", duration=8)
+        return [gr.Row(visible=False), self._kept(request, key), deleted + 1]
 
     def _measure(self, request: gr.Request, key: str, base: str) -> Iterator[Changes]:
         """What the base in use takes, measured once, when somebody looks."""
@@ -74,7 +103,7 @@ class ModelTab:
         yield from followed(
             lambda: self.page.studio.measured(who, base),
             lambda update: changed | {self.status: status(update, "Measuring this computer")},
-            lambda words: {self.words: words},
+            lambda words: {self.words: as_markdown(words)},
             self._idle,
         )
 
@@ -87,7 +116,7 @@ class ModelTab:
         def finished(words: str) -> Changes:
             base = self.page.studio.bases.check(choice or "")
             text = "In use now. The galleries show the styles that fit it."
-            return {self.status: done(text), self.words: words, self.page.base: base}
+            return {self.status: done(text), self.words: as_markdown(words), self.page.base: base}
 
         yield from followed(start, self._showing, finished, self._idle)
 
@@ -100,7 +129,7 @@ class ModelTab:
 
 def _taken(own_key: str) -> str:
     with told():
-        if len(own_key.strip()) < 16:
-            raise gr.Error("A key has at least 16 characters. Copy the one the other browser shows.")
-    gr.Info("This browser uses that key now.", duration=5)
+        if len(own_key.strip()) < SHORTEST_KEY:
+            raise gr.Error(f"A key has at least {SHORTEST_KEY} characters. Copy the one the other browser shows.")
+    inform("This browser uses that key now.")
     return own_key.strip()

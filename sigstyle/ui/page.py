@@ -14,6 +14,7 @@ from sigstyle.ui.handlers import PRIVATE, Changes, who_asks
 from sigstyle.ui.imagine import Imagine
 from sigstyle.ui.learn import Learn
 from sigstyle.ui.library import LibraryView
+from sigstyle.ui.messages import warn
 from sigstyle.ui.model import ModelTab
 from sigstyle.ui.parts import EXAMPLES, Page
 from sigstyle.ui.recipe import RecipeTab
@@ -42,7 +43,7 @@ class Tabs:
     def refreshed(self) -> list[Any]:
         """What `refresh` changes."""
         pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
-        return [*(part for picker in pickers for part in picker.outputs), *self.folder.outputs]
+        return [*(part for picker in pickers for part in picker.outputs), *self.folder.outputs, self.library.left_out]
 
     @property
     def refresh_inputs(self) -> list[Any]:
@@ -54,8 +55,9 @@ class Tabs:
         self, request: gr.Request, key: str, base: str, restyle: str, imagine: str, library: str, ticked: list[str]
     ) -> Changes:
         """All galleries with the styles there are now."""
-        tiles = self.page.tiles(who_asks(request, key), base)
-        changes = self.restyle.picker.filled(tiles, restyle) | self.imagine.picker.filled(tiles, imagine)
+        who = who_asks(request, key)
+        tiles, unusable = self.page.tiles(who, base), self.library.unusable(who)
+        changes = unusable | self.restyle.picker.filled(tiles, restyle) | self.imagine.picker.filled(tiles, imagine)
         return changes | self.library.picker.filled(tiles, library) | self.folder.filled([n for _, n in tiles], ticked)
 
     def with_learned(
@@ -73,7 +75,7 @@ class Tabs:
             if studio.bases.loaded(studio.bases.first) is None:
                 studio.load(who_asks(request, key), studio.bases.first).wait()
         except SigStyleError as error:
-            gr.Warning(str(error), title="The base", duration=30)
+            warn(str(error), title="The base", duration=30)
         first = studio.bases.first
         changes: Changes = {self.page.key: key, self.page.base: first, self.model.own_key: key}
         return changes | {self.model.choice: self.model.listed(first)} | self.learn.leftover(request, key)
@@ -114,7 +116,7 @@ def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     all_.learn.learned.change(all_.with_learned, learned, all_.refreshed, **quick).then(
         library.describe, [page.key, library.picker.chosen], library.described, **quick
     )
-    changes = [all_.library.changed.change, page.base.change, page.key.change]
+    changes = [all_.library.changed.change, all_.model.deleted.change, page.base.change, page.key.change]
     gr.on(changes, all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
 
 
@@ -127,7 +129,9 @@ def launch(demo: gr.Blocks, **options: Any) -> gr.Blocks:
         max_file_size="256mb",
         ssr_mode=False,
         footer_links=["api", "settings"],
-        show_error=True,
+        show_error=False,  # what is not told on purpose may name places on this computer; the log has it
+        enable_monitoring=False,
+        run_history=False,
         **options,
     )
     return demo

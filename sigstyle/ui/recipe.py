@@ -15,6 +15,7 @@ from sigstyle.studio.restore import Restored, repeat, restore, same_pixels
 from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
 from sigstyle.ui.imagine import Imagine
+from sigstyle.ui.messages import as_text
 from sigstyle.ui.parts import Page
 from sigstyle.ui.restyle import Restyle
 from sigstyle.ui.transfer_dials import PRESETS
@@ -182,5 +183,5 @@ def facts(restored: Restored) -> str:
     given = {key: value for key, value in settings.items() if value not in (None, "") and key != "method"}
     rows |= {_TEXTS.get(key, key.replace("_", " ")): str(value) for key, value in given.items()}
     body = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
-    missing = "".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in restored.missing)
+    missing = "".join(f"<p><strong>{as_text(sentence)}</strong></p>" for sentence in restored.missing)
     return f"{missing}<table><tbody>{body}</tbody></table>"

@@ -24,8 +24,9 @@ def export(
     parts |= {"scheduler": DDIMScheduler(**SCHEDULE), "safety_checker": None, "feature_extractor": None}
     pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False).to(torch.float16)
     pipe.save_pretrained(out_dir, safe_serialization=True, max_shard_size=SHARD)
-    # AutoencoderTiny saves a derived setting and warns of it at every load
+    # AutoencoderTiny saves a derived setting and warns of it at every load; all save where they came from
     _edit(out_dir / "vae" / "config.json", lambda config: config.pop("block_out_channels", None))
+    _edit(out_dir / "vae" / "config.json", lambda config: config.pop("_name_or_path", None))
     # transformers loads in the dtype it finds here, diffusers in float32: let both load alike
     _edit(out_dir / "text_encoder" / "config.json", lambda config: config.update(dtype="float32"))
     return check(out_dir)

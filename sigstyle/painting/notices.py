@@ -1,0 +1,50 @@
+"""What is worth saying before a picture is painted: input that is cut, read otherwise or made smaller."""
+
+from PIL import Image
+
+from sigstyle.base.model import BaseModel
+from sigstyle.base.prompts import cut_notice, fitted
+from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.painting.content import Content
+from sigstyle.painting.inversion import ContentInversion
+from sigstyle.style.blend import Blend
+
+
+def transfer_notices(wanted: ContentInversion, blend: Blend, mask: Image.Image | None) -> list[str]:
+    """Lines about the photo, its mask and the prompts of a transfer."""
+    content, base, config = wanted.content, wanted.base, wanted.config
+    found = [*_of_file(content.image), *([] if mask is None else _of_file(mask))]
+    if mask is None:
+        found += _shrunk(content, base, config)
+    return found + prompt_notices(blend, base, config, guided=config.method == "swap")
+
+
+def prompt_notices(
+    blend: Blend, base: BaseModel, config: TransferConfig | GenerateConfig, guided: bool = True
+) -> list[str]:
+    """Lines about words that the base does not read; the negative prompt counts where there is guidance."""
+    found = blend.cut_words(base.tokenizer, config.prompt)
+    if guided and config.guidance_scale > 1:
+        found += cut_notice(base.tokenizer, "negative prompt", fitted(base.tokenizer, config.negative_prompt))
+    return found
+
+
+def training_free_notices(content: Content, style: Content, base: BaseModel, config: TrainingFreeConfig) -> list[str]:
+    """Lines about both pictures and the prompt."""
+    found = [*_of_file(content.image), *_of_file(style.image), *_shrunk(content, base, config)]
+    return found + cut_notice(base.tokenizer, "prompt", fitted(base.tokenizer, config.prompt))
+
+
+def _of_file(image: Image.Image) -> list[str]:
+    return [image.info["notice"]] if "notice" in image.info else []
+
+
+def _shrunk(content: Content, base: BaseModel, config: TransferConfig | TrainingFreeConfig) -> list[str]:
+    """A line about a photo that comes out smaller than it is, where nobody asked for a size."""
+    size = content.result_size(config.size_px, base)
+    if config.size_px is not None or size[0] >= content.image.width:
+        return []
+    return [
+        f"The photo has {content.image.width}x{content.image.height} pixels and is painted at {size[0]}x{size[1]}; "
+        "--size-px (size_px) sets another short side."
+    ]
