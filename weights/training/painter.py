@@ -17,23 +17,21 @@ from sigstyle.base.devices import training_arithmetic
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.prompts import StyleToken, embed_prompts, encode_prompts, starting_embedding, style_prompt, tokenize
 from sigstyle.base.split_unet import split_forward
-from sigstyle.diffusion.denoise import predict
-from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
+from sigstyle.diffusion.implied_noise import clean_and_noise
 from sigstyle.imaging.strokes import seeded
 from sigstyle.learning.batches import noisy_batch
 from sigstyle.learning.instant import DOMAIN
-from sigstyle.learning.painting import HIGHEST, LOWEST, window_px
-from sigstyle.scoring.features import CHANNELS, style_features
-from sigstyle.scoring.style_loss import (
-    LayerStatistics,
-    gram_distance,
-    locked_texture,
-    moment_distance,
-    statistics,
-    structure_distance,
-    total_variation,
+from sigstyle.learning.painting import window_px
+from sigstyle.learning.painting_terms import (
+    HIGHEST,
+    LOCKED_WEIGHT,
+    LOWEST,
+    VARIATION_WEIGHT,
+    PaintingTerms,
+    at_noise,
 )
-from sigstyle.style.attach import frozen, training, unstyled
+from sigstyle.scoring.features import CHANNELS, style_features
+from sigstyle.style.attach import frozen, training
 from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.instant import DECODER, save_hypernetwork
 from sigstyle.style.shared_hypernet import SharedHypernet
@@ -121,7 +119,7 @@ class Painter:
             yield put
 
     def losses(self, view: StyleView, photos: Photos, prompt: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The terms of one style: painting windows of photos, and remembering windows of the style image."""
+        """The terms of painting windows of photos in one style."""
         base, config, network = self.base, self.config, self.network
         pixels = photos.draw(config.windows, window_px(base), view.palette, rng)
         noisy, timesteps = self._noisy(pixels, view, rng)
@@ -129,38 +127,22 @@ class Painter:
         clean, _ = clean_and_noise(base.scheduler, noisy, output, timesteps)
         with self.casting():
             picture = decode_unclamped(base.vae, clean)
-        painted = network(picture)
-        with torch.no_grad():
-            wanted = network(pixels.to(base.device))[-1]
-        found = [LayerStatistics.mean_of([layer]) for layer in statistics(painted)]
-        content = structure_distance(painted[-1], wanted)
-        terms = {
-            "style": 0.3 * gram_distance(found, view.statistics) + 2.0 * moment_distance(found, view.statistics),
-            "content": content,
-            "beyond": (content - config.content_bound).clamp_min(0),
-            "locked": locked_texture(painted[0], pixels_per_latent(base.vae)),
-            "variation": total_variation(painted[0]),
-        }
-        return terms
+        period_px = pixels_per_latent(base.vae)
+        terms = PaintingTerms.of(network, picture, pixels.to(base.device), view.statistics, period_px)
+        return vars(terms) | {"beyond": (terms.content - config.content_bound).clamp_min(0)}
 
-    @torch.no_grad()
     def _noisy(self, pixels: Tensor, view: StyleView, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The windows' latents at random noise levels, with the noise that the plain UNet reads in them."""
+        """The windows' latents at random noise levels, and these."""
         base, count = self.base, len(pixels)
         schedule = base.scheduler.config.num_train_timesteps
         timesteps = torch.tensor(rng.uniform(LOWEST, HIGHEST, count) * schedule).long().to(base.device)
         generators = [torch.Generator().manual_seed(int(seed)) for seed in rng.integers(2**31, size=count)]
         laid = seeded(pixels, view.palette, view.brushwork, generators)
 
-        def plainly(noisy: Tensor, at: Tensor) -> Tensor:
-            return predict(base.unet, noisy, at, self.plain.expand(len(noisy), -1, -1))
+        def fresh(shape: torch.Size) -> Tensor:
+            return torch.stack([torch.randn(shape[1:], generator=generator) for generator in generators])
 
-        with unstyled(base.unet), self.casting():
-            clean = encode_latents(base.vae, laid.to(base.device))
-            own = implied_noise(plainly, base.scheduler, clean, timesteps)
-        fresh = torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in generators])
-        kept, noise_level = levels(base.scheduler, timesteps, clean)
-        return kept * clean + noise_level * with_fresh(own, fresh.to(clean), FRESH), timesteps
+        return at_noise(base, laid, timesteps, self.plain, self.casting, fresh), timesteps
 
     def remembered(self, view: StyleView, prompt: Tensor, rng: np.random.Generator) -> Tensor:
         """Squared error of the noise predicted on windows of the style image."""
@@ -190,8 +172,8 @@ class Painter:
             "style": config.style_weight,
             "content": config.content_weight,
             "beyond": config.beyond_bound,
-            "locked": 1000.0,
-            "variation": 0.1,
+            "locked": LOCKED_WEIGHT,
+            "variation": VARIATION_WEIGHT,
             "noise": 1.0,
         }
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
