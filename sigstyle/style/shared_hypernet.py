@@ -13,7 +13,8 @@ from sigstyle.style.offsets import Offset
 EMBEDDING = 64
 BASIS = 12  # rank-1 offsets that all styles share, for each layer
 WIDTH = 256
-_SCALE = 0.1  # of coefficients: the basis has values around 1, and offsets are small
+_COMMON = 4  # of the basis: what every style has whole at the start
+_TOKEN_SCALE = 0.1
 _ANGLE = 0.4  # of a value of the embedding, in units of a right angle: within -1 and 1 for nearly all of them
 _MOST_DEVIATIONS = 4.0  # what a measured image may differ from those that were learned from
 _FLOOR = 20  # the principal component whose deviation is added to all: what varies less is mostly noise
@@ -37,7 +38,8 @@ class SharedHypernet(nn.Module):
     norm. (A learned one fell together into one point, as at first all styles want much the same.) Coefficients are what
     all styles share, a linear map of the embedding, and a small network's departure from what it says of embedding 0.
     The basis belongs to the network and not to a style: for each layer some rank-1 offsets, of which a style takes so
-    much of each. Coefficients and token start at 0, so at the base model.
+    much of each. The basis' first factors start at 0, so at the base model; coefficients start as a random projection
+    of the embedding, so that styles differ from the first step on, and the basis learns what each direction is to do.
 
     Shapes: `shapes` holds (out, in) by layer path; measured values are [measures], embeddings [64] with
     mean 0 and deviation 1.
@@ -61,11 +63,15 @@ class SharedHypernet(nn.Module):
         self.register_buffer("spread", torch.ones(measures))
         self.register_buffer("components", torch.zeros(EMBEDDING, measures))
         self.trunk = nn.ModuleList([_linear(2 * EMBEDDING, width, generator), _linear(width, width, generator)])
-        self.shared = nn.Parameter(torch.zeros(len(self.shapes) * basis))
+        common = (torch.arange(basis) < min(_COMMON, basis)).float()
+        self.shared = nn.Parameter(common.repeat(len(self.shapes)))
         self.head = _linear(EMBEDDING + width, len(self.shapes) * basis, generator, zero=True)
+        with torch.no_grad():
+            projection = torch.randn(len(self.shapes), basis, EMBEDDING, generator=generator) / EMBEDDING**0.5
+            self.head.weight[:, :EMBEDDING] = (projection * (1 - 0.7 * common)[:, None]).flatten(0, 1)
         self.token_head = _linear(EMBEDDING + width, token_shape[0] * token_shape[1], generator, zero=True)
         total_out, total_in = (sum(shape[side] for shape in self.shapes.values()) for side in (0, 1))
-        self.ups = nn.Parameter(torch.randn(basis, total_out, generator=generator))
+        self.ups = nn.Parameter(torch.zeros(basis, total_out))
         self.downs = nn.Parameter(torch.randn(basis, total_in, generator=generator))
 
     @torch.no_grad()
@@ -93,8 +99,8 @@ class SharedHypernet(nn.Module):
         """The coefficients and the token of an embedding."""
         departure = self._hidden(embedding) - self._hidden(torch.zeros_like(embedding))
         known = torch.cat([embedding, departure])
-        coefficients = _SCALE * (self.shared + self.head(known)).view(len(self.shapes), self.basis)
-        return Predicted(coefficients, _SCALE * self.token_head(known).view(self.token_shape))
+        coefficients = (self.shared + self.head(known)).view(len(self.shapes), self.basis)
+        return Predicted(coefficients, _TOKEN_SCALE * self.token_head(known).view(self.token_shape))
 
     def _hidden(self, embedding: Tensor) -> Tensor:
         hidden = constant_norm(_ANGLE * embedding)

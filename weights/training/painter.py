@@ -55,7 +55,7 @@ class PainterConfig:
     styles: int = 2  # in one step
     windows: int = 2  # of photos for each style
     remembered: int = 1  # windows of the first style image itself, of which the noise is predicted
-    lr: float = 1.5e-3
+    lr: float = 4e-3
     warmup_steps: int = 30
     decay_share: float = 0.25  # of the minutes, in which the learning rate falls to 0
     ema_decay: float = 0.998
@@ -78,11 +78,12 @@ class Painter:
         self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), tuple(self.start.shape), seed=config.seed).to(base.device)
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
         net = self.net
+        net = self.net
         groups = [  # what adds up many inputs moves as far as all of them together
-            {"params": list(net.trunk.parameters()), "share": 0.1},
-            {"params": [*net.head.parameters(), *net.token_head.parameters()], "share": 0.4},
-            {"params": [net.ups, net.downs], "share": 0.5},
-            {"params": [net.shared], "share": 10.0},
+            {"params": [net.ups], "share": 1.0},
+            {"params": [net.downs], "share": 0.3},
+            {"params": [*net.trunk.parameters(), *net.head.parameters(), *net.token_head.parameters()], "share": 0.05},
+            {"params": [net.shared], "share": 1.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
         self.network = style_features().to(base.device)
