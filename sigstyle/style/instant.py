@@ -15,6 +15,7 @@ from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.offsets import Offset
 from sigstyle.style.shared_hypernet import SharedHypernet
 from sigstyle.style.tensor_file import read_tensors, write_tensors
+from sigstyle.text import parsed_json
 
 HYPERNETWORK_FILE = shipped_path("weights/mini/hypernetwork.safetensors")
 DECODER = "vae.decoder."  # before the paths of the autoencoder's decoder
@@ -71,11 +72,11 @@ def save_hypernetwork(path: Path, net: SharedHypernet, base_fingerprint: str, fa
 
 
 @lru_cache(maxsize=2)
-def load_hypernetwork(path: Path = HYPERNETWORK_FILE) -> Hypernetwork:
+def load_hypernetwork(path: Path) -> Hypernetwork:
     """The network in a file. Raises: StyleFileError when it is missing, damaged or something else."""
     tensors, metadata = read_tensors(path)
     try:
-        header = json.loads(metadata["sigstyle_hypernetwork"])
+        header = parsed_json(metadata["sigstyle_hypernetwork"])
         shapes = {name: (int(out), int(inner)) for name, (out, inner) in header["shapes"].items()}
         measures, width = tensors["centre"].shape[0], tensors["trunk.0.weight"].shape[0]
         net = SharedHypernet(shapes, measures, tuple(header["token"]), header["basis"], width)
@@ -90,13 +91,13 @@ def hypernetwork_of(base_fingerprint: str) -> Hypernetwork | None:
     """The network that was trained for a base; None where there is none."""
     if not HYPERNETWORK_FILE.exists():
         return None
-    found = load_hypernetwork()
+    found = load_hypernetwork(HYPERNETWORK_FILE)
     return found if found.base_fingerprint == base_fingerprint else None
 
 
 def hypernetwork_named(digest: str) -> Hypernetwork:
     """The network with this hash. Raises: StyleFileError where it is not here."""
-    found = load_hypernetwork() if HYPERNETWORK_FILE.exists() else None
+    found = load_hypernetwork(HYPERNETWORK_FILE) if HYPERNETWORK_FILE.exists() else None
     if found is None or found.hash != digest:
         here = "there is none here" if found is None else f"the one here is {found.hash}"
         raise StyleFileError(f"The style needs the hypernetwork {digest}; {here}. Capture the style again.")

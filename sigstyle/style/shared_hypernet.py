@@ -89,7 +89,7 @@ class SharedHypernet(nn.Module):
     def embed(self, measured: Tensor) -> Tensor:
         """The embedding of what was measured on a style image."""
         found = self.get_buffer("components") @ self._relative(measured)
-        return nn.functional.layer_norm(found, (EMBEDDING,))
+        return nn.functional.layer_norm(found, (EMBEDDING,), eps=1e-9)
 
     def _relative(self, measured: Tensor) -> Tensor:
         relative = (measured - self.get_buffer("centre")) / self.get_buffer("spread")
