@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import sigstyle
 import sigstyle.style.instant as instant_module
 from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError, StyleFileError
@@ -170,3 +171,13 @@ def test_several_images_are_measured_as_their_mean() -> None:
     both, one = (Measured.on(some, network, torch.device("cpu")) for some in (images, images[:1]))
     assert both.vector.shape == one.vector.shape == (MEASURES,)
     assert not torch.equal(both.vector, one.vector)
+
+
+def test_capture_gives_it_at_once_and_paints_a_photo(base: BaseModel, shipped: Path) -> None:
+    style = sigstyle.capture(make_painting(), base=base, name="Waves", instant=True)
+    assert style == instant_style(base, [make_painting()], "Waves")
+    painted = sigstyle.transfer(make_painting(), style, base=base, size_px=64)
+    assert painted.recipe["styles"][0]["hash"] == style.hash
+    for unused in ({"steps": 5}, {"preset": "paper"}, {"resume": True}, {"bank": "photos"}):
+        with pytest.raises(ConfigError, match="not trained"):
+            sigstyle.capture(make_painting(), base=base, instant=True, **unused)
