@@ -181,3 +181,25 @@ def test_capture_gives_it_at_once_and_paints_a_photo(base: BaseModel, shipped: P
     for unused in ({"steps": 5}, {"preset": "paper"}, {"resume": True}, {"bank": "photos"}):
         with pytest.raises(ConfigError, match="not trained"):
             sigstyle.capture(make_painting(), base=base, instant=True, **unused)
+
+
+def test_a_capture_may_begin_where_the_hypernetwork_is(base: BaseModel, shipped: Path, tmp_path: Path) -> None:
+    few = {"steps": 1, "size_px": 64, "crops": 2, "batch_size": 1, "painting": 1, "warmup": 0, "autocast": "off"}
+    instant = instant_style(base, [make_painting()], "Waves")
+    still = sigstyle.capture(
+        make_painting(), base=base, name="Waves", start="instant", hypernet_lr=0, token_lr=0, **few
+    )
+    assert still.instant is not None and torch.equal(still.instant.coefficients, instant.instant.coefficients)  # type: ignore[union-attr]
+    for path, offset in instant.offsets.items():
+        torch.testing.assert_close(still.offsets[path].delta(), offset.delta(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(still.token.embedding, instant.token.embedding)
+    learned = sigstyle.capture(make_painting(), base=base, name="Waves", start="instant", **few)
+    learned.save(tmp_path / "learned.safetensors")
+    assert Style.load(tmp_path / "learned.safetensors").hash == learned.hash != still.hash
+
+
+def test_a_base_without_a_hypernetwork_begins_at_zero_alone(base: BaseModel, shipped: Path) -> None:
+    save_hypernetwork(shipped, network(base), "another", {})
+    load_hypernetwork.cache_clear()
+    with pytest.raises(ConfigError, match="no hypernetwork for the base"):
+        sigstyle.capture(make_painting(), base=base, start="instant", steps=1, size_px=64)

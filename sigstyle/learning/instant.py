@@ -1,10 +1,12 @@
 """A style in one pass: what the shared hypernetwork makes of an image, with nothing trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import diffusers
 import torch
 from PIL import Image
+from torch import Tensor
 
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken, starting_embedding, token_for
@@ -14,7 +16,8 @@ from sigstyle.learning.batches import images_hash
 from sigstyle.learning.measured import Measured
 from sigstyle.scoring.features import style_features
 from sigstyle.style.factors_file import split_offsets
-from sigstyle.style.instant import Hypernetwork, hypernetwork_of
+from sigstyle.style.instant import Hypernetwork, Instant, hypernetwork_of
+from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 
 DOMAIN = "painting"  # what the network's prompts called the style images
@@ -31,6 +34,27 @@ def known_hypernetwork(base: BaseModel) -> Hypernetwork:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What the hypernetwork says of a style: where a capture may begin.
+
+    Shapes: shift [n, dim] is added to where a style token starts; offsets are by layer path.
+    """
+
+    instant: Instant
+    offsets: Mapping[str, Offset]
+    shift: Tensor
+
+    @classmethod
+    def of(cls, base: BaseModel, images: Sequence[Image.Image]) -> tuple["Start", Measured]:
+        """The start for the style of `images`, and what was measured on them. Raises: ConfigError without a network."""
+        network = known_hypernetwork(base)
+        measured = Measured.on(images, style_features().to(base.device), base.device)
+        instant, shift = network.instant(measured.vector)
+        offsets = {path: offset.to(base.device) for path, offset in network.offsets(instant).items()}
+        return cls(instant, offsets, shift.to(base.device)), measured
+
+
 def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> Style:
     """The style of `images` (as `load_image` gives them) as the hypernetwork of `base` predicts it.
 
@@ -39,24 +63,22 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
     """
     if not images:
         raise ConfigError("There is no style image; give one or more.")
-    network = known_hypernetwork(base)
-    measured = Measured.on(images, style_features().to(base.device), base.device)
-    instant, shift = network.instant(measured.vector)
-    start = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN)
-    offsets, decoder_offsets = split_offsets(network.offsets(instant))
+    start, measured = Start.of(base, images)
+    token = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN) + start.shift.cpu()
+    offsets, decoder_offsets = split_offsets(start.offsets)
     return Style(
         name=name,
-        token=StyleToken(token_for(name), start + shift),
+        token=StyleToken(token_for(name), token),
+        offsets=offsets,
+        decoder_offsets=decoder_offsets,
         domain=DOMAIN,
         base_fingerprint=base.fingerprint,
         base_name=base.name,
-        offsets=offsets,
-        decoder_offsets=decoder_offsets,
         palette=measured.palette,
         brushwork=measured.brushwork,
-        instant=instant,
+        instant=start.instant,
         metadata={
-            "instant": network.hash,
+            "instant": start.instant.network,
             "images": images_hash(images),
             "vae_fingerprint": base.vae_fingerprint,
             "text_fingerprint": base.text_fingerprint,

@@ -27,7 +27,7 @@ def learned_style(
     """The style as `learner` knows it now; None when `should_stop` turned true while the images were measured."""
     base, config = learner.base, learner.config
     with torch.no_grad():
-        offsets, decoder_offsets = split_offsets(learner.state.hypernet())
+        offsets, decoder_offsets = split_offsets(learner.offsets())
     measured: dict[str, Any] | None
     if painting is not None:
         measured = {"palette": painting.palette, "brushwork": painting.brushwork}
@@ -43,6 +43,7 @@ def learned_style(
         base_fingerprint=base.fingerprint,
         base_name=base.name,
         decoder_offsets=decoder_offsets,
+        instant=None if learner.given is None else learner.given.instant,
         **measured,
         metadata=_metadata(learner, images),
         thumbnail=thumbnail_uri(images[0]),

@@ -15,9 +15,10 @@ from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
 from sigstyle.learning.batches import Batch, noisy_batch, pred_x0_of
+from sigstyle.learning.instant import Start
 from sigstyle.learning.state import TrainingState
 from sigstyle.style.attach import frozen, training
-from sigstyle.style.factors_file import split_offsets
+from sigstyle.style.factors_file import split_offsets, with_more
 from sigstyle.style.hypernet import StyleHypernet
 from sigstyle.style.instant import DECODER
 from sigstyle.style.offsets import Offset
@@ -25,11 +26,13 @@ from sigstyle.style.targets import MOST_BYTES, decoder_layers, offset_bytes, tar
 
 
 class Learner:
-    """A base, the state that is trained on it, and the prompt that names the style."""
+    """A base, the state that is trained on it, the prompt that names the style, and what is `given` to begin with."""
 
-    def __init__(self, base: BaseModel, config: CaptureConfig, token: str) -> None:
-        self.base, self.config, self.token_name = base, config, token
+    def __init__(self, base: BaseModel, config: CaptureConfig, token: str, given: Start | None = None) -> None:
+        self.base, self.config, self.token_name, self.given = base, config, token, given
         start = starting_embedding(base.tokenizer, base.text_encoder, config.domain).to(base.device)
+        if given is not None:
+            start = start + given.shift
         self.state = _new_state(base, config, nn.Parameter(start))
         prompt = style_prompt("", config.domain, token)
         self._prompt = tokenize(base.tokenizer, [prompt], [self.token])
@@ -38,6 +41,11 @@ class Learner:
     def token(self) -> StyleToken:
         """The style token with the vectors being learned."""
         return StyleToken(self.token_name, self.state.token)
+
+    def offsets(self) -> dict[str, Offset]:
+        """The offsets as they are now, by layer path: what is given, and what is learned beside it."""
+        learned = self.state.hypernet()
+        return learned if self.given is None else with_more(self.given.offsets, learned)
 
     @property
     def decoders(self) -> list[nn.Module]:
@@ -65,7 +73,7 @@ class Learner:
         def part(decoder: bool) -> dict[str, Offset]:
             return split_offsets(made)[decoder]
 
-        made.update(self.state.hypernet())
+        made.update(self.offsets())
         with ExitStack() as undo:
             renew = [undo.enter_context(training(self.base.unet, lambda: part(False)))]
             undo.enter_context(frozen(self.base.vae))
@@ -73,7 +81,7 @@ class Learner:
                 renew.append(undo.enter_context(training(self.base.vae.decoder, lambda: part(True))))
 
             def refresh() -> None:
-                made.update(self.state.hypernet())
+                made.update(self.offsets())
                 for put in renew:
                     put()
 
