@@ -1,12 +1,14 @@
 """Capture and transfer with one thing changed at a time, judged by others than the teacher: a table and a sheet.
 
     python -m benchmarks.ablate painting=0 rank=2 autoencoder=off style_weight=2 content_bound=0 --name capture
+    python -m benchmarks.ablate instant start=instant,capture.steps=30 --pairs unseen --name instant
     python -m benchmarks.ablate capture.steps=50 transfer.steps=2 freedom=0.1 strokes=0 rank=8,steps=200
 
 A row is one or several settings joined by commas; the first row is always the default. A setting is one of the capture
-where there is one of that name, unless `transfer.` stands before it. A capture that paints nothing (painting=0) is put
-on photos by inverting and swapping, which is all it can do. Uses the first of the tuning pairs; styles, pictures and
-scores are cached as in benchmarks.compare. Writes docs/tuning/NAME.md and NAME.jpg.
+where there is one of that name, unless `transfer.` stands before it. `instant` is the style that the hypernetwork gives
+at once. A capture that paints nothing (painting=0) is put on photos by inverting and swapping, which is all it can do.
+Uses the first of the pairs; styles, pictures and scores are cached as in benchmarks.compare. Writes docs/tuning/NAME.md
+and NAME.jpg.
 """
 
 import argparse
@@ -50,10 +52,13 @@ class Variant:
     name: str
     capture: dict[str, Any] = field(default_factory=dict)
     transfer: dict[str, Any] = field(default_factory=dict)
+    instant: bool = False
 
     @classmethod
     def read(cls, text: str) -> "Variant":
         """'rank=2,transfer.steps=2' as settings. Raises: ConfigError."""
+        if text == "instant":
+            return cls(text, instant=True)
         made = cls(text)
         for part in text.split(","):
             name, _, value = part.partition("=")
@@ -70,14 +75,14 @@ class Variant:
         return made
 
     @property
-    def config(self) -> CaptureConfig:
-        """The settings of its capture. Raises: ConfigError for a bad value."""
-        return CaptureConfig.from_dict(self.capture)
+    def config(self) -> CaptureConfig | None:
+        """The settings of its capture, None where there is none. Raises: ConfigError for a bad value."""
+        return None if self.instant else CaptureConfig.from_dict(self.capture)
 
     @property
     def preset(self) -> str:
         """How its style is put on photos."""
-        return "classic" if self.config.classic else "default"
+        return "classic" if self.config and self.config.classic else "default"
 
 
 BASELINE = Variant("the default")
@@ -177,6 +182,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*", metavar="SETTING=VALUE[,…]", type=Variant.read)
     parser.add_argument("--name", default="ablation", help="of the files written")
+    parser.add_argument("--pairs", choices=("tuning", "held-out", "unseen"), default="tuning")
     parser.add_argument("--photos", type=int, default=2, help="take only the first so many photos")
     parser.add_argument("--styles", type=int, default=3, help="take only the first so many style images")
     parser.add_argument("--size-px", type=int, default=512, help="short side of the pictures")
@@ -197,7 +203,7 @@ def main() -> None:
         base = load_base(args.base, args.device)
     except ConfigError as error:
         sys.exit(f"benchmarks.ablate: {error}")
-    every = Pairs.named("tuning")
+    every = Pairs.named(args.pairs)
     pairs = Pairs(every.photos[: args.photos], every.styles[: args.styles])
     job = Job(base, pairs.photos[0], pairs.styles[0], args.size_px, args.seed)
     rows: list[Measured] = []

@@ -59,11 +59,12 @@ class Pairs:
 
     @classmethod
     def named(cls, name: str) -> "Pairs":
-        """'tuning' or 'held-out'."""
+        """'tuning', 'held-out', or 'unseen': the photos held out with further paintings, also out of all training."""
         if name == "tuning":
             photos = [EXAMPLES / f"content/{stem}.jpg" for stem in TUNING_PHOTOS]
             return cls(photos, [EXAMPLES / f"style/{stem}.jpg" for stem in TUNING_STYLES])
-        return cls(sorted((HELD_OUT / "content").glob("*.jpg")), sorted((HELD_OUT / "style").glob("*.jpg")))
+        folder = {"held-out": "style", "unseen": "unseen"}[name]
+        return cls(sorted((HELD_OUT / "content").glob("*.jpg")), sorted((HELD_OUT / folder).glob("*.jpg")))
 
 
 def compared(
@@ -122,7 +123,7 @@ def write(folder: Path, name: str, rows: Sequence[report.Row], pairs: Pairs, job
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", choices=("held-out", "tuning"), default="held-out")
+    parser.add_argument("--pairs", choices=("held-out", "unseen", "tuning"), default="held-out")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--diagonal", nargs="+", choices=list(METHODS), default=[], help="one photo a style for these")
     parser.add_argument("--photos", type=int, help="take only the first so many photos")

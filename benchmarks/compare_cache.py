@@ -13,6 +13,7 @@ from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig
 from sigstyle.files import write_atomically
 from sigstyle.imaging.images import read_recipe, save_png
+from sigstyle.learning.instant import known_hypernetwork
 from sigstyle.scoring.scores import Scorer, Scores
 from sigstyle.style.style import Style
 
@@ -31,10 +32,14 @@ class Cache:
     folder: Path
     base: BaseModel
 
-    def style(self, image: Path, config: CaptureConfig) -> tuple[Style, float]:
-        """The captured style of an image, and the seconds its capture took."""
+    def style(self, image: Path, config: CaptureConfig | None) -> tuple[Style, float]:
+        """The captured style of an image, or where `config` is None the one at once; and the seconds it took."""
+        if config is None:
+            started = time.perf_counter()
+            return sigstyle.capture(image, base=self.base, instant=True), time.perf_counter() - started
         sources = _sources(*(_OF_REMEMBERING if config.classic else _OF_LEARNING))
-        key = _digest(self.base.fingerprint, image.read_bytes(), config.to_dict(), sources)
+        begun = [known_hypernetwork(self.base).hash] if config.start == "instant" else []
+        key = _digest(self.base.fingerprint, image.read_bytes(), config.to_dict(), sources, *begun)
         place = self.folder / "styles" / f"{image.stem}-{key}.safetensors"
         timing = place.with_suffix(".json")
         if not (place.exists() and timing.exists()):

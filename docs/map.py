@@ -40,7 +40,14 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
             Room("doctor", "what this machine can do"),
         ),
     ),
-    ("front door", "#eef4fb", (Room("api", "capture, transfer, generate, training-free", 1, "1", "1"),)),
+    (
+        "front door",
+        "#eef4fb",
+        (
+            Room("api", "capture, transfer, generate", 1.4, "1", "1"),
+            Room("training_free", "a picture with nothing learned"),
+        ),
+    ),
     (
         "for diffusers",
         "#eef4fb",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from sigstyle.version import __version__
 
 if TYPE_CHECKING:
-    from sigstyle.api import capture, generate, transfer, transfer_training_free
+    from sigstyle.api import capture, generate, transfer
     from sigstyle.batches.batch import BatchProgress, BatchResult, batch
     from sigstyle.scoring.pairs import evaluate
     from sigstyle.style.style import Style
+    from sigstyle.training_free import transfer_training_free
 
 __all__ = [
     "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "evaluate", "generate", "transfer",
@@ -28,7 +29,7 @@ _HOMES = {
     "evaluate": "sigstyle.scoring.pairs",
     "generate": "sigstyle.api",
     "transfer": "sigstyle.api",
-    "transfer_training_free": "sigstyle.api",
+    "transfer_training_free": "sigstyle.training_free",
 }
 
 

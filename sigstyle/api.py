@@ -11,21 +11,19 @@ from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnPipeEvaluation, OnStepEnd, SigStyleOutput
-from sigstyle.base.model import EMBEDDED, BaseModel, default_size_px, load_base
-from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, default_size_px, load_base
+from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.files import check_destination
 from sigstyle.imaging.images import Source, load_image, load_mask
 from sigstyle.imaging.masks import matching
+from sigstyle.learning.instant import instant_style
 from sigstyle.learning.loop import OnProgress, capture_style
-from sigstyle.painting.content import Content
-from sigstyle.painting.evaluations import OnEvaluation, never, unwatched
-from sigstyle.painting.notices import training_free_notices
+from sigstyle.painting.evaluations import OnEvaluation, never
 from sigstyle.painting.sparing import smaller_sides, sparing
-from sigstyle.painting.training_free import TrainingFreeRun
-from sigstyle.recipe import asked_for, base_entry, file_entry, input_files, recipe, recipe_with
+from sigstyle.recipe import asked_for, file_entry, input_files, recipe
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
@@ -34,7 +32,6 @@ from sigstyle.style.style import Style
 from sigstyle.text import check_style_name, style_name_of
 
 OnPreview = Callable[[Image.Image], None]
-BaseLike = BaseModel | str | Path
 
 
 def capture(
@@ -53,6 +50,7 @@ def capture(
     should_stop: Callable[[], bool] = never,
     should_finish: Callable[[], bool] = never,
     on_notice: Callable[[str], None] = warnings.warn,
+    instant: bool = False,
     **settings: Any,
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
@@ -60,7 +58,8 @@ def capture(
     Without a `name` the style is called as the first file. `bank` is a folder of photos to paint while learning, None
     the one that ships. With a `state_path` an interrupted capture can `resume`.
     When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
-    otherwise than as they are, such as the first frame of an animation.
+    otherwise than as they are, such as the first frame of an animation. With `instant` nothing is trained: the
+    hypernetwork that ships says at once what it knows of the style.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
@@ -71,6 +70,10 @@ def capture(
             on_notice(image.info["notice"])
     named = next((style_name_of(Path(source).stem) for source in sources if isinstance(source, str | Path)), "style")
     check_style_name(name or named)
+    if instant:
+        if settings or preset or config or bank or state_path or resume:
+            raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path and resume.")
+        return instant_style(load_base(base, device, dtype), loaded, name or named)
     if state_path is not None:
         check_destination(state_path, input_files(*sources), overwrite=True)
     return capture_style(
@@ -207,44 +210,6 @@ def generate(
     entries |= {**smaller_sides(height, width, sides, spared.size_px), "images": num_images} | spared.entries
     notices = [*output.notices, *spared.notices]
     return TransferResult(output.images, entries, notices=notices, inputs=input_files(*paths))
-
-
-def transfer_training_free(
-    content: Source,
-    style: Source,
-    *,
-    base: BaseLike = EMBEDDED,
-    preset: str | None = None,
-    config: TrainingFreeConfig | None = None,
-    device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] = never,
-    **settings: Any,
-) -> TransferResult:
-    """Repaint `content` after the image `style` with nothing learned; `settings` are those of TrainingFreeConfig.
-
-    Quicker than a capture and a transfer, and less of a likeness. `base`, `on_progress` and `should_stop` as in
-    `transfer`.
-    Raises: ImageError, ConfigError for unusable input; Cancelled when stopped.
-    """
-    chosen = resolve(TrainingFreeConfig, preset, config, settings)
-    read = [load_image(source) for source in (content, style)]
-    loaded = load_base(base, device, dtype)
-
-    def make(size_px: int | None) -> Image.Image | None:
-        run = TrainingFreeRun(loaded, replace(chosen, size_px=size_px), on_progress or unwatched, should_stop)
-        return run.repaint(*(Content.load(source, loaded, size_px) for source in read))
-
-    spared = sparing(loaded, chosen.size_px, make)
-    if spared.made is None:
-        raise Cancelled("The transfer was stopped.")
-    config = replace(chosen, size_px=spared.size_px)
-    entries = recipe_with("training-free", config.to_dict(), base_entry(loaded, asked_for(base)), [file_entry(style)])
-    entries |= {"content": file_entry(content), "images": 1} | spared.entries
-    seen = [Content.load(source, loaded, chosen.size_px) for source in read]
-    notices = [*training_free_notices(seen[0], seen[1], loaded, chosen), *spared.notices]
-    return TransferResult([spared.made], entries, notices=notices, inputs=input_files(content, style))
 
 
 def _watching(on_progress: OnEvaluation | None, should_stop: Callable[[], bool]) -> OnPipeEvaluation:

@@ -15,6 +15,7 @@ TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decod
 SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
+STARTS = ("zero", "instant")
 MOST_PAINTING_STEPS = 8
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
 _PAINT_ONLY = ("freedom", "strokes")
@@ -48,6 +49,9 @@ class CaptureConfig(Settings):
     """How a style is learned from images."""
 
     steps: int = number(100, 1, 100_000, "training steps")
+    start: str = choice(
+        "zero", STARTS, "where learning begins: zero, the base itself, or instant, what the hypernetwork knows"
+    )
     painting: int = number(2, 0, 64, "photos painted in one step; 0 learns by remembering alone, as published")
     batch_size: int = number(2, 1, 256, "crops of the style image remembered in one step")
     rank: int = number(4, 1, 64, "rank of the weight offsets; 3 is all the published generator can express")

@@ -12,6 +12,7 @@ from PIL import Image
 from random_style import random_style
 from test_cli import refused
 
+import sigstyle
 from sigstyle import api
 from sigstyle.base.model import BaseModel
 from sigstyle.batches.batch import batch
@@ -56,7 +57,11 @@ def painted(base: BaseModel, photo: Path) -> dict[str, tuple[Callable[[], Any], 
         "swap": (lambda: api.transfer(photo, style, base=base, reference=0.0, **CLASSIC), 4, "step 2 of 3"),
         "inversion": (lambda: api.transfer(photo, style, base=base, reference=0.0, **CLASSIC), 1, "inversion step 2"),
         "generate": (lambda: api.generate("a", style, base=base, steps=3, guidance_scale=1, **FEW), 1, "step 2 of 3"),
-        "training-free": (lambda: api.transfer_training_free(photo, photo, base=base, steps=3, **FEW), 7, "step 2"),
+        "training-free": (
+            lambda: sigstyle.transfer_training_free(photo, photo, base=base, steps=3, **FEW),
+            7,
+            "step 2",
+        ),
     }
 
 

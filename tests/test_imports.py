@@ -16,7 +16,7 @@ ORDER: tuple[set[str], ...] = (
     {"style", "diffusion", "scoring"},
     {"learning", "painting"},
     {"pipelines", "recipe", "result"},
-    {"api"},
+    {"api", "training_free"},
     {"batches", "doctor"},
     {"studio", "cli"},
     {"ui"},

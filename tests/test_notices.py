@@ -13,6 +13,7 @@ from random_style import random_style
 from test_base_model import save_pipeline
 from test_cli import done
 
+import sigstyle
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from sigstyle import api
 from sigstyle.base.model import BaseModel, load_base
@@ -134,7 +135,9 @@ def test_pipelines_and_python_tell_of_a_prompt_that_is_cut(base: BaseModel, pres
     words = SigStyleText2ImgPipeline.from_base(base)
     words.load_style(style)
     assert words(LONG, height=64, width=64, num_inference_steps=1).notices == made.notices
-    free = api.transfer_training_free(make_painting(), make_painting(), base=base, prompt=LONG, steps=2, size_px=64)
+    free = sigstyle.transfer_training_free(
+        make_painting(), make_painting(), base=base, prompt=LONG, steps=2, size_px=64
+    )
     assert len(free.notices) == 1 and "tower39'" in free.notices[0]
 
 

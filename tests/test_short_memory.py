@@ -95,7 +95,9 @@ def painted(base: BaseModel, photo: Path) -> dict[str, Callable[..., Any]]:
             photo, style, base=base, preset="classic", steps=2, size_px=size_px, margin_px=0, reference=0.0
         ),
         "generate": lambda size_px: api.generate("a", style, base=base, steps=2, size_px=size_px),
-        "training-free": lambda size_px: api.transfer_training_free(photo, photo, base=base, steps=2, size_px=size_px),
+        "training-free": lambda size_px: sigstyle.transfer_training_free(
+            photo, photo, base=base, steps=2, size_px=size_px
+        ),
     }
 
 

@@ -117,7 +117,7 @@ def _check_kind(pipe: Any, name: str) -> None:
 
 
 def load_base(
-    base: "str | Path | BaseModel" = EMBEDDED,
+    base: "BaseLike" = EMBEDDED,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     offline: bool = False,
@@ -214,3 +214,6 @@ def trained_size_px(base: BaseModel) -> int:
 def default_size_px(base: BaseModel) -> int:
     """The short side to work at: the trained size, and never below 512, where small bases look far better."""
     return max(_LEAST_SIZE_PX, trained_size_px(base))
+
+
+BaseLike = BaseModel | str | Path

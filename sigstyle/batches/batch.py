@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from sigstyle.api import BaseLike
-from sigstyle.base.model import load_base
+from sigstyle.base.model import BaseLike, load_base
 from sigstyle.batches.job_file import outputs_of, read_jobs, style_beside
 from sigstyle.batches.job_lock import job_id
 from sigstyle.batches.jobs import Output, Unit, cross, looks_of, named, units_of

@@ -22,6 +22,9 @@ Bank = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="photos to paint while learning; unless given, those that ship"),
 ]
+Instant = Annotated[
+    bool, typer.Option("--instant", help="train nothing: what the hypernetwork knows of the style, at once")
+]
 CapturePreset = Annotated[
     str,
     typer.Option(
@@ -40,6 +43,7 @@ def capture(
     bank: Bank = None,
     preset: CapturePreset = "default",
     resume: Annotated[bool, typer.Option("--resume", help="go on with a capture that was stopped")] = False,
+    instant: Instant = False,
     device: Device = None,
     dtype: DType = None,
     overwrite: Overwrite = False,
@@ -55,6 +59,8 @@ def capture(
     config = CaptureConfig.preset(preset, **settings)
     read = [*images, *(_inside(bank) if bank else [])]
     output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
+    if instant:
+        return _at_once(report, images, output, started, base=base, name=name, bank=bank, resume=resume, **settings)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
     for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
         if (preview := _preview(output, step)).exists():
@@ -88,6 +94,18 @@ def capture(
     style.save(output)
     state.unlink(missing_ok=True)
     _show_style(report, style, output, watch.previews, time.monotonic() - started)
+
+
+def _at_once(report: Report, images: list[Path], output: Path, started: float, **wanted: Any) -> None:
+    """A style without training. Raises: ConfigError for what only training has a use for."""
+    style = library().capture(images, instant=True, on_notice=report.notice, **wanted)
+    style.save(output)
+    size = output.stat().st_size
+    data = {"style": str(output), "name": style.name, "token": style.token.token, "hash": style.hash, "bytes": size}
+    data |= {"base": style.base_name, "base_fingerprint": style.base_fingerprint, "instant": style.instant.network}
+    seconds = round(time.monotonic() - started, 2)
+    line = f"{output}  {style.token.token}, {size / 1000:.0f} kB, at once, {seconds:.1f} s"
+    report.result([line], data | {"seconds": seconds})
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -33,8 +33,8 @@ def without_capture(
         raise ConfigError("--mask is given with --training-free, which paints whole pictures; capture the style first.")
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
-        from sigstyle.api import transfer_training_free
         from sigstyle.base.model import EMBEDDED
+        from sigstyle.training_free import transfer_training_free
 
         if len(paths) != 1 or weights is not None:
             raise ConfigError(

@@ -10,9 +10,10 @@ from PIL import Image
 from sigstyle.base.model import default_size_px
 from sigstyle.imaging.images import thumbnail_uri
 from sigstyle.learning.batches import images_hash
-from sigstyle.learning.learner import Learner, split_offsets
+from sigstyle.learning.learner import Learner
 from sigstyle.learning.painting import Painting
 from sigstyle.learning.statistics import style_statistics
+from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.style import Style
 
 
@@ -26,7 +27,7 @@ def learned_style(
     """The style as `learner` knows it now; None when `should_stop` turned true while the images were measured."""
     base, config = learner.base, learner.config
     with torch.no_grad():
-        offsets, decoder_offsets = split_offsets(learner.state.hypernet())
+        offsets, decoder_offsets = split_offsets(learner.offsets())
     measured: dict[str, Any] | None
     if painting is not None:
         measured = {"palette": painting.palette, "brushwork": painting.brushwork}
@@ -42,6 +43,7 @@ def learned_style(
         base_fingerprint=base.fingerprint,
         base_name=base.name,
         decoder_offsets=decoder_offsets,
+        instant=None if learner.given is None else learner.given.instant,
         **measured,
         metadata=_metadata(learner, images),
         thumbnail=thumbnail_uri(images[0]),

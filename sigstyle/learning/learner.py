@@ -1,6 +1,6 @@
 """The learner of a capture: the UNet's prediction as a function of the style token and the offsets."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -15,21 +15,24 @@ from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
 from sigstyle.learning.batches import Batch, noisy_batch, pred_x0_of
+from sigstyle.learning.instant import Start
 from sigstyle.learning.state import TrainingState
 from sigstyle.style.attach import frozen, training
+from sigstyle.style.factors_file import split_offsets, with_more
 from sigstyle.style.hypernet import StyleHypernet
+from sigstyle.style.instant import DECODER
 from sigstyle.style.offsets import Offset
 from sigstyle.style.targets import MOST_BYTES, decoder_layers, offset_bytes, target_layers
 
-_DECODER = "vae.decoder."  # before the paths of the autoencoder's decoder
-
 
 class Learner:
-    """A base, the state that is trained on it, and the prompt that names the style."""
+    """A base, the state that is trained on it, the prompt that names the style, and what is `given` to begin with."""
 
-    def __init__(self, base: BaseModel, config: CaptureConfig, token: str) -> None:
-        self.base, self.config, self.token_name = base, config, token
+    def __init__(self, base: BaseModel, config: CaptureConfig, token: str, given: Start | None = None) -> None:
+        self.base, self.config, self.token_name, self.given = base, config, token, given
         start = starting_embedding(base.tokenizer, base.text_encoder, config.domain).to(base.device)
+        if given is not None:
+            start = start + given.shift
         self.state = _new_state(base, config, nn.Parameter(start))
         prompt = style_prompt("", config.domain, token)
         self._prompt = tokenize(base.tokenizer, [prompt], [self.token])
@@ -38,6 +41,11 @@ class Learner:
     def token(self) -> StyleToken:
         """The style token with the vectors being learned."""
         return StyleToken(self.token_name, self.state.token)
+
+    def offsets(self) -> dict[str, Offset]:
+        """The offsets as they are now, by layer path: what is given, and what is learned beside it."""
+        learned = self.state.hypernet()
+        return learned if self.given is None else with_more(self.given.offsets, learned)
 
     @property
     def decoders(self) -> list[nn.Module]:
@@ -65,7 +73,7 @@ class Learner:
         def part(decoder: bool) -> dict[str, Offset]:
             return split_offsets(made)[decoder]
 
-        made.update(self.state.hypernet())
+        made.update(self.offsets())
         with ExitStack() as undo:
             renew = [undo.enter_context(training(self.base.unet, lambda: part(False)))]
             undo.enter_context(frozen(self.base.vae))
@@ -73,7 +81,7 @@ class Learner:
                 renew.append(undo.enter_context(training(self.base.vae.decoder, lambda: part(True))))
 
             def refresh() -> None:
-                made.update(self.state.hypernet())
+                made.update(self.offsets())
                 for put in renew:
                     put()
 
@@ -108,19 +116,12 @@ class Learner:
         return training_arithmetic(self.base.device, self.base.dtype)
 
 
-def split_offsets(offsets: Mapping[str, Offset]) -> tuple[dict[str, Offset], dict[str, Offset]]:
-    """The UNet's offsets, and those of the autoencoder's decoder by their path in it."""
-    unet = {path: offset for path, offset in offsets.items() if not path.startswith(_DECODER)}
-    decoder = {path.removeprefix(_DECODER): offset for path, offset in offsets.items() if path not in unet}
-    return unet, decoder
-
-
 def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> TrainingState:
     """The state before the first step: offsets at the identity, the token at the domain's own embedding."""
     layers = target_layers(base.unet, config.targets, config.rank)
     if config.autoencoder == "on":
         found = decoder_layers(base.vae, config.rank, MOST_BYTES - offset_bytes(layers, config.rank))
-        layers |= {_DECODER + path: shape for path, shape in found.items()}
+        layers |= {DECODER + path: shape for path, shape in found.items()}
     hypernet = StyleHypernet(layers, config.rank, config.seed, config.hypernet_width).to(base.device)
     groups = [
         {"params": list(hypernet.parameters()), "full_lr": config.hypernet_lr},

@@ -19,6 +19,7 @@ from sigstyle.errors import Cancelled, CaptureError, ConfigError, first_line
 from sigstyle.learning.bank import bank_files
 from sigstyle.learning.batches import images_hash
 from sigstyle.learning.checkpointing import Room, checkpointing, room_for
+from sigstyle.learning.instant import Start
 from sigstyle.learning.learned import learned_style
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.lessons import Lesson, Remembering
@@ -126,7 +127,8 @@ class _Run:
         bank: str | Path | None,
     ) -> None:
         self.base, self.config, self.path = base, config, path
-        self.learner = Learner(base, config, token_for(name))
+        given = Start.of(base, images)[0] if config.start == "instant" else None
+        self.learner = Learner(base, config, token_for(name), given)
         self.state = self.learner.state
         self.remembering = Remembering.of(self.learner, images)
         self.painting = None
@@ -140,6 +142,8 @@ class _Run:
         self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
+        if given is not None:
+            self.job["hypernetwork"] = given.instant.network
 
     def begin(self) -> None:
         """Choose the arithmetic and save: whoever resumes, on whatever machine, goes on in the same."""

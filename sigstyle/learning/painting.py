@@ -8,32 +8,29 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
+from sigstyle.base.autoencoder import decode_unclamped, pixels_per_latent
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.base.prompts import encode_prompts
-from sigstyle.diffusion.denoise import predict
-from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
-from sigstyle.imaging.images import fit, to_pil, to_tensor
+from sigstyle.diffusion.implied_noise import clean_and_noise
+from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
-from sigstyle.imaging.strokes import brushwork, seeded
-from sigstyle.learning.bank import SIDE_PX, Bank
+from sigstyle.imaging.strokes import seeded
+from sigstyle.learning.bank import Bank
 from sigstyle.learning.checkpointing import Kept, kept_by
 from sigstyle.learning.learner import Learner
-from sigstyle.scoring.features import StyleFeatures
-from sigstyle.scoring.style_loss import (
-    LayerStatistics,
-    gram_distance,
-    locked_texture,
-    moment_distance,
-    statistics,
-    structure_distance,
-    total_variation,
+from sigstyle.learning.measured import Measured
+from sigstyle.learning.painting_terms import (
+    HIGHEST,
+    LOCKED_WEIGHT,
+    LOWEST,
+    VARIATION_WEIGHT,
+    PaintingTerms,
+    at_noise,
 )
-from sigstyle.style.attach import unstyled
+from sigstyle.scoring.features import StyleFeatures
+from sigstyle.scoring.style_loss import LayerStatistics
 
-LOWEST, HIGHEST = 0.15, 0.5  # noise levels trained on, as shares of the schedule
 SMALLEST_WINDOW, LARGEST_WINDOW = 24, 32  # latents
-_GRAM, _MOMENTS, _VARIATION, _LOCKED = 0.3, 2.0, 0.1, 1000.0  # weights of the terms
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
 
@@ -93,19 +90,17 @@ class Painting:
         cls, learner: Learner, images: Sequence[Image.Image], files: Sequence[Any], network: StyleFeatures
     ) -> "Painting":
         """The lesson of painting the photos in `files` like `images`. Raises: ConfigError, ImageError."""
-        base, device = learner.base, learner.base.device
-        pixels = [to_tensor(fit(image, SIDE_PX, 8)) for image in images]
-        palette = Palette.of(torch.cat([image.flatten(2) for image in pixels], dim=2).unsqueeze(-1))
+        base = learner.base
+        measured = Measured.on(images, network, base.device)
         with torch.no_grad():
-            each = [statistics(network(image.to(device))) for image in pixels]
             plain = encode_prompts(base.tokenizer, base.text_encoder, [""])
         return cls(
             learner=learner,
-            bank=Bank.of(files, palette, window_px(learner.base)),
+            bank=Bank.of(files, measured.palette, window_px(base)),
             network=network,
-            style=[LayerStatistics.mean_of(layer) for layer in zip(*each, strict=True)],
-            palette=palette,
-            brushwork=sum(brushwork(image) for image in pixels) / len(pixels),
+            style=measured.statistics,
+            palette=measured.palette,
+            brushwork=measured.brushwork,
             plain=plain,
         )
 
@@ -119,12 +114,13 @@ class Painting:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shares = LOWEST + (HIGHEST - LOWEST) * torch.rand(count, generator=generator)
         timesteps = (shares * scheduler.config.num_train_timesteps).long().to(base.device)
-        with unstyled(base.unet), learner.casting():
-            clean = encode_latents(base.vae, seeded(photos, self.palette, self.brushwork, generators).to(base.device))
-            own = implied_noise(self._plainly, scheduler, clean, timesteps)
-        fresh = torch.randn(clean.shape, generator=generator).to(clean)
-        kept, noise_level = levels(scheduler, timesteps, clean)
-        return PhotoBatch(photos.to(base.device), kept * clean + noise_level * with_fresh(own, fresh, FRESH), timesteps)
+        laid = seeded(photos, self.palette, self.brushwork, generators)
+
+        def fresh(shape: torch.Size) -> Tensor:
+            return torch.randn(shape, generator=generator)
+
+        noisy = at_noise(base, laid, timesteps, self.plain, learner.casting, fresh)
+        return PhotoBatch(photos.to(base.device), noisy, timesteps)
 
     @torch.no_grad()
     def preview(self) -> Image.Image:
@@ -142,25 +138,17 @@ class Painting:
         finally:
             progression.content_weight = weight
 
-    def _plainly(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
-        return predict(self.learner.base.unet, noisy, timesteps, self.plain.expand(len(noisy), -1, -1))
-
     def loss(self, samples: PhotoBatch) -> Tensor:
         """Style, structure and smoothness of what is painted over `samples`."""
         config, progression = self.learner.config, self.learner.state.progression
-        painted = self.network(self._painted(samples))
-        with torch.no_grad():
-            wanted = self.network(samples.photos)[-1]
-        found = [LayerStatistics.mean_of([layer]) for layer in statistics(painted)]  # all photos together, as the style
-        style = _GRAM * gram_distance(found, self.style) + _MOMENTS * moment_distance(found, self.style)
-        content = structure_distance(painted[-1], wanted)
-        total = config.style_weight * style + progression.content_weight * content
+        period_px = pixels_per_latent(self.learner.base.vae)
+        terms = PaintingTerms.of(self.network, self._painted(samples), samples.photos, self.style, period_px)
+        total = config.style_weight * terms.style + progression.content_weight * terms.content
         if config.content_bound:
-            excess = (content.item() - config.content_bound) / config.content_bound
+            excess = (terms.content.item() - config.content_bound) / config.content_bound
             grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
             progression.content_weight = min(_MOST, max(_LEAST, grown))
-        total = total + _LOCKED * locked_texture(painted[0], pixels_per_latent(self.learner.base.vae))
-        return total + _VARIATION * total_variation(painted[0])
+        return total + LOCKED_WEIGHT * terms.locked + VARIATION_WEIGHT * terms.variation
 
     def _painted(self, samples: PhotoBatch) -> Tensor:
         """The pictures [b, 3, H, W], not clamped, with gradients to token and offsets."""

@@ -14,6 +14,8 @@ from sigstyle.base.content_hash import content_hash
 from sigstyle.base.prompts import StyleToken, token_for
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
 from sigstyle.imaging.palette import Palette
+from sigstyle.style.factors_file import factor_tensors, factors_in
+from sigstyle.style.instant import Instant
 from sigstyle.style.offsets import Offset
 from sigstyle.style.statistics_file import KNOWN, STATISTICS, statistics_in
 from sigstyle.style.tensor_file import read_tensors, write_tensors
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from sigstyle.base.model import BaseModel
 
 FORMAT = 1
-_KINDS = {"offsets": "offsets", "decoder": "decoder_offsets"}  # prefix in the file: field
 _THUMBNAIL = re.compile(r"data:image/(jpeg|png|webp);base64,[A-Za-z0-9+/=]+")
 _TEXTS = ("name", "token", "domain", "base_name", "base_fingerprint")
 
@@ -32,6 +33,7 @@ _TEXTS = ("name", "token", "domain", "base_name", "base_fingerprint")
 class Style:
     """What a capture learned.
 
+    One that the shared hypernetwork knows has an `instant` part: the first columns of its offsets are that network's.
     A capture that paints gives a `palette`, a `brushwork` (how strongly stroke seeds are laid, see `imaging.strokes`)
     and offsets for the autoencoder's decoder; a classic one what inverting and swapping refers to.
 
@@ -58,6 +60,7 @@ class Style:
     palette: Palette | None = None
     brushwork: float = 0.0
     decoder_offsets: Mapping[str, Offset] = field(default_factory=dict)
+    instant: Instant | None = None
 
     def __post_init__(self) -> None:
         for kind in ("offsets", "decoder_offsets"):
@@ -99,10 +102,8 @@ class Style:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by its name in the file: factors, token and reference in float16, the rest in float32."""
-        factors: dict[str, Tensor] = {}
-        for prefix, offsets in (("offsets", self.offsets), ("decoder", self.decoder_offsets)):
-            factors |= {f"{prefix}.{path}.up": offset.up.half() for path, offset in offsets.items()}
-            factors |= {f"{prefix}.{path}.down": offset.down.half() for path, offset in offsets.items()}
+        fields = {"offsets": self.offsets, "decoder_offsets": self.decoder_offsets}
+        factors = factor_tensors(fields, self.instant)
         statistics = {key: getattr(self, key) for key in STATISTICS if getattr(self, key) is not None}
         if self.reference is not None:
             statistics["reference"] = self.reference.half()
@@ -161,6 +162,7 @@ class Style:
         header = {"format": FORMAT, "name": self.name, "token": self.token.token, "domain": self.domain}
         header |= {"base_name": self.base_name, "base_fingerprint": self.base_fingerprint, "metadata": self.metadata}
         header |= {"checksum": content_hash("", self.tensors())}
+        header |= {} if self.instant is None else {"hypernetwork": self.instant.network}
         metadata = {"sigstyle": json.dumps(header, sort_keys=True), **self._modelspec()}
         write_tensors(Path(path), self.tensors(), metadata)
 
@@ -190,7 +192,7 @@ class Style:
         fields |= {**statistics_in(path, tensors), "thumbnail": _thumbnail(metadata)}
         try:
             fields["token"] = StyleToken(header["token"], tensors["token"])
-            fields |= _offsets(path, tensors)
+            fields |= factors_in(path, tensors, str(header.get("hypernetwork", "")), KNOWN)
             style = cls(**fields)
         except ConfigError as error:
             raise StyleFileError(f"{path.name} is not a usable style: {error}") from error
@@ -238,27 +240,3 @@ def _check_sum(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tens
             f"{path.name} is damaged or was changed: its tensors have the checksum {found[:12]}, its header says "
             f"{str(known)[:12]!r}. Get the file again."
         )
-
-
-def _offsets(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Offset]]:
-    """The fields `offsets` and `decoder_offsets`, from entries `offsets.<layer>.up/down` and `decoder.<layer>.up/down`.
-
-    Raises: StyleFileError for other entries or a lone factor.
-    """
-    layers: dict[tuple[str, str], dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key in KNOWN:
-            continue
-        prefix, _, rest = key.partition(".")
-        layer, _, factor = rest.rpartition(".")
-        if prefix not in _KINDS or factor not in ("up", "down") or not layer:
-            raise StyleFileError(
-                f"{path.name} has an unknown entry {key[:80]!r}; expected offsets.<layer>.up and .down."
-            )
-        layers.setdefault((_KINDS[prefix], layer), {})[factor] = tensor
-    found: dict[str, dict[str, Offset]] = {kind: {} for kind in _KINDS.values()}
-    for (kind, layer), factors in layers.items():
-        if len(factors) < 2:
-            raise StyleFileError(f"{path.name} has only one factor for {layer}; expected up and down.")
-        found[kind][layer] = Offset(**factors)
-    return found

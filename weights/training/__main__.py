@@ -9,7 +9,7 @@ import torch
 import typer
 from diffusers import AutoencoderTiny
 
-from . import autoencoder, dataset, fetch, trained, unet
+from . import autoencoder, dataset, fetch, painter, styles, trained, unet
 from .autoencoder_eval import load_samples
 from .crops import load_images
 from .export import export
@@ -30,6 +30,7 @@ REFINED_UNET: dict[str, Any] = {
 }
 """What changes for weights that are good already: slower, and all sizes from the first step."""
 EXAMPLES = [Path("examples/content"), Path("examples/style")]
+OUT_OF_STYLES = [Path("examples"), Path("benchmarks/pairs")]
 
 
 @app.command()
@@ -67,6 +68,26 @@ def unet_command(
     config = replace(unet.UNetConfig(), minutes=minutes, device=device, seed=seed)
     config = replace(config, **REFINED_UNET) if start else config
     unet.train(config, work / "data", work, work / "autoencoder" / "joint", start)
+
+
+@app.command(name="styles")
+def styles_command(work: Work, workers: int = 2) -> None:
+    """Collect style images and photos for the hypernetwork, out of the packages and G'MIC's filters (Debian: gmic)."""
+    fetch.fetch(work)
+    rows = styles.build(work / "packages", work / "styles", OUT_OF_STYLES, [Path("examples/style")], workers)
+    typer.echo(f"{len(rows)} pictures in {work / 'styles'}")
+
+
+@app.command(name="painter")
+def painter_command(
+    work: Work, minutes: float = 60, device: Device = "cpu", threads: Threads = 1, seed: int = 0,
+    start: Start = None, out: Path = Path("weights/mini/hypernetwork.safetensors"),
+) -> None:  # fmt: skip
+    """Train the hypernetwork for every style, going on where it was, and write it beside its base."""
+    torch.set_num_threads(threads)
+    config = painter.PainterConfig(minutes=minutes, device=device, seed=seed)
+    painter.train(config, work / "styles", work / "painter", str(start or "mini"))
+    typer.echo(json.dumps(painter.export(work / "painter", out, str(start or "mini"))))
 
 
 @app.command(name="export")

@@ -1,0 +1,47 @@
+"""What is measured on style images before anything is learned: feature statistics, palette and brushwork."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sigstyle.imaging.images import fit, to_tensor
+from sigstyle.imaging.palette import Palette
+from sigstyle.imaging.strokes import brushwork
+from sigstyle.learning.bank import SIDE_PX
+from sigstyle.scoring.features import StyleFeatures
+from sigstyle.scoring.style_loss import LayerStatistics, statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What style images have in common: statistics of a layer each, the palette, how strongly strokes show."""
+
+    statistics: Sequence[LayerStatistics]
+    palette: Palette
+    brushwork: float
+
+    @classmethod
+    @torch.no_grad()
+    def on(cls, images: Sequence[Image.Image], network: StyleFeatures, device: torch.device) -> Self:
+        """The means over `images`, each at a short side of 512 px."""
+        pixels = [to_tensor(fit(image, SIDE_PX, 8)) for image in images]
+        each = [statistics(network(image.to(device))) for image in pixels]
+        return cls(
+            [LayerStatistics.mean_of(layer) for layer in zip(*each, strict=True)],
+            Palette.of(torch.cat([image.flatten(2) for image in pixels], dim=2).unsqueeze(-1)),
+            sum(brushwork(image) for image in pixels) / len(pixels),
+        )
+
+    @property
+    def vector(self) -> Tensor:
+        """Channel means and deviations of all layers, one after the other, as the shared hypernetwork reads them."""
+        return channel_moments(self.statistics)
+
+
+def channel_moments(found: Sequence[LayerStatistics]) -> Tensor:
+    """Means and deviations [2 * channels] of all layers' channels, of statistics with a batch of one."""
+    return torch.cat([torch.cat([layer.mean[0], layer.deviation[0]]) for layer in found])

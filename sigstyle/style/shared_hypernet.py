@@ -1,0 +1,129 @@
+"""One hypernetwork for every style: from what an image's features measure to the offsets and the token of its style."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sigstyle.style.hypernet import constant_norm
+from sigstyle.style.offsets import Offset
+
+EMBEDDING = 64
+BASIS = 12  # rank-1 offsets that all styles share, for each layer
+WIDTH = 256
+_COMMON = 4  # of the basis: what every style has whole at the start
+_TOKEN_SCALE = 0.1
+_ANGLE = 0.4  # of a value of the embedding, in units of a right angle: within -1 and 1 for nearly all of them
+_MOST_DEVIATIONS = 4.0  # what a measured image may differ from those that were learned from
+_FLOOR = 20  # the principal component whose deviation is added to all: what varies less is mostly noise
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What the hypernetwork says of one style.
+
+    Shapes: coefficients [layers, basis]; token [n, dim], to be added to where a style token starts.
+    """
+
+    coefficients: Tensor
+    token: Tensor
+
+
+class SharedHypernet(nn.Module):
+    """Maps what is measured on a style image to an embedding, and that to coefficients over a basis of offsets.
+
+    The embedding is closed form: principal components of what was measured on many images, whitened, at a constant
+    norm. (A learned one fell together into one point, as at first all styles want much the same.) Coefficients are what
+    all styles share, a linear map of the embedding, and a small network's departure from what it says of embedding 0.
+    The basis belongs to the network and not to a style: for each layer some rank-1 offsets, of which a style takes so
+    much of each. The basis' first factors start at 0, so at the base model; coefficients start as a random projection
+    of the embedding, so that styles differ from the first step on, and the basis learns what each direction is to do.
+
+    Shapes: `shapes` holds (out, in) by layer path; measured values are [measures], embeddings [64] with
+    mean 0 and deviation 1.
+    Source: Ha et al., "HyperNetworks" (1609.09106) for one network for the weights of another; Ortiz et al.,
+    "Magnitude Invariant Parametrizations" (2304.07645), section 4, for inputs of constant norm.
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, int]],
+        measures: int,
+        token_shape: tuple[int, int],
+        basis: int = BASIS,
+        width: int = WIDTH,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.shapes, self.basis, self.token_shape = dict(shapes), basis, token_shape
+        generator = torch.Generator().manual_seed(seed)
+        self.register_buffer("centre", torch.zeros(measures))
+        self.register_buffer("spread", torch.ones(measures))
+        self.register_buffer("components", torch.zeros(EMBEDDING, measures))
+        self.trunk = nn.ModuleList([_linear(2 * EMBEDDING, width, generator), _linear(width, width, generator)])
+        common = (torch.arange(basis) < min(_COMMON, basis)).float()
+        self.shared = nn.Parameter(common.repeat(len(self.shapes)))
+        self.head = _linear(EMBEDDING + width, len(self.shapes) * basis, generator, zero=True)
+        with torch.no_grad():
+            projection = torch.randn(len(self.shapes), basis, EMBEDDING, generator=generator) / EMBEDDING**0.5
+            self.head.weight[:, :EMBEDDING] = (projection * (1 - 0.7 * common)[:, None]).flatten(0, 1)
+        self.token_head = _linear(EMBEDDING + width, token_shape[0] * token_shape[1], generator, zero=True)
+        total_out, total_in = (sum(shape[side] for shape in self.shapes.values()) for side in (0, 1))
+        self.ups = nn.Parameter(torch.zeros(basis, total_out))
+        self.downs = nn.Parameter(torch.randn(basis, total_in, generator=generator))
+
+    @torch.no_grad()
+    def fit(self, measured: Tensor) -> None:
+        """Take centre, spread and components from measured images [n, measures], once, before training."""
+        self.get_buffer("centre").copy_(measured.mean(0))
+        self.get_buffer("spread").copy_(measured.std(0).clamp_min(1e-3))
+        relative = self._relative(measured)
+        _, values, axes = torch.linalg.svd(relative - relative.mean(0), full_matrices=False)
+        deviations = values / len(measured) ** 0.5
+        count = min(EMBEDDING, len(deviations))
+        gains = (deviations[:count].square() + deviations[min(_FLOOR, count - 1)].square()).rsqrt()
+        self.get_buffer("components")[:count] = axes[:count] * gains[:, None]
+
+    def embed(self, measured: Tensor) -> Tensor:
+        """The embedding of what was measured on a style image."""
+        found = self.get_buffer("components") @ self._relative(measured)
+        return nn.functional.layer_norm(found, (EMBEDDING,), eps=1e-9)
+
+    def _relative(self, measured: Tensor) -> Tensor:
+        relative = (measured - self.get_buffer("centre")) / self.get_buffer("spread")
+        return relative.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+
+    def predict(self, embedding: Tensor) -> Predicted:
+        """The coefficients and the token of an embedding."""
+        departure = self._hidden(embedding) - self._hidden(torch.zeros_like(embedding))
+        known = torch.cat([embedding, departure])
+        coefficients = (self.shared + self.head(known)).view(len(self.shapes), self.basis)
+        return Predicted(coefficients, _TOKEN_SCALE * self.token_head(known).view(self.token_shape))
+
+    def _hidden(self, embedding: Tensor) -> Tensor:
+        hidden = constant_norm(_ANGLE * embedding)
+        for layer in self.trunk:
+            hidden = nn.functional.silu(layer(hidden))
+        return hidden
+
+    def offsets(self, coefficients: Tensor) -> dict[str, Offset]:
+        """The offset of every layer, by path, from coefficients [layers, basis]."""
+        outs, ins = zip(*self.shapes.values(), strict=True)
+        parts = zip(self.shapes, self.ups.split(outs, dim=1), self.downs.split(ins, dim=1), coefficients, strict=True)
+        return {path: Offset((up * own[:, None]).T, down) for path, up, down, own in parts}
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator, zero: bool = False) -> nn.Linear:
+    """A layer drawn from `generator`, as PyTorch would from the caller's; or at 0."""
+    with torch.device("meta"):
+        layer = nn.Linear(inputs, outputs)
+    layer = layer.to_empty(device="cpu")
+    with torch.no_grad():
+        layer.bias.zero_()
+        if zero:
+            layer.weight.zero_()
+        else:
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    return layer
