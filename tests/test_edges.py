@@ -120,7 +120,12 @@ def test_the_header_alone_is_read_and_nothing_heavy_imported(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("~nosuchuser/x", "no user ~nosuchuser"), ("n" * 300, "300 bytes"), ("a/" + "n" * 300, "300")],
+    [
+        ("~nosuchuser/x", "no user ~nosuchuser"),
+        ("n" * 300, "300 bytes"),
+        ("a/" + "n" * 300, "300"),
+        ("n/" * 3000 + "n", "bytes and may have 4095"),
+    ],
 )
 def test_impossible_names_get_one_line_at_once(
     folder: Path, photo: Path, tmp_path: Path, name: str, expected: str
@@ -138,6 +143,13 @@ def test_impossible_names_get_one_line_at_once(
     assert expected in refused("info", name)
     assert expected in refused("demo", "-o", name, *base)
     assert not list(tmp_path.glob("o*"))
+
+
+def test_a_weight_that_is_none_is_one_line_however_long(folder: Path, photo: Path, tmp_path: Path) -> None:
+    wave, more = folder / "wave.safetensors", ["-o", tmp_path / "o.png", "--base", folder / "tiny"]
+    assert "bytes" in refused("transfer", photo, "-s", f"{wave}:{'x' * 5000}", *more)
+    assert "numbers above 0, of 0.000001 to 1000" in refused("transfer", photo, "-s", f"{wave}:1e300", *more)
+    assert len(refused("transfer", photo, "-s", "n" * 5000, *more)) < 1100
 
 
 def test_a_nul_is_refused_in_python(folder: Path, photo: Path, tmp_path: Path) -> None:
