@@ -1,7 +1,5 @@
 """A short run of fuzz.py: damaged styles, recipes, job files and manifests end in a picture, a notice or one line."""
 
-from pathlib import Path
-
 import pytest
 from fuzz import KINDS, Shop, fuzz, shop_in
 
