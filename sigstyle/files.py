@@ -37,6 +37,14 @@ def expanded(path: str | Path) -> Path:
     return found
 
 
+def possible(path: str | Path) -> Path:
+    """`path` with its ~ replaced; it need not exist. Raises: ConfigError for what no path can be."""
+    try:
+        return expanded(path)
+    except OSError as error:
+        raise ConfigError(f"There is no {path}: {reason(error)}. Expected the name of a file or a folder.") from error
+
+
 def check_destination(
     path: str | Path,
     inputs: Iterable[str | Path] = (),

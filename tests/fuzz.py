@@ -45,6 +45,7 @@ from sigstyle.cli.main import app
 from sigstyle.config import TransferConfig
 from sigstyle.errors import SigStyleError
 from sigstyle.imaging.images import RECIPE_KEY, load_image, read_recipe
+from sigstyle.scoring.pairs import pair_of
 from sigstyle.studio.restore import restore
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.style import Style
@@ -122,7 +123,10 @@ def recipes(shop: Shop, chance: random.Random) -> str:
     assert found.recipe is None or isinstance(found.recipe, dict)
     damage(path)
     told = spoken("info", path, "--json")
-    _restored(shop, path)
+    _told(lambda: restore(shop.studio, Who("key:anna", "page"), path, str(shop.place / "tiny")))
+    _told(lambda: pair_of(path))
+    if chance.random() < 0.3:
+        _told(lambda: _met_by_a_batch(shop, path))
     if told is None:
         return "refused"
     command = json.loads(told).get("command")
@@ -146,9 +150,27 @@ def _changed_picture(shop: Shop, chance: random.Random) -> bytes:
     return buffer.getvalue()
 
 
-def _restored(shop: Shop, path: Path) -> None:
+def _met_by_a_batch(shop: Shop, path: Path) -> None:
+    """A batch that finds it where a picture of its own goes."""
+    output = _batch_again(shop)
+    shutil.copy(path, output / "p0--wave.png")
+    for result in sigstyle.batch(shop.photos, shop.style, output, base=shop.base, **SMALL):
+        check_line(result.error or "")
+    assert (output / "p1--wave.png").read_bytes() == shop.sound["p1--wave.png"]
+
+
+def _batch_again(shop: Shop) -> Path:
+    """A finished batch, as it was."""
+    output = shop.place / "batch-case"
+    shutil.rmtree(output, ignore_errors=True)
+    shutil.copytree(shop.place / "batch", output)
+    return output
+
+
+def _told(work: Callable[[], object]) -> None:
+    """Do what may be refused in one line."""
     try:
-        restore(shop.studio, Who("key:anna", "page"), path, str(shop.place / "tiny"))
+        work()
     except SigStyleError as error:
         check_line(str(error))
 
@@ -207,9 +229,7 @@ def _csv(rows: list[Any]) -> str:
 
 def manifests(shop: Shop, chance: random.Random) -> str:
     """A batch whose manifest, and sometimes a picture, was damaged: it ends as it had ended before."""
-    output = shop.place / "batch-case"
-    shutil.rmtree(output, ignore_errors=True)
-    shutil.copytree(shop.place / "batch", output)
+    output = _batch_again(shop)
     path = output / "manifest.jsonl"
     if chance.random() < 0.6:
         lines = [json.loads(line) for line in path.read_text().splitlines()]

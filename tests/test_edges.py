@@ -141,6 +141,11 @@ def test_impossible_names_get_one_line_at_once(
     assert expected.partition("300")[0] in refused("generate", "a", "-s", wave, "-o", f"{name}.png", *base)
     assert expected in refused("export", name, "-o", tmp_path / "o.safetensors")
     assert expected in refused("info", name)
+    assert expected in refused("rename", name, "new")
+    assert expected in refused("evaluate", name)
+    assert expected in refused("evaluate", photo, "--content", photo, "--style", name)
+    assert expected in refused("evaluate", photo, "--content", photo, "--style", photo, "--csd", name)
+    assert expected in refused("batch", "-c", photo, "-s", wave, "-o", name, "--dry-run")
     assert expected in refused("demo", "-o", name, *base)
     assert not list(tmp_path.glob("o*"))
 
