@@ -335,8 +335,9 @@ def _peak_mb() -> int:
 
 
 def _keep(shop: Shop, keep: Path | None, name: str) -> None:
-    for path in shop.place.glob("case.*") if keep is not None else ():
-        shutil.copy(path, keep / f"{name}{path.suffix}")
+    if keep is not None:
+        for path in shop.place.glob("case.*"):
+            shutil.copy(path, keep / f"{name}{path.suffix}")
 
 
 def main(words: list[str]) -> int:

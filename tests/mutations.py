@@ -3,7 +3,7 @@
 import json
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _DEEP, _BESIDE = "@deep@", "@beside@"
@@ -44,11 +44,12 @@ def changed(values: Any, chance: random.Random, times: int | None = None) -> Any
     for _ in range(times or chance.choice((1, 1, 2, 4))):
         places = list(_places(values))
         if places:
-            _change(*chance.choice(places), chance, [inner for _, _, inner in places])
+            container, key, value = chance.choice(places)
+            _change(container, key, value, chance, [inner for _, _, inner in places])
     return values
 
 
-def _places(values: Any) -> Any:
+def _places(values: Any) -> Iterator[tuple[Any, Any, Any]]:
     """(container, key, value) of every value inside."""
     pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
     for key, inner in list(pairs):
