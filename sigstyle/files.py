@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sigstyle.errors import ConfigError
 
-_NAME_BYTES = 255
+_NAME_BYTES, _PATH_BYTES = 255, 4095
 _LEFTOVER = re.compile(r"\..*\.(?P<host>[\w-]+)\+(?P<pid>\d+)\+[0-9a-f]{8}\.tmp", re.DOTALL)
 _swept: set[Path] = set()
 
@@ -21,7 +21,7 @@ _swept: set[Path] = set()
 def expanded(path: str | Path) -> Path:
     """`path` with its ~ replaced, where the system can have such a path at all; it need not exist.
 
-    Raises: OSError for an unknown ~user, a name longer than 255 bytes, or a NUL.
+    Raises: OSError for an unknown ~user, a name longer than 255 bytes or a path longer than 4095, or a NUL.
     """
     try:
         found = Path(path).expanduser()
@@ -32,7 +32,17 @@ def expanded(path: str | Path) -> Path:
     longest = max((len(os.fsencode(part)) for part in found.parts), default=0)
     if longest > _NAME_BYTES:
         raise OSError(errno.ENAMETOOLONG, f"a name in it has {longest} bytes and may have {_NAME_BYTES}")
+    if (length := len(os.fsencode(found))) > _PATH_BYTES:
+        raise OSError(errno.ENAMETOOLONG, f"it has {length} bytes and may have {_PATH_BYTES}")
     return found
+
+
+def possible(path: str | Path) -> Path:
+    """`path` with its ~ replaced; it need not exist. Raises: ConfigError for what no path can be."""
+    try:
+        return expanded(path)
+    except OSError as error:
+        raise ConfigError(f"There is no {path}: {reason(error)}. Expected the name of a file or a folder.") from error
 
 
 def check_destination(

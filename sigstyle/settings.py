@@ -8,7 +8,7 @@ from dataclasses import field
 from typing import Any, Self, TypeVar, get_args
 
 from sigstyle.errors import ConfigError
-from sigstyle.text import check_words
+from sigstyle.text import brief, check_words
 
 
 def number(default: float | None, low: float, high: float, text: str) -> Any:
@@ -35,9 +35,9 @@ def __check_number(entry: dataclasses.Field, value: Any, kind: type) -> None:
     allowed = (int, float) if kind is float else (int,)
     low, high = entry.metadata["low"], entry.metadata["high"]
     number = isinstance(value, allowed) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not low <= value <= high:
+    if not number or not low <= value <= high or not math.isfinite(value):  # last, for it fails on huge integers
         noun = "a number" if kind is float else "a whole number"
-        raise ConfigError(f"{entry.name} is {value!r}; expected {noun} from {low} to {high}.")
+        raise ConfigError(f"{entry.name} is {brief(value)}; expected {noun} from {low} to {high}.")
 
 
 def _check(entry: dataclasses.Field, value: Any) -> None:
@@ -48,11 +48,11 @@ def _check(entry: dataclasses.Field, value: Any) -> None:
     if kind is not str:
         __check_number(entry, value, kind)
     elif not isinstance(value, str):
-        raise ConfigError(f"{entry.name} is {value!r}; expected text.")
+        raise ConfigError(f"{entry.name} is {brief(value)}; expected text.")
     elif "choices" not in entry.metadata:
         check_words(entry.name, value)
     elif value not in entry.metadata.get("choices", (value,)):
-        raise ConfigError(f"{entry.name} is {value!r}; expected one of {', '.join(entry.metadata['choices'])}.")
+        raise ConfigError(f"{entry.name} is {brief(value)}; expected one of {', '.join(entry.metadata['choices'])}.")
 
 
 def settable(kind: Any) -> list[dataclasses.Field]:
@@ -76,7 +76,7 @@ class Settings:
         Raises: ConfigError for an unknown preset, an unknown setting or a bad value.
         """
         if name not in cls._presets:
-            raise ConfigError(f"There is no preset {name!r}; expected one of {', '.join(cls._presets)}.")
+            raise ConfigError(f"There is no preset {brief(name)}; expected one of {', '.join(cls._presets)}.")
         return cls.from_dict({**cls._presets[name], **changes})
 
     @classmethod
@@ -98,7 +98,7 @@ class Settings:
         known = [entry.name for entry in dataclasses.fields(cls)]  # type: ignore[arg-type]
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise ConfigError(f"Unknown setting {', '.join(unknown)}; expected {', '.join(known)}.")
+            raise ConfigError(f"Unknown setting {', '.join(unknown)[:200]}; expected {', '.join(known)}.")
         return cls(**values)
 
     @classmethod
@@ -123,8 +123,8 @@ def resolve(kind: type[C], preset: str | None, config: C | None, settings: Mappi
         return kind.preset(preset or "default", **settings)
     if preset is not None:
         raise ConfigError(
-            f"Both preset={preset!r} and config= are given; expected one of them. A config is made from a preset with "
-            f"{kind.__name__}.preset({preset!r}, …)."
+            f"Both preset={brief(preset)} and config= are given; expected one of them. A config is made from a preset "
+            f"with {kind.__name__}.preset({brief(preset)}, …)."
         )
     if not isinstance(config, kind):
         raise ConfigError(f"config is a {type(config).__name__}; expected a {kind.__name__}.")

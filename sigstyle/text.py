@@ -30,6 +30,12 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def brief(value: Any, most: int = 80) -> str:
+    """What a message says of a value from outside, however long that is."""
+    text = shown(repr(value))
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def check_words(name: str, text: str) -> str:
     """`text`, known to be what a tokenizer and a recipe can hold. Raises: ConfigError for stray bytes and NUL."""
     if _SURROGATE.search(text):

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the code beside these tests
+
 import torch
 from batch_forks import SETTINGS, ended, pictures, work, worked_s
 from conftest import make_painting, make_parts

@@ -166,6 +166,9 @@ def test_styles_and_weights_must_fit_together(base: BaseModel, photo: Path) -> N
         ([], None, "no style"),
         ([one, two], [1.0], "2 styles and 1 weights"),
         (one, [0.0], "above 0"),
+        (one, [1e-30], "of 0.000001 to 1000"),
+        (one, [1e300], "of 0.000001 to 1000"),
+        (one, [float("nan")], "above 0"),
     ):
         with pytest.raises(ConfigError, match=told):
             transfer(photo, styles, weights=weights, base=base, **FEW)

@@ -221,6 +221,14 @@ def test_flags_that_do_not_go_are_one_line_and_exit_code_2(
             app.arguments(["--port", port])
 
 
+def test_a_console_that_cannot_show_a_name_is_given_an_escape(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    command = [sys.executable, str(ROOT / "app.py"), "--auth", str(tmp_path / "猫\x1b[31m.txt")]
+    told = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT)
+    assert told.returncode == 2 and told.stderr.count(b"\n") == 1
+    assert b"\\u732b\\x1b[31m.txt cannot be read" in told.stderr
+
+
 def test_short_passwords_and_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "people"
     file.write_text("anna:long enough to be kept\nbert:hunter2\n")

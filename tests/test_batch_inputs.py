@@ -138,19 +138,20 @@ def test_places_that_cannot_be_are_one_line(tmp_path: Path, style: Style, conten
         plan(None, style, tmp_path / "o", jobs=f"{contents}/j.jsonl")
 
 
-DEEP = "[" * 900 + "]" * 900
+DEEP = "[" * 60 + "]" * 60
 BAD_ROWS = [
     ('{"content": "~nosuchuser/a.png"}', "no such user"),
     ('{"content": "a.png", "style": "a\\u0000b"}', "style holds a control character"),
     ('{"content": "a\\ud800.png"}', "content holds half a letter"),
     ('{"content": "a.png", "prompt": "\\udce9"}', "prompt holds half a letter"),
     ('{"content": "a.png", "prompt": "\\u001b[31m"}', "prompt holds a control character"),
-    ('{"content": ' + "[" * 100_000 + "}", "is no JSON: it is too deep"),
+    ('{"content": ' + "[" * 100_000 + "}", "is no usable JSON: it is too deeply nested"),
+    ('{"content": ' + "[" * 900 + "]" * 900 + "}", "is no usable JSON: it is nested more than 64 deep"),
     ('{"content": "a.png", "style": [' + DEEP + "]}", "style holds a list"),
     ('{"content": "a.png", "seed": ' + DEEP + "}", "seed holds a list"),
     ('{"content": "a.png", "prompt": {"a": 1}}', "prompt holds an object"),
     ('{"content": "a.png", "seed": 1' + "0" * 400 + "}", "seed is far too large"),
-    ('{"content": "a.png", "seed": 1' + "0" * 9000 + "}", "is no JSON"),
+    ('{"content": "a.png", "seed": 1' + "0" * 9000 + "}", "is no usable JSON"),
     ('{"content": "a.png", "strength": NaN}', "strength is nan"),
     ('{"content": "a.png", "strength": 1e999}', "strength is inf"),
     ('{"content": "a.png", "prompt": "' + "x" * 20_000 + '"}', "prompt has 20000 letters"),

@@ -176,7 +176,7 @@ def test_a_job_file_sets_prompts_styles_strengths_and_seeds(shop: Path, kind: st
         ("j.csv", 'content,prompt\na.png,"x\n', "j.csv, row 2 is no CSV"),
         ("j.csv", "content,output\na.png,../x.png\n", r"output is '\.\./x\.png'; expected a name such as"),
         ("j.csv", "content,output\na.png,contact-sheet\n", "the name of a contact sheet"),
-        ("j.jsonl", '{"content": "a.png"}\n{"content"', "j.jsonl, row 2 is no JSON"),
+        ("j.jsonl", '{"content": "a.png"}\n{"content"', "j.jsonl, row 2 is no usable JSON"),
         ("j.jsonl", "[1]", "j.jsonl, row 1 is '.1.'; expected an object"),
         ("j.jsonl", '{"content": "a.png", "seed": "3"}', "j.jsonl, row 1: seed is '3'; expected a whole number"),
         ("j.jsonl", '{"content": "a.png", "style": 3}', "j.jsonl, row 1: style is 3"),

@@ -137,3 +137,11 @@ def test_what_the_preset_alone_decides_is_not_set_by_people() -> None:
 def test_a_size_may_be_left_to_the_base() -> None:
     assert TransferConfig(size_px=None).size_px is None
     assert CaptureConfig(size_px=256).size_px == 256
+
+
+def test_what_a_message_quotes_is_short() -> None:
+    long = "k" * 5000
+    for wrong in ({long: 1}, {"seed": long}, {"prompt": [0] * 5000}, {"seed": 10**400}, {"method": long}):
+        with pytest.raises(ConfigError) as caught:
+            TransferConfig.from_dict(wrong)
+        assert len(str(caught.value)) < 1000

@@ -26,3 +26,15 @@ def test_modules_that_are_named_are_there(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_promises_name_tests_that_are_there_and_each_kind_has_some() -> None:
+    text = (ROOT / "docs/robustness.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+)::(test_\w+)`", text.replace("`test_x::test_y`", ""))
+    for module, name in named:
+        source = (ROOT / "tests" / f"{module}.py").read_text(encoding="utf-8")
+        assert re.search(rf"^def {name}\(", source, re.MULTILINE), f"{module}::{name}"
+    kinds = re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:]
+    rows = [re.findall(r"^\| (?!promise|---)(.+) \|$", kind, re.MULTILINE) for kind in kinds]
+    assert len(kinds) == 11 and all(rows)
+    assert all("::" in row for kind in rows for row in kind)

@@ -78,7 +78,7 @@ def test_what_is_no_base_is_told_by_its_header_before_anything_is_loaded(
     given["is a SigStyle style, no checkpoint"] = wave
     done("export", wave, "-o", tmp_path / "lora.safetensors", "--base", folder / "tiny", "--rank", 2)
     given["lora.safetensors is a LoRA"] = tmp_path / "lora.safetensors"
-    given["lora.embedding.safetensors is a textual"] = tmp_path / "lora.embedding.safetensors"
+    given["wave.safetensors is a textual"] = tmp_path / "embeddings" / "wave.safetensors"
     for name, part in (("unet", make_unet()), ("vae", make_vae("kl")), ("small", make_vae("tiny"))):
         part.save_pretrained(tmp_path / name)
     whole = "diffusion_pytorch_model.safetensors"
@@ -120,7 +120,12 @@ def test_the_header_alone_is_read_and_nothing_heavy_imported(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("~nosuchuser/x", "no user ~nosuchuser"), ("n" * 300, "300 bytes"), ("a/" + "n" * 300, "300")],
+    [
+        ("~nosuchuser/x", "no user ~nosuchuser"),
+        ("n" * 300, "300 bytes"),
+        ("a/" + "n" * 300, "300"),
+        ("n/" * 3000 + "n", "bytes and may have 4095"),
+    ],
 )
 def test_impossible_names_get_one_line_at_once(
     folder: Path, photo: Path, tmp_path: Path, name: str, expected: str
@@ -136,8 +141,20 @@ def test_impossible_names_get_one_line_at_once(
     assert expected.partition("300")[0] in refused("generate", "a", "-s", wave, "-o", f"{name}.png", *base)
     assert expected in refused("export", name, "-o", tmp_path / "o.safetensors")
     assert expected in refused("info", name)
+    assert expected in refused("rename", name, "new")
+    assert expected in refused("evaluate", name)
+    assert expected in refused("evaluate", photo, "--content", photo, "--style", name)
+    assert expected in refused("evaluate", photo, "--content", photo, "--style", photo, "--csd", name)
+    assert expected in refused("batch", "-c", photo, "-s", wave, "-o", name, "--dry-run")
     assert expected in refused("demo", "-o", name, *base)
     assert not list(tmp_path.glob("o*"))
+
+
+def test_a_weight_that_is_none_is_one_line_however_long(folder: Path, photo: Path, tmp_path: Path) -> None:
+    wave, more = folder / "wave.safetensors", ["-o", tmp_path / "o.png", "--base", folder / "tiny"]
+    assert "bytes" in refused("transfer", photo, "-s", f"{wave}:{'x' * 5000}", *more)
+    assert "numbers above 0, of 0.000001 to 1000" in refused("transfer", photo, "-s", f"{wave}:1e300", *more)
+    assert len(refused("transfer", photo, "-s", "n" * 5000, *more)) < 1100
 
 
 def test_a_nul_is_refused_in_python(folder: Path, photo: Path, tmp_path: Path) -> None:
@@ -215,7 +232,7 @@ def terminating(at: int) -> Any:
     @contextmanager
     def bar(self: cli_console.Report, description: str) -> Iterator[cli_console.Update]:
         def update(count: int, total: int, note: str = "") -> None:
-            if count == at:
+            if count >= at:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         yield update
@@ -230,18 +247,36 @@ def test_sigterm_is_handled_like_ctrl_c(
     out, state = tmp_path / "mine.safetensors", tmp_path / "mine.state.safetensors"
     capture = ["capture", photo, "-o", out, "--base", base, *QUICK_FLAGS]
     paint = ["transfer", photo, "-s", folder / "wave.safetensors", "-o", tmp_path / "o.png", "--base", base, *SMALL]
-    many = ["batch", "-c", photo, "-s", folder / "wave.safetensors", "-o", tmp_path / "many", "--base", base, *SMALL]
     with monkeypatch.context() as patch:
         patch.setattr(cli_console.Report, "bar", terminating(at=2))
-        stopped, painting, batch = run(*capture), run(*paint), run(*many)
+        stopped, painting = run(*capture), run(*paint)
     assert [told.exit_code for told in (stopped, painting)] == [143, 143]
     assert stopped.stderr.count("\n") == painting.stderr.count("\n") == 1
     assert "step 2 of 4" in stopped.stderr and "nothing was left half written" in painting.stderr
     assert state.exists() and not out.exists() and not (tmp_path / "o.png").exists()
-    assert batch.exit_code in (0, 143)
     assert signal.getsignal(signal.SIGTERM) is before
     done(*capture, "--resume")
     assert not state.exists() and Style.load(out).hash
+
+
+def test_sigterm_in_a_batch_keeps_what_is_done_and_the_next_start_goes_on(
+    folder: Path, painting: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        painting.rotate(20 * number).save(tmp_path / "in" / f"p{number}.png")
+    start = ["batch", "-c", tmp_path / "in", "-s", folder / "wave.safetensors", "--base", folder / "tiny", *SMALL, "-o"]
+    with monkeypatch.context() as patch:
+        patch.setattr(cli_console.Report, "bar", terminating(at=2))
+        told = run(*start, tmp_path / "out")
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*--*.png")}
+    assert told.exit_code == 143 and told.stderr.count("\n") == 1 and 1 <= len(made) < 4
+    assert "of 4 pictures are done" in told.stderr and "the same command goes on with the rest" in told.stderr
+    done(*start, tmp_path / "out")
+    done(*start, tmp_path / "alone")
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "alone").glob("*--*.png")}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*--*.png")} == whole
+    assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in made} == made
 
 
 def test_sigterm_reaches_a_process_of_its_own(folder: Path, tmp_path: Path, photo: Path) -> None:

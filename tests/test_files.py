@@ -146,9 +146,9 @@ def test_a_foreign_style_is_replaced_when_asked_and_one_of_ours_at_once(
     done(*export, "-y")
     done(*export)
     assert "was not made by this command" in refused(*capture)
-    embedding, lora = tmp_path / "lora.embedding.safetensors", tmp_path / "lora.safetensors"
+    embedding, lora = tmp_path / "embeddings" / "wave.safetensors", tmp_path / "lora.safetensors"
     embedding.write_bytes(b"mine")
-    assert "lora.embedding.safetensors is there already" in refused(*export[:3], lora, *export[4:])
+    assert "wave.safetensors is there already" in refused(*export[:3], lora, *export[4:])
     assert not lora.exists()
 
 

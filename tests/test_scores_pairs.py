@@ -100,3 +100,10 @@ def test_the_command_says_what_is_missing(folder: Path) -> None:
     assert "There is no" in refused("evaluate", folder / "none.png")
     assert "--style" in refused("evaluate", folder / "results/a.png")
     assert "can be scored" in refused("evaluate", folder / "photos", "--quiet")
+
+
+@pytest.mark.parametrize("odd", [3, "x" * 5000, "a\0b", [], {"path": 3}, {"path": "x" * 5000}, [[1]], [{"path": {}}]])
+def test_a_recipe_that_holds_anything_is_one_line(painting: Image.Image, tmp_path: Path, odd: object) -> None:
+    save_png(painting, tmp_path / "result.png", {"content": odd, "styles": odd})
+    with pytest.raises(ConfigError, match="is not where its recipe says"):
+        evaluate(tmp_path / "result.png")

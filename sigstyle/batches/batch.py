@@ -22,7 +22,7 @@ from sigstyle.batches.workers import join
 from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
-from sigstyle.files import reason
+from sigstyle.files import expanded, reason
 from sigstyle.imaging.images import Source
 from sigstyle.painting.evaluations import never
 from sigstyle.recipe import asked_for
@@ -96,15 +96,14 @@ def plan(
 def _folder(output: str | Path) -> Path:
     """The output folder, which need not exist. Raises: ConfigError for what cannot be one."""
     try:
-        folder = Path(output).expanduser()
+        folder = expanded(output)
         os.stat(folder)
     except FileNotFoundError:
         return folder
     except NotADirectoryError as error:
         raise ConfigError(f"{output} cannot be written: it leads through a file. Choose another folder.") from error
-    except (OSError, RuntimeError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"The output {output} cannot be a folder: {why}. Choose another one.") from error
+    except OSError as error:
+        raise ConfigError(f"The output {output} cannot be a folder: {reason(error)}. Choose another one.") from error
     return folder
 
 

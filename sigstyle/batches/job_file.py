@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from sigstyle.files import read_regular, reason
 from sigstyle.names import LONGEST_BYTES, file_part, is_file_part
 from sigstyle.settings import field_type, settable
 from sigstyle.style.style import Style
+from sigstyle.text import parsed_json
 
 _MAX_FILE_BYTES = 64 * 2**20
 _MAX_TEXT = 10_000  # letters of a cell
@@ -115,10 +115,9 @@ def _jsonl_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            why = "it is too deep" if isinstance(error, RecursionError) else str(error)
-            raise ConfigError(f"{where} is no JSON: {why}.") from error
+            values = parsed_json(line)
+        except ValueError as error:
+            raise ConfigError(f"{where} is no usable JSON: {error}.") from error
         if not isinstance(values, dict):
             raise ConfigError(f'{where} is {line.strip()[:40]!r}; expected an object such as {{"content": …}}.')
         _check_columns(where, list(values))

@@ -13,6 +13,7 @@ from sigstyle.batches.jobs import Output
 from sigstyle.batches.present import Found, found_at, left_alone, there
 from sigstyle.errors import ConfigError
 from sigstyle.files import write_atomically
+from sigstyle.text import parsed_json
 
 MANIFEST = "manifest.jsonl"
 Line = dict[str, Any]
@@ -130,8 +131,8 @@ class Manifest:
 def _parsed(raw: bytes) -> Line | None:
     """A line with a picture's name and status, or None; nothing else about it is known."""
     try:
-        line = json.loads(raw)
-    except (ValueError, RecursionError):
+        line = parsed_json(raw)
+    except ValueError:
         return None
     usable = isinstance(line, dict) and isinstance(line.get("output"), str)
     return line if usable and line.get("status") in ("done", "failed") else None

@@ -1,6 +1,5 @@
 """What lies where a picture goes: a picture of ours, a damaged one, or a file that is not ours to touch."""
 
-import json
 import os
 import stat
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from PIL import Image
 from sigstyle.errors import ImageError
 from sigstyle.files import reason
 from sigstyle.imaging.images import RECIPE_KEY, load_image
+from sigstyle.text import parsed_json
 
 _HEAD_BYTES = 2**16
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -75,7 +75,7 @@ def peek_recipe(path: Path) -> dict[str, Any] | None:
         if not path.is_file():
             return None
         with Image.open(path, formats=("PNG",)) as image:
-            recipe = json.loads(image.info.get(RECIPE_KEY, ""))
+            recipe = parsed_json(image.info.get(RECIPE_KEY, ""))
     except Exception:  # whatever a foreign file makes of a decoder: there is no recipe in it
         return None
     return recipe if isinstance(recipe, dict) else None

@@ -20,6 +20,7 @@ from sigstyle.text import json_text, shown
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 Update = Callable[..., None]
+_LONGEST = 1000  # letters of a failure: what it quotes may be of any length
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,10 @@ def show_anything() -> None:
 
 def fail(message: str, code: int) -> typer.Exit:
     """Says what went wrong in one line; raise what comes back."""
-    say(f"sigstyle: {shown(' '.join(message.split()))}", sys.stderr)
+    line = shown(" ".join(message.split()))
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]}…{line[-_LONGEST // 2 :]}"  # what to do comes last
+    say(f"sigstyle: {line}", sys.stderr)
     return typer.Exit(code)
 
 

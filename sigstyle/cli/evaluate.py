@@ -10,6 +10,7 @@ from sigstyle.base.devices import default_device, device_and_dtype
 from sigstyle.cli.console import Report
 from sigstyle.cli.options import AsJson, Device, Quiet
 from sigstyle.errors import ConfigError, SigStyleError
+from sigstyle.files import possible
 
 if TYPE_CHECKING:
     from sigstyle.scoring.scores import Scorer, Scores
@@ -57,6 +58,8 @@ def evaluate(
     The other distances need networks of your own and are taken where they are asked for.
     """
     report = Report(quiet, as_json)
+    result = possible(result)
+    content, style = (None if path is None else possible(path) for path in (content, style))
     if not result.exists():
         raise ConfigError(f"There is no {result}; expected a picture or a folder of pictures.")
     if artfid is not None and not result.is_dir():

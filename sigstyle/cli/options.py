@@ -144,7 +144,7 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
 def _split_weight(text: str) -> tuple[str, float | None]:
     style, _, number = text.rpartition(":")
     try:
-        return (text, None) if not style or Path(text).exists() else (style, float(number))
+        return (text, None) if not style or os.path.exists(text) else (style, float(number))  # False for no path at all
     except ValueError:
         return text, None
 

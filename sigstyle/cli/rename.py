@@ -18,10 +18,10 @@ def rename(style: StyleFile, new_name: NewName, quiet: Quiet = False, as_json: A
 
     Token and hash stay too, so prompts and recipes that name them go on working.
     """
-    from sigstyle.style.shipped import STYLES_FOLDER, existing_style
+    from sigstyle.style.shipped import STYLES_FOLDER, existing_style, style_file
     from sigstyle.style.style import Style
 
-    path = style.expanduser()
+    path = style_file(style)
     if not path.exists():
         existing_style(str(style))
         raise StyleFileError(f"{style} comes with SigStyle and stays as it is; expected a style file of your own.")

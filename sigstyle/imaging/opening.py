@@ -82,10 +82,9 @@ def _said(image: Image.Image) -> list[str]:
 def read_picture(path: Path) -> bytes:
     """The bytes of a picture's file. Raises: ImageError."""
     try:
-        return read_regular(path.expanduser(), MAX_FILE_BYTES)
-    except (OSError, ValueError, RuntimeError) as error:  # a NUL in a name, an unknown ~user
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise ImageError(f"{shown(str(path))} cannot be read as an image: {why}.") from error
+        return read_regular(path, MAX_FILE_BYTES)
+    except OSError as error:
+        raise ImageError(f"{shown(str(path))} cannot be read as an image: {reason(error)}.") from error
 
 
 def identified(name: str, data: bytes) -> Image.Image:

@@ -1,13 +1,16 @@
 """Which photo and which style image a result belongs to, and the scores of whole folders."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sigstyle.errors import ConfigError, ImageError, SigStyleError
+from sigstyle.files import possible
 from sigstyle.imaging.images import read_recipe
+from sigstyle.imaging.opening import read_picture
 from sigstyle.scoring.scores import Scorer, Scores
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif")
@@ -44,18 +47,24 @@ def _recipe(result: Path) -> Mapping[str, Any]:
         raise ImageError(f"{error} Or say what it was made from, with --content and --style.") from error
 
 
+def _texts(entry: Any) -> Mapping[str, str]:
+    """What a recipe's entry says in words; a file may hold anything there."""
+    return {key: value for key, value in entry.items() if isinstance(value, str)} if isinstance(entry, dict) else {}
+
+
 def _content(result: Path, recipe: Mapping[str, Any], given: Path | None) -> Path:
-    entry = recipe.get("content") or {}
+    entry = _texts(recipe.get("content"))
     return _file(result, "photo", "--content", given, entry.get("path"), entry.get("sha256"), stem=None)
 
 
 def _style(result: Path, recipe: Mapping[str, Any], given: Path | None) -> Path:
-    entries = recipe.get("styles") or [{}]
+    entries = recipe.get("styles")
+    entries = entries if isinstance(entries, list) and entries else [{}]
     if given is not None and not given.is_dir():
         return given
     if len(entries) > 1:
         raise ConfigError(f"{result.name} is in a blend of {len(entries)} styles; say which image it is to look like.")
-    entry = entries[0]
+    entry = _texts(entries[0])
     named = entry.get("path")
     image = named if named and Path(named).suffix.lower() in PICTURES else None
     stem = entry.get("name") or (Path(named).stem if named else None)
@@ -70,11 +79,11 @@ def _file(
         return given
     stem = Path(named).stem if named else stem
     places = [path for path in pictures(given) if path.stem == stem] if given else [Path(named)] if named else []
-    found = next((path for path in places if path.is_file()), None)
+    found = next((path for path in places if os.path.isfile(path)), None)  # False for what no path can be
     if found is None:
         where = f"in {given}" if given else "where its recipe says"
         raise ConfigError(f"The {kind} of {result.name} ({stem or 'unnamed'}) is not {where}; give it with {flag}.")
-    if digest and hashlib.sha256(found.read_bytes()).hexdigest() != digest:
+    if digest and hashlib.sha256(read_picture(found)).hexdigest() != digest:
         raise ConfigError(f"{found} has changed since {result.name} was made from it; give the {kind} with {flag}.")
     return found
 
@@ -86,8 +95,8 @@ def evaluate(
     scorer: Scorer | None = None,
 ) -> Scores:
     """The scores of one result; what is not given comes from the recipe in its PNG. Raises: ConfigError, ImageError."""
-    given = (None if path is None else Path(path) for path in (content, style))
-    pair = pair_of(Path(result), *given)
+    given = (None if path is None else possible(path) for path in (content, style))
+    pair = pair_of(possible(result), *given)
     return (scorer or Scorer()).score(pair.result, pair.content, pair.style)
 
 
@@ -103,7 +112,7 @@ def evaluate_folder(
 
     Raises: ConfigError when there is nothing to score.
     """
-    results = pictures(Path(folder))
+    results = pictures(possible(folder))
     scorer, scored = scorer or Scorer(), {}
     for done, path in enumerate(results):
         on_progress(done, len(results))

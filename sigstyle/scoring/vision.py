@@ -12,6 +12,7 @@ from torch import Tensor
 from sigstyle.base.loading import align, quiet
 from sigstyle.base.model import is_hub_id
 from sigstyle.errors import ConfigError, first_line
+from sigstyle.files import possible
 
 HUB_FILES = ("*.json", "model*.safetensors")
 
@@ -68,7 +69,7 @@ def load_encoder(
 
 def _folder(source: str | Path) -> Path:
     """The folder itself, or the cached one of a hub id, fetched where needed. Raises: OSError, ValueError."""
-    path = Path(source).expanduser()
+    path = possible(source)
     if path.is_dir():
         return path
     if not is_hub_id(str(source)):

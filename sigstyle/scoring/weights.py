@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sigstyle.errors import ConfigError, first_line
+from sigstyle.files import possible
 
 _NAMES = ("model.safetensors", "pytorch_model.bin", "checkpoint.pth")
 _PREFIXES = ("module.", "model.")  # of wrappers that a model was in when it was saved
@@ -23,7 +24,7 @@ def read_weights(kind: str, source: str | Path) -> dict[str, Tensor]:
     A torch checkpoint may hold tensors, plain values and the settings of its training, nothing that could run code.
     Raises: ConfigError, in which `kind` is the name of the model.
     """
-    path = _file(kind, Path(source).expanduser())
+    path = _file(kind, possible(source))
     try:
         found = load_file(path) if path.suffix.lower() == ".safetensors" else _checkpoint(path)
     except Exception as error:  # a damaged file may raise anything

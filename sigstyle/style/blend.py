@@ -14,13 +14,16 @@ from sigstyle.errors import ConfigError
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
+from sigstyle.text import brief
+
+_LEAST, _MOST = 1e-6, 1000.0  # weights beyond are lost, or overflow, in float32
 
 
 @dataclass(frozen=True)
 class Blend:
     """Styles with their weights; the weights' sum is how strong the blend is, so one style at 1 is that style.
 
-    Raises: ConfigError for no styles, another number of weights, or weights that are not above 0.
+    Raises: ConfigError for no styles, another number of weights, or weights out of their bounds.
     """
 
     styles: tuple[Style, ...]
@@ -32,8 +35,11 @@ class Blend:
                 f"There are {len(self.styles)} styles and {len(self.weights)} weights; expected at least one style "
                 "and one weight for each. Load a style first."
             )
-        if not all(0 < weight < float("inf") for weight in self.weights):
-            raise ConfigError(f"The style weights are {list(self.weights)}; expected numbers above 0.")
+        if not all(_LEAST <= weight <= _MOST for weight in self.weights):
+            raise ConfigError(
+                f"The style weights are {brief(list(self.weights))}; expected numbers above 0, of {_LEAST:f} to "
+                f"{_MOST:g}."
+            )
 
     @classmethod
     def of(cls, styles: Sequence[Style], weights: Sequence[float | None] | None = None) -> "Blend":

@@ -10,6 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sigstyle.cli.console import show_anything
+from sigstyle.text import shown
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SHORTEST_PASSWORD = 16
 _OTHERS_GB, _OTHERS_DAYS = 2.0, 30.0  # what others may keep here, unless told; whoever is alone keeps what they like
@@ -51,7 +54,7 @@ def _port(text: str) -> int:
 
 def refused(text: str) -> SystemExit:
     """Says in one line why the app does not start; raise what comes back: it ends with exit code 2."""
-    line = f"{program()}: {' '.join(text.split())}"
+    line = f"{program()}: {shown(' '.join(text.split()))}"
     print(line, file=sys.stderr, flush=True)
     leaving = SystemExit(line)
     leaving.code = 2
@@ -160,6 +163,7 @@ def main(words: list[str] | None = None) -> None:
     """Runs the app until Ctrl-C."""
     from sigstyle.errors import SigStyleError
 
+    show_anything()
     logging.basicConfig(level=logging.WARNING)
     options = arguments(words)
     if options.share and options.auth is None:
