@@ -1,6 +1,7 @@
 """The hypernetwork for every style, its file, and styles that it gives at once."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -178,7 +179,8 @@ def test_capture_gives_it_at_once_and_paints_a_photo(base: BaseModel, shipped: P
     assert style == instant_style(base, [make_painting()], "Waves")
     painted = sigstyle.transfer(make_painting(), style, base=base, size_px=64)
     assert painted.recipe["styles"][0]["hash"] == style.hash
-    for unused in ({"steps": 5}, {"preset": "paper"}, {"resume": True}, {"bank": "photos"}):
+    cases: list[dict[str, Any]] = [{"steps": 5}, {"preset": "paper"}, {"resume": True}, {"bank": "photos"}]
+    for unused in cases:
         with pytest.raises(ConfigError, match="not trained"):
             sigstyle.capture(make_painting(), base=base, instant=True, **unused)
 

@@ -13,7 +13,7 @@ from sigstyle.base.content_hash import content_hash
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.offsets import Offset
-from sigstyle.style.shared_hypernet import SharedHypernet
+from sigstyle.style.shared_hypernet import EMBEDDING, SharedHypernet
 from sigstyle.style.tensor_file import read_tensors, write_tensors
 from sigstyle.text import parsed_json
 
@@ -50,7 +50,7 @@ class Hypernetwork:
     @torch.no_grad()
     def at(self, embedding: Tensor) -> tuple[Instant, Tensor]:
         """The same for an embedding [64]. Raises: ConfigError for one of another size."""
-        if embedding.shape != (self.net.trunk[0].in_features // 2,):
+        if embedding.shape != (EMBEDDING,):
             raise ConfigError(f"The embedding has shape {list(embedding.shape)}; this hypernetwork reads another.")
         predicted = self.net.predict(embedding)
         return Instant(embedding, predicted.coefficients.half().float(), self.hash), predicted.token

@@ -75,7 +75,8 @@ class Painter:
         shapes = target_layers(base.unet, "decoder+all")
         shapes |= {DECODER + path: shape for path, shape in decoder_layers(base.vae, 1).items()}
         self.start = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN).to(base.device)
-        self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), tuple(self.start.shape), seed=config.seed).to(base.device)
+        token = (self.start.shape[0], self.start.shape[1])
+        self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), token, seed=config.seed).to(base.device)
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
         net = self.net
         net = self.net

@@ -77,7 +77,8 @@ class Styles:
         pixels = opened(self.pictures[index].path)
         if number:
             pixels = self._varied(pixels, np.random.default_rng([index, number]))
-        found = statistics(self.network(pixels.to(self.network.stem.bias.device)))
+        device = next(self.network.buffers()).device
+        found = statistics(self.network(pixels.to(device)))
         palette, strokes = Palette.of(pixels), brushwork(pixels)
         return StyleView((pixels + 1).mul(127.5).round().byte(), found, channel_moments(found), palette, strokes)
 
