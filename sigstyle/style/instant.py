@@ -17,7 +17,7 @@ from sigstyle.style.shared_hypernet import EMBEDDING, SharedHypernet
 from sigstyle.style.tensor_file import read_tensors, write_tensors
 from sigstyle.text import parsed_json
 
-HYPERNETWORK_FILE = shipped_path("weights/mini/hypernetwork.safetensors")
+HYPERNETWORK_FILE = shipped_path("weights/hypernetworks/mini.safetensors")
 DECODER = "vae.decoder."  # before the paths of the autoencoder's decoder
 
 

@@ -81,7 +81,7 @@ def styles_command(work: Work, workers: int = 2) -> None:
 @app.command(name="painter")
 def painter_command(
     work: Work, minutes: float = 60, device: Device = "cpu", threads: Threads = 1, seed: int = 0,
-    start: Start = None, out: Path = Path("weights/mini/hypernetwork.safetensors"),
+    start: Start = None, out: Path = Path("weights/hypernetworks/mini.safetensors"),
 ) -> None:  # fmt: skip
     """Train the hypernetwork for every style, going on where it was, and write it beside its base."""
     torch.set_num_threads(threads)
