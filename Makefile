@@ -31,7 +31,8 @@ browser: $(VENV)/.ready-dev  ## a Chromium for the browser tests, where there is
 	$(BIN)/python tests/chromium.py
 
 test: check browser          ## lint, format, types, tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser"
+	$(BIN)/python -m pytest -m browser
 
 check: $(VENV)/.ready-dev    ## lint, format and types alone
 	$(BIN)/ruff check .
