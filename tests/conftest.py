@@ -28,6 +28,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order() -> None:
+    """What a test draws from the global generator does not depend on the tests before it."""
+    torch.manual_seed(0)
+
+
 def make_tokenizer() -> CLIPTokenizer:
     """A CLIP tokenizer that knows every byte and a few whole words."""
     alphabet = sorted(ByteLevel.alphabet())
