@@ -30,8 +30,8 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def same_numbers_in_any_order() -> None:
-    """What a test draws from the global generator does not depend on the tests before it."""
-    torch.manual_seed(0)
+    """What a test draws from the global generator does not depend on the tests before it, and is no base of seed 0."""
+    torch.manual_seed(2502_13997)
 
 
 def make_tokenizer() -> CLIPTokenizer:
