@@ -20,6 +20,7 @@ from sigstyle.learning.batches import cached_latents
 from sigstyle.learning.checkpointing import checkpointing
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.lessons import Lesson, Remembering
+from sigstyle.learning.measured import Measured
 from sigstyle.learning.painting import Painting
 from sigstyle.painting.content import Content
 from sigstyle.painting.direct import DirectRun
@@ -68,7 +69,8 @@ class DefaultCapture:
         with frozen(base.text_encoder):
             learner = Learner(base, config, "<style>")
         style = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX)).convert("RGB")
-        painting = Painting.of(learner, [style], bank_files()[:1], style_features())
+        network = style_features()
+        painting = Painting.of(learner, Measured.on([style], network, base.device), bank_files()[:1], network)
         side = trained_size_px(base) // 8
         latents = torch.zeros(config.crops, base.unet.config.in_channels, side, side)
         return cls(base, config, learner, painting, Remembering(learner, latents), style)

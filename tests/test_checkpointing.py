@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import MakeBase, make_painting
 from PIL import Image
+from test_painting_lesson import lesson_of
 from torch import Tensor
 
 from benchmarks.meters import kept_bytes
@@ -16,12 +17,10 @@ from sigstyle.base.devices import free_bytes
 from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled
-from sigstyle.learning.bank import bank_files
 from sigstyle.learning.checkpointing import Kept, Room, checkpointing, room_for
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.loop import Progress, capture_style
 from sigstyle.learning.painting import Painting, window_px
-from sigstyle.scoring.features import style_features
 from sigstyle.style.attach import frozen
 from sigstyle.style.style import Style
 
@@ -44,7 +43,7 @@ def lesson(make_base: MakeBase, bank: Path, request: pytest.FixtureRequest) -> I
         with torch.no_grad():
             for head in learner.state.hypernet.heads.parameters():  # else offsets are 0 and hardly anything has slope
                 head.normal_(std=0.02, generator=torch.Generator().manual_seed(1))
-        yield Painting.of(learner, [make_painting()], bank_files(bank), style_features())
+        yield lesson_of(learner, bank)
 
 
 def gradients(lesson: Painting, less: bool) -> list[Tensor]:
@@ -140,7 +139,7 @@ def amounts(base: BaseModel, bank: Path) -> Kept:
     """What painting one photo keeps."""
     with frozen(base.text_encoder):
         learner = Learner(base, QUICK, "<wave>")
-        lesson = Painting.of(learner, [make_painting()], bank_files(bank), style_features())
+        lesson = lesson_of(learner, bank)
         with learner.attached():
             return lesson.kept()
 

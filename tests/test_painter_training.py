@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import make_painting
 from PIL import Image
+from test_training import picture
 
 from sigstyle.base.model import BaseModel
 from sigstyle.style.instant import load_hypernetwork, save_hypernetwork
-from tests.conftest import make_painting
-from tests.test_training import picture
 from weights.training import dataset
 from weights.training.painter import Painter, PainterConfig
 from weights.training.painter_data import Photos, Styles
@@ -57,7 +57,7 @@ def trainer(base: BaseModel, data: Path) -> tuple[Painter, Styles, Photos, np.ra
     """A painter with what it learns from."""
     painter, pictures = Painter(base, CONFIG), load_index(data)
     styles = Styles([p for p in pictures if p.kind != "photo"], painter.network)
-    painter.net.fit(torch.stack([styles.view(0, number).measured for number in range(4)]))
+    painter.net.fit(torch.stack([styles.view(0, number).measured.vector for number in range(4)]))
     return painter, styles, Photos([p for p in pictures if p.kind == "photo"]), np.random.default_rng(0)
 
 

@@ -21,7 +21,9 @@ from sigstyle.imaging.strokes import LEAST, MOST
 from sigstyle.learning.bank import Bank, bank_files
 from sigstyle.learning.learner import Learner, split_offsets
 from sigstyle.learning.loop import Progress, capture_style
-from sigstyle.learning.painting import HIGHEST, LOWEST, SMALLEST_WINDOW, Painting, window_px
+from sigstyle.learning.measured import Measured
+from sigstyle.learning.painting import SMALLEST_WINDOW, Painting, window_px
+from sigstyle.learning.painting_terms import HIGHEST, LOWEST
 from sigstyle.learning.state import load_state
 from sigstyle.learning.stepper import Stepper
 from sigstyle.scoring.features import style_features
@@ -72,7 +74,9 @@ def learner(base: BaseModel) -> Iterator[Learner]:
 
 
 def lesson_of(learner: Learner, bank: Path) -> Painting:
-    return Painting.of(learner, [make_painting()], bank_files(bank), style_features())
+    network = style_features()
+    measured = Measured.on([make_painting()], network, learner.base.device)
+    return Painting.of(learner, measured, bank_files(bank), network)
 
 
 # --- what is learned

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import TEXT_DIM, make_painting
 
 import sigstyle
 import sigstyle.style.instant as instant_module
@@ -24,7 +25,6 @@ from sigstyle.style.offsets import Offset
 from sigstyle.style.shared_hypernet import EMBEDDING, SharedHypernet
 from sigstyle.style.style import Style
 from sigstyle.style.targets import decoder_layers, target_layers
-from tests.conftest import TEXT_DIM, make_painting
 
 MEASURES = 2 * sum(CHANNELS)
 

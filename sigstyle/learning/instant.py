@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-import diffusers
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -12,8 +11,8 @@ from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken, starting_embedding, token_for
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import thumbnail_uri
-from sigstyle.learning.batches import images_hash
 from sigstyle.learning.measured import Measured
+from sigstyle.learning.provenance import provenance
 from sigstyle.scoring.features import style_features
 from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.instant import Hypernetwork, Instant, hypernetwork_of
@@ -46,13 +45,12 @@ class Start:
     shift: Tensor
 
     @classmethod
-    def of(cls, base: BaseModel, images: Sequence[Image.Image]) -> tuple["Start", Measured]:
-        """The start for the style of `images`, and what was measured on them. Raises: ConfigError without a network."""
+    def of(cls, base: BaseModel, measured: Measured) -> Self:
+        """The start for a style image that was measured. Raises: ConfigError for a base without a hypernetwork."""
         network = known_hypernetwork(base)
-        measured = Measured.on(images, style_features().to(base.device), base.device)
         instant, shift = network.instant(measured.vector)
         offsets = {path: offset.to(base.device) for path, offset in network.offsets(instant).items()}
-        return cls(instant, offsets, shift.to(base.device)), measured
+        return cls(instant, offsets, shift.to(base.device))
 
 
 def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> Style:
@@ -63,7 +61,8 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
     """
     if not images:
         raise ConfigError("There is no style image; give one or more.")
-    start, measured = Start.of(base, images)
+    measured = Measured.on(images, style_features().to(base.device), base.device)
+    start = Start.of(base, measured)
     token = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN) + start.shift.cpu()
     offsets, decoder_offsets = split_offsets(start.offsets)
     return Style(
@@ -77,12 +76,6 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
         palette=measured.palette,
         brushwork=measured.brushwork,
         instant=start.instant,
-        metadata={
-            "instant": start.instant.network,
-            "images": images_hash(images),
-            "vae_fingerprint": base.vae_fingerprint,
-            "text_fingerprint": base.text_fingerprint,
-            "versions": {"torch": torch.__version__, "diffusers": diffusers.__version__},
-        },
+        metadata={"instant": start.instant.network, **provenance(base, images)},
         thumbnail=thumbnail_uri(images[0]),
     )

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import diffusers
 import torch
 from PIL import Image
 
 from sigstyle.base.model import default_size_px
 from sigstyle.imaging.images import thumbnail_uri
-from sigstyle.learning.batches import images_hash
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.painting import Painting
+from sigstyle.learning.provenance import provenance
 from sigstyle.learning.statistics import style_statistics
 from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.style import Style
@@ -59,9 +58,7 @@ def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]
     return {
         **early,
         "config": learner.config.to_dict(),
-        "images": images_hash(images),
-        "vae_fingerprint": learner.base.vae_fingerprint,
-        "text_fingerprint": learner.base.text_fingerprint,
+        **provenance(learner.base, images),
         "autocast": progression.autocast,
         "autocast_reason": progression.autocast_reason,
         "photos_painted": painted,
@@ -69,5 +66,4 @@ def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]
         "lr_scale": progression.lr_scale,
         "loss_first": sum(losses[:some]) / some,
         "loss_last": sum(losses[-some:]) / some,
-        "versions": {"torch": torch.__version__, "diffusers": diffusers.__version__},
     }

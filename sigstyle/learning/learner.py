@@ -1,6 +1,6 @@
 """The learner of a capture: the UNet's prediction as a function of the style token and the offsets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -68,23 +68,7 @@ class Learner:
 
         See `attach.training`, whose promises hold for both.
         """
-        made: dict[str, Offset] = {}
-
-        def part(decoder: bool) -> dict[str, Offset]:
-            return split_offsets(made)[decoder]
-
-        made.update(self.offsets())
-        with ExitStack() as undo:
-            renew = [undo.enter_context(training(self.base.unet, lambda: part(False)))]
-            undo.enter_context(frozen(self.base.vae))
-            if part(True):
-                renew.append(undo.enter_context(training(self.base.vae.decoder, lambda: part(True))))
-
-            def refresh() -> None:
-                made.update(self.offsets())
-                for put in renew:
-                    put()
-
+        with offsets_attached(self.base, self.offsets) as refresh:
             yield refresh
 
     def predict(self, batch: Batch) -> Tensor:
@@ -114,6 +98,31 @@ class Learner:
         if self.config.autocast != "auto":
             return Arithmetic(self.config.autocast == "on", f"autocast is {self.config.autocast!r}")
         return training_arithmetic(self.base.device, self.base.dtype)
+
+
+@contextmanager
+def offsets_attached(base: BaseModel, make_offsets: Callable[[], Mapping[str, Offset]]) -> Iterator[Callable[[], None]]:
+    """Attach differentiable offsets to the UNet and the autoencoder's decoder; yields `refresh`.
+
+    See `attach.training`, whose promises hold for both; `make_offsets` is asked once for both parts.
+    """
+    made = dict(make_offsets())
+
+    def part(decoder: bool) -> dict[str, Offset]:
+        return split_offsets(made)[decoder]
+
+    with ExitStack() as undo:
+        renew = [undo.enter_context(training(base.unet, lambda: part(False)))]
+        undo.enter_context(frozen(base.vae))
+        if part(True):
+            renew.append(undo.enter_context(training(base.vae.decoder, lambda: part(True))))
+
+        def refresh() -> None:
+            made.update(make_offsets())
+            for put in renew:
+                put()
+
+        yield refresh
 
 
 def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> TrainingState:

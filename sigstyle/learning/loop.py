@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from sigstyle.learning.instant import Start
 from sigstyle.learning.learned import learned_style
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.lessons import Lesson, Remembering
+from sigstyle.learning.measured import Measured
 from sigstyle.learning.painting import Painting
 from sigstyle.learning.state import Snapshot, load_state, save_state
 from sigstyle.learning.stepper import Stepper
-from sigstyle.scoring.features import style_features
+from sigstyle.scoring.features import StyleFeatures, style_features
 from sigstyle.style.attach import frozen
 from sigstyle.style.style import Style
 
@@ -126,8 +128,8 @@ class _Run:
         path: Path | None,
         bank: str | Path | None,
     ) -> None:
-        self.base, self.config, self.path = base, config, path
-        given = Start.of(base, images)[0] if config.start == "instant" else None
+        self.base, self.config, self.path, self._images = base, config, path, images
+        given = Start.of(base, self._measured) if config.start == "instant" else None
         self.learner = Learner(base, config, token_for(name), given)
         self.state = self.learner.state
         self.remembering = Remembering.of(self.learner, images)
@@ -138,12 +140,20 @@ class _Run:
                 "classic and paper. Leave the bank out, or choose the preset default."
             )
         if not config.classic:
-            self.painting = Painting.of(self.learner, images, bank_files(bank), style_features().to(base.device))
+            self.painting = Painting.of(self.learner, self._measured, bank_files(bank), self._network)
         self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
         if given is not None:
             self.job["hypernetwork"] = given.instant.network
+
+    @cached_property
+    def _network(self) -> StyleFeatures:
+        return style_features().to(self.base.device)
+
+    @cached_property
+    def _measured(self) -> Measured:
+        return Measured.on(self._images, self._network, self.base.device)
 
     def begin(self) -> None:
         """Choose the arithmetic and save: whoever resumes, on whatever machine, goes on in the same."""

@@ -25,10 +25,14 @@ class Measured:
     brushwork: float
 
     @classmethod
-    @torch.no_grad()
     def on(cls, images: Sequence[Image.Image], network: StyleFeatures, device: torch.device) -> Self:
         """The means over `images`, each at a short side of 512 px."""
-        pixels = [to_tensor(fit(image, SIDE_PX, 8)) for image in images]
+        return cls.of([to_tensor(fit(image, SIDE_PX, 8)) for image in images], network, device)
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, pixels: Sequence[Tensor], network: StyleFeatures, device: torch.device) -> Self:
+        """The means over pixels [1, 3, h, w] of each image, in [-1, 1]."""
         each = [statistics(network(image.to(device))) for image in pixels]
         return cls(
             [LayerStatistics.mean_of(layer) for layer in zip(*each, strict=True)],
@@ -39,9 +43,4 @@ class Measured:
     @property
     def vector(self) -> Tensor:
         """Channel means and deviations of all layers, one after the other, as the shared hypernetwork reads them."""
-        return channel_moments(self.statistics)
-
-
-def channel_moments(found: Sequence[LayerStatistics]) -> Tensor:
-    """Means and deviations [2 * channels] of all layers' channels, of statistics with a batch of one."""
-    return torch.cat([torch.cat([layer.mean[0], layer.deviation[0]]) for layer in found])
+        return torch.cat([torch.cat([layer.mean[0], layer.deviation[0]]) for layer in self.statistics])

@@ -8,10 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.autoencoder import decode_unclamped, pixels_per_latent
+from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.base.prompts import encode_prompts
-from sigstyle.diffusion.implied_noise import clean_and_noise
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import seeded
@@ -26,6 +25,7 @@ from sigstyle.learning.painting_terms import (
     VARIATION_WEIGHT,
     PaintingTerms,
     at_noise,
+    painted_over,
 )
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import LayerStatistics
@@ -86,12 +86,9 @@ class Painting:
     plain: Tensor  # embeddings of the empty prompt
 
     @classmethod
-    def of(
-        cls, learner: Learner, images: Sequence[Image.Image], files: Sequence[Any], network: StyleFeatures
-    ) -> "Painting":
-        """The lesson of painting the photos in `files` like `images`. Raises: ConfigError, ImageError."""
+    def of(cls, learner: Learner, measured: Measured, files: Sequence[Any], network: StyleFeatures) -> "Painting":
+        """The lesson of painting the photos in `files` like what was measured. Raises: ConfigError, ImageError."""
         base = learner.base
-        measured = Measured.on(images, network, base.device)
         with torch.no_grad():
             plain = encode_prompts(base.tokenizer, base.text_encoder, [""])
         return cls(
@@ -152,7 +149,5 @@ class Painting:
 
     def _painted(self, samples: PhotoBatch) -> Tensor:
         """The pictures [b, 3, H, W], not clamped, with gradients to token and offsets."""
-        output = self.learner.predict_at(samples.noisy, samples.timesteps)
-        clean, _ = clean_and_noise(self.learner.base.scheduler, samples.noisy, output, samples.timesteps)
-        with self.learner.casting():
-            return decode_unclamped(self.learner.base.vae, clean)
+        learner, output = self.learner, self.learner.predict_at(samples.noisy, samples.timesteps)
+        return painted_over(learner.base, samples.noisy, samples.timesteps, output, learner.casting)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sigstyle.base.autoencoder import encode_latents
+from sigstyle.base.autoencoder import decode_unclamped, encode_latents
 from sigstyle.base.model import BaseModel
 from sigstyle.diffusion.denoise import predict
-from sigstyle.diffusion.implied_noise import FRESH, implied_noise, levels, with_fresh
+from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import (
     LayerStatistics,
@@ -84,3 +84,16 @@ def at_noise(
         own = implied_noise(plainly, base.scheduler, clean, timesteps)
     kept, noise_level = levels(base.scheduler, timesteps, clean)
     return kept * clean + noise_level * with_fresh(own, draw_fresh(clean.shape).to(clean), FRESH)
+
+
+def painted_over(
+    base: BaseModel,
+    noisy: Tensor,
+    timesteps: Tensor,
+    output: Tensor,
+    casting: Callable[[], AbstractContextManager[object]],
+) -> Tensor:
+    """The pictures [b, 3, H, W], not clamped, that the UNet's `output` for noisy latents amounts to."""
+    clean, _ = clean_and_noise(base.scheduler, noisy, output, timesteps)
+    with casting():
+        return decode_unclamped(base.vae, clean)

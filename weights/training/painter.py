@@ -12,15 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigstyle.base.autoencoder import decode_unclamped, encode_latents, pixels_per_latent
+from sigstyle.base.autoencoder import encode_latents, pixels_per_latent
 from sigstyle.base.devices import training_arithmetic
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.prompts import StyleToken, embed_prompts, encode_prompts, starting_embedding, style_prompt, tokenize
 from sigstyle.base.split_unet import split_forward
-from sigstyle.diffusion.implied_noise import clean_and_noise
 from sigstyle.imaging.strokes import seeded
 from sigstyle.learning.batches import noisy_batch
 from sigstyle.learning.instant import DOMAIN
+from sigstyle.learning.learner import offsets_attached
+from sigstyle.learning.measured import Measured
 from sigstyle.learning.painting import window_px
 from sigstyle.learning.painting_terms import (
     HIGHEST,
@@ -29,15 +30,15 @@ from sigstyle.learning.painting_terms import (
     VARIATION_WEIGHT,
     PaintingTerms,
     at_noise,
+    painted_over,
 )
 from sigstyle.scoring.features import CHANNELS, style_features
-from sigstyle.style.attach import frozen, training
-from sigstyle.style.factors_file import split_offsets
+from sigstyle.style.attach import frozen
 from sigstyle.style.instant import DECODER, save_hypernetwork
 from sigstyle.style.shared_hypernet import SharedHypernet
 from sigstyle.style.targets import decoder_layers, target_layers
 from weights.training import checkpoint
-from weights.training.painter_data import Photos, Styles, StyleView
+from weights.training.painter_data import Photos, Styles, StyleView, from_bytes, random_window
 from weights.training.run_control import Periods, interruptible, log_line, summarise
 from weights.training.styles import load_index
 
@@ -79,7 +80,6 @@ class Painter:
         self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), token, seed=config.seed).to(base.device)
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
         net = self.net
-        net = self.net
         groups = [  # what adds up many inputs moves as far as all of them together
             {"params": [net.ups], "share": 1.0},
             {"params": [net.downs], "share": 0.3},
@@ -102,44 +102,36 @@ class Painter:
     def attached(self) -> Iterator[Any]:
         """Offsets on UNet and decoder; yields a function that puts those of a style there and gives its prompt."""
         made = self.net.offsets(torch.zeros(len(self.net.shapes), self.net.basis, device=self.base.device))
-        unet, vae = self.base.unet, self.base.vae
-        with (
-            frozen(vae, self.base.text_encoder),
-            training(unet, lambda: split_offsets(made)[0]) as one,
-            training(vae.decoder, lambda: split_offsets(made)[1]) as two,
-        ):
+        with frozen(self.base.text_encoder), offsets_attached(self.base, lambda: made) as refresh:
 
             def put(view: StyleView) -> Tensor:
-                predicted = self.net.predict(self.net.embed(view.measured.to(self.base.device)))
+                predicted = self.net.predict(self.net.embed(view.measured.vector.to(self.base.device)))
                 made.update(self.net.offsets(predicted.coefficients))
-                one()
-                two()
+                refresh()
                 token = StyleToken(TOKEN, self.start + predicted.token)
                 with self.casting():
-                    return embed_prompts(self.base.text_encoder, self.ids, [token]).to(unet.dtype)
+                    return embed_prompts(self.base.text_encoder, self.ids, [token]).to(self.base.unet.dtype)
 
             yield put
 
     def losses(self, view: StyleView, photos: Photos, prompt: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         """The terms of painting windows of photos in one style."""
-        base, config, network = self.base, self.config, self.network
-        pixels = photos.draw(config.windows, window_px(base), view.palette, rng)
-        noisy, timesteps = self._noisy(pixels, view, rng)
+        base, config, measured = self.base, self.config, view.measured
+        pixels = photos.draw(config.windows, window_px(base), measured.palette, rng)
+        noisy, timesteps = self._noisy(pixels, measured, rng)
         output = self._predicted(noisy, timesteps, prompt)
-        clean, _ = clean_and_noise(base.scheduler, noisy, output, timesteps)
-        with self.casting():
-            picture = decode_unclamped(base.vae, clean)
+        picture = painted_over(base, noisy, timesteps, output, self.casting)
         period_px = pixels_per_latent(base.vae)
-        terms = PaintingTerms.of(network, picture, pixels.to(base.device), view.statistics, period_px)
+        terms = PaintingTerms.of(self.network, picture, pixels.to(base.device), measured.statistics, period_px)
         return vars(terms) | {"beyond": (terms.content - config.content_bound).clamp_min(0)}
 
-    def _noisy(self, pixels: Tensor, view: StyleView, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _noisy(self, pixels: Tensor, measured: Measured, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The windows' latents at random noise levels, and these."""
         base, count = self.base, len(pixels)
         schedule = base.scheduler.config.num_train_timesteps
         timesteps = torch.tensor(rng.uniform(LOWEST, HIGHEST, count) * schedule).long().to(base.device)
         generators = [torch.Generator().manual_seed(int(seed)) for seed in rng.integers(2**31, size=count)]
-        laid = seeded(pixels, view.palette, view.brushwork, generators)
+        laid = seeded(pixels, measured.palette, measured.brushwork, generators)
 
         def fresh(shape: torch.Size) -> Tensor:
             return torch.stack([torch.randn(shape[1:], generator=generator) for generator in generators])
@@ -149,12 +141,9 @@ class Painter:
     def remembered(self, view: StyleView, prompt: Tensor, rng: np.random.Generator) -> Tensor:
         """Squared error of the noise predicted on windows of the style image."""
         base, side = self.base, window_px(self.base)
-        windows = []
-        for _ in range(self.config.remembered):
-            top, left = (int(rng.integers(length - side + 1)) for length in view.pixels.shape[2:])
-            windows.append(view.pixels[:, :, top : top + side, left : left + side].float() / 127.5 - 1)
+        windows = torch.cat([random_window(view.pixels, side, rng) for _ in range(self.config.remembered)])
         with torch.no_grad(), self.casting():
-            clean = encode_latents(base.vae, torch.cat(windows)).to(base.device)
+            clean = encode_latents(base.vae, from_bytes(windows)).to(base.device)
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         schedule = base.scheduler.config.num_train_timesteps
@@ -270,7 +259,7 @@ def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini"
         painter.resume(state, rng)
     else:
         some = np.random.default_rng(1)
-        painter.net.fit(torch.stack([styles.draw(some).measured.cpu() for _ in range(FITTED_ON)]))
+        painter.net.fit(torch.stack([styles.draw(some).measured.vector.cpu() for _ in range(FITTED_ON)]))
     periods, window = Periods(painter.seconds), []
     with painter.attached() as put, interruptible() as caught:
         while painter.seconds < 60 * config.minutes and not caught:
