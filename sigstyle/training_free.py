@@ -44,8 +44,12 @@ def transfer_training_free(
     read = [load_image(source) for source in (content, style)]
     loaded = load_base(base, device, dtype)
 
+    photo, painting = (Content.load(source, loaded, chosen.size_px) for source in read)
+
     def make(size_px: int | None) -> Image.Image | None:
         run = TrainingFreeRun(loaded, replace(chosen, size_px=size_px), on_progress or unwatched, should_stop)
+        if size_px == chosen.size_px:
+            return run.repaint(photo, painting)
         return run.repaint(*(Content.load(source, loaded, size_px) for source in read))
 
     spared = sparing(loaded, chosen.size_px, make)
@@ -54,6 +58,5 @@ def transfer_training_free(
     config = replace(chosen, size_px=spared.size_px)
     entries = recipe_with("training-free", config.to_dict(), base_entry(loaded, asked_for(base)), [file_entry(style)])
     entries |= {"content": file_entry(content), "images": 1} | spared.entries
-    seen = [Content.load(source, loaded, chosen.size_px) for source in read]
-    notices = [*training_free_notices(seen[0], seen[1], loaded, chosen), *spared.notices]
+    notices = [*training_free_notices(photo, painting, loaded, chosen), *spared.notices]
     return TransferResult([spared.made], entries, notices=notices, inputs=input_files(content, style))

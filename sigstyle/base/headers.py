@@ -1,6 +1,5 @@
 """What a safetensors file is, told by its header alone: nothing else of it is read."""
 
-import json
 import re
 import struct
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import Any
 
 from sigstyle.errors import ConfigError
 from sigstyle.files import expanded, reason
+from sigstyle.text import parsed_json
 
 EMBEDDED = "mini"
 CHECKPOINT, STYLE, STATE, LORA = "a Stable Diffusion checkpoint", "a SigStyle style", "the state of a capture", "a LoRA"
@@ -40,8 +40,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
             raise ValueError("it is no safetensors file or is cut off")
         data = file.read(size)
     try:
-        header = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        header = parsed_json(data)
+    except ValueError as error:
         raise ValueError(f"its header is damaged: {error}") from None
     if len(data) < size or not isinstance(header, dict):
         raise ValueError("its header is damaged or cut off")

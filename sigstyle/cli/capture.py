@@ -1,6 +1,7 @@
 """The capture command: one image or several in, a style file out; it can be stopped and resumed."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,19 +94,14 @@ def capture(
             raise fail(watch.stopped(state), INTERRUPTED) from None
     style.save(output)
     state.unlink(missing_ok=True)
-    _show_style(report, style, output, watch.previews, time.monotonic() - started)
+    _show_learned(report, style, output, watch.previews, time.monotonic() - started)
 
 
 def _at_once(report: Report, images: list[Path], output: Path, started: float, **wanted: Any) -> None:
     """A style without training. Raises: ConfigError for what only training has a use for."""
     style = library().capture(images, instant=True, on_notice=report.notice, **wanted)
     style.save(output)
-    size = output.stat().st_size
-    data = {"style": str(output), "name": style.name, "token": style.token.token, "hash": style.hash, "bytes": size}
-    data |= {"base": style.base_name, "base_fingerprint": style.base_fingerprint, "instant": style.instant.network}
-    seconds = round(time.monotonic() - started, 2)
-    line = f"{output}  {style.token.token}, {size / 1000:.0f} kB, at once, {seconds:.1f} s"
-    report.result([line], data | {"seconds": seconds})
+    _show_style(report, style, output, time.monotonic() - started, "at once", instant=style.instant.network)
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -151,11 +147,18 @@ class _CaptureWatch:
         return f"the capture was stopped at {where}; its state is in {state}, and --resume goes on from there."
 
 
-def _show_style(report: Report, style: "Style", path: Path, previews: list[Path], seconds: float) -> None:
+def _show_learned(report: Report, style: "Style", path: Path, previews: list[Path], seconds: float) -> None:
     first, last = (style.metadata[key] for key in ("loss_first", "loss_last"))
+    facts = {"loss_first": first, "loss_last": last, "previews": [str(preview) for preview in previews]}
+    _show_style(report, style, path, seconds, f"loss {first:.4f} to {last:.4f}", facts["previews"], **facts)
+
+
+def _show_style(
+    report: Report, style: "Style", path: Path, seconds: float, how: str, lines: Sequence[str] = (), **facts: Any
+) -> None:
+    """Say that a style was made, and how."""
     size = path.stat().st_size
     data = {"style": str(path), "name": style.name, "token": style.token.token, "hash": style.hash, "bytes": size}
-    data |= {"base": style.base_name, "base_fingerprint": style.base_fingerprint, "loss_first": first}
-    data |= {"loss_last": last, "previews": [str(p) for p in previews], "seconds": round(seconds, 2)}
-    line = f"{path}  {style.token.token}, {size / 1000:.0f} kB, loss {first:.4f} to {last:.4f}, {seconds:.1f} s"
-    report.result([*(str(p) for p in previews), line], data)
+    data |= {"base": style.base_name, "base_fingerprint": style.base_fingerprint, **facts, "seconds": round(seconds, 2)}
+    line = f"{path}  {style.token.token}, {size / 1000:.0f} kB, {how}, {seconds:.1f} s"
+    report.result([*lines, line], data)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sigstyle.base.headers import read_header
 from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import reason
@@ -91,10 +91,10 @@ def _metadata_of(path: Path) -> Mapping[str, str]:
     try:
         if not path.is_file():  # opening a pipe would wait for ever
             return {}
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except (OSError, SafetensorError):
+        texts = read_header(path).get("__metadata__")
+    except (OSError, ValueError):
         return {}
+    return texts if isinstance(texts, dict) else {}
 
 
 @torch.no_grad()
