@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from benchmarks.compare import JUDGE, Pairs
+from benchmarks.compare import Pairs, shared_arguments
 from benchmarks.compare_cache import ROOT, Cache
 from benchmarks.compare_methods import Job
 from benchmarks.compare_report import VGG16_HED, pareto
@@ -185,13 +185,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", choices=("tuning", "held-out", "unseen"), default="tuning")
     parser.add_argument("--photos", type=int, default=2, help="take only the first so many photos")
     parser.add_argument("--styles", type=int, default=3, help="take only the first so many style images")
-    parser.add_argument("--size-px", type=int, default=512, help="short side of the pictures")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--base", default="mini")
-    parser.add_argument("--device")
-    parser.add_argument("--cache", type=Path, default=ROOT / "outputs/compare")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/tuning")
-    parser.add_argument("--judge", type=Path, default=JUDGE, help="the network of vgg16-hed, where make judge puts it")
+    shared_arguments(parser, ROOT / "docs/tuning")
     return parser.parse_args()
 
 

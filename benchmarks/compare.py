@@ -120,6 +120,17 @@ def write(folder: Path, name: str, rows: Sequence[report.Row], pairs: Pairs, job
     report.sheet(rows, list(titles), images, folder / f"{name}.jpg")
 
 
+def shared_arguments(parser: argparse.ArgumentParser, output: Path) -> None:
+    """What every comparison is told: size, seed, base, where things are kept and written, the judge."""
+    parser.add_argument("--size-px", type=int, default=512, help="short side of the pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--base", default="mini")
+    parser.add_argument("--device")
+    parser.add_argument("--cache", type=Path, default=ROOT / "outputs/compare")
+    parser.add_argument("--output", type=Path, default=output)
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="the network of vgg16-hed, where make judge puts it")
+
+
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,18 +139,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--diagonal", nargs="+", choices=list(METHODS), default=[], help="one photo a style for these")
     parser.add_argument("--photos", type=int, help="take only the first so many photos")
     parser.add_argument("--styles", type=int, help="take only the first so many style images")
-    parser.add_argument("--size-px", type=int, default=512, help="short side of the pictures")
     parser.add_argument(
         "--steps", type=int, help="denoising steps of every method (at most 8 where it paints); its own"
     )
     parser.add_argument("--capture-steps", type=int, help="training steps of every capture; each preset's own")
     parser.add_argument("--name", help="of the files written; compare-held-out or compare-tuning unless given")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--base", default="mini")
-    parser.add_argument("--device")
-    parser.add_argument("--cache", type=Path, default=ROOT / "outputs/compare")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks")
-    parser.add_argument("--judge", type=Path, default=JUDGE, help="the network of vgg16-hed, where make judge puts it")
+    shared_arguments(parser, ROOT / "docs/benchmarks")
     return parser.parse_args()
 
 
