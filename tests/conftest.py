@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -154,3 +155,11 @@ def make_painting() -> Image.Image:
 def painting() -> Image.Image:
     """The image of `make_painting`."""
     return make_painting()
+
+
+@pytest.fixture
+def photo(painting: Image.Image, tmp_path: Path) -> Path:
+    """That image as a file."""
+    path = tmp_path / "photo.png"
+    painting.save(path)
+    return path

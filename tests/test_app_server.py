@@ -14,9 +14,11 @@ from app_server import PHOTOS, Server, running
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from random_style import random_style
+from test_app_api import client
 
 from sigstyle.base.model import load_base
 
+__all__ = ["client"]  # a fixture
 KEY, OTHER = "key-of-dora-0123456789", "key-of-emil-0123456789"
 QUICK = {"steps": 1, "size_px": 64}
 CAT = handle_file(str(PHOTOS / "cat.jpg"))
@@ -27,13 +29,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     words = ("--allow-host", "painter.example", "--quota-gb", "0.05", "--keep-days", "9")
     with running(tmp_path_factory.mktemp("app") / "data", *words) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    client = Client(server.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
-    yield client
-    client.close()
 
 
 def asked(server: Server, path: str, host: str | None = None, body: bytes | None = None, **headers: str) -> Any:

@@ -79,13 +79,6 @@ def wave(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def photo(painting: Image.Image, tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    painting.save(path)
-    return path
-
-
 def test_help_needs_nothing_heavy() -> None:
     code = "import sys, sigstyle.cli; print({'torch', 'numpy', 'diffusers', 'PIL', 'gradio'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "set()\n"

@@ -10,17 +10,16 @@ import torch
 from conftest import MakeBase, digest
 from PIL import Image
 from random_style import random_style
+from test_pipelines import count, difference, pixels
 from torch import Tensor
 
 import sigstyle
 from pipelines import SigStylePipeline
-from pipelines.style_mixin import SigStyleOutput
 from sigstyle.base.autoencoder import encode_latents
 from sigstyle.base.model import BaseModel
 from sigstyle.batches.jobs import Look, Photo
 from sigstyle.batches.paint import Loaded, Painter
 from sigstyle.config import TransferConfig
-from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import mirrored_margin, to_tensor
 from sigstyle.imaging.palette import Palette
@@ -53,29 +52,8 @@ def piped(base: BaseModel, *styles: Style, weight: float | None = None) -> Any:
     return pipe
 
 
-def traced(result: SigStyleOutput) -> ContentTrace:
-    assert result.trace is not None
-    return result.trace
-
-
-def pixels(image: Any) -> np.ndarray:
-    return np.asarray(image, dtype=np.int16)
-
-
-def difference(a: Any, b: Any) -> int:
-    """Largest difference of two images, in steps of 0 to 255."""
-    return int(np.abs(pixels(a) - pixels(b)).max())
-
-
 def latents(pipe: Any, image: Image.Image, **more: Any) -> Tensor:
     return pipe(image, output_type="latent", **(FEW | more)).images
-
-
-def count(base: BaseModel) -> list[int]:
-    """A list that grows by the number of images at every UNet evaluation."""
-    met: list[int] = []
-    base.unet.register_forward_pre_hook(lambda _module, args: met.append(len(args[0])))
-    return met
 
 
 def levelled(base: BaseModel) -> BaseModel:

@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from conftest import make_parts, make_unet, make_vae
+from conftest import make_unet, make_vae
 from PIL import Image
-from random_style import random_style
-from test_base_model import save_pipeline
 from test_cli import QUICK_FLAGS, SMALL, done, refused, run
+from test_files import folder
 
 import sigstyle
 from sigstyle import api
@@ -28,22 +27,8 @@ from sigstyle.cli import console as cli_console
 from sigstyle.errors import ConfigError
 from sigstyle.style.style import Style
 
+__all__ = ["folder"]  # a fixture
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny base and a style of it."""
-    place = tmp_path_factory.mktemp("given")
-    random_style(load_base(save_pipeline(place / "tiny", make_parts()))).save(place / "wave.safetensors")
-    return place
-
-
-@pytest.fixture
-def photo(painting: Image.Image, tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    painting.save(path)
-    return path
 
 
 # --- bases that are none

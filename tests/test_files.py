@@ -34,13 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def photo(painting: Image.Image, tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    painting.save(path)
-    return path
-
-
-@pytest.fixture
 def umask() -> Iterator[Callable[[int], int]]:
     before = os.umask(0o022)
     yield os.umask

@@ -24,13 +24,6 @@ FEW: dict[str, Any] = {"size_px": 64}
 CLASSIC = {"preset": "classic", "steps": 3, "size_px": 64}
 
 
-@pytest.fixture
-def photo(painting: Image.Image, tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    painting.save(path)
-    return path
-
-
 @contextmanager
 def broken(module: Any, calls: range = range(10**6), value: float = float("nan")) -> Iterator[None]:
     """A module that gives one NaN in the calls with these numbers."""

@@ -37,13 +37,6 @@ SHORT = (
 LARGE: dict[str, Any] = {"size_px": 128}
 
 
-@pytest.fixture
-def photo(painting: Image.Image, tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    painting.save(path)
-    return path
-
-
 @contextmanager
 def short(base: BaseModel, error: BaseException = SHORT[0], unless: Callable[[Any, tuple], bool] | None = None) -> Any:
     """A base whose memory is short, `unless` the autoencoder and what the UNet is given are so."""
