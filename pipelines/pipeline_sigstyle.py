@@ -77,6 +77,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         freedom: float | None = None,
         palette: float | None = None,
         strokes: float | None = None,
+        stroke: float | None = None,
         swap_until: float | None = None,
         swap: str | None = None,
         guidance_scale: float | None = None,
@@ -90,6 +91,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         inversion_iterations: int | None = None,
         margin_px: int | None = None,
         size_px: int | None = None,
+        max_megapixels: float | None = None,
         mask: Source | None = None,
         trace: ContentTrace | None = None,
         num_images_per_prompt: int = 1,
@@ -102,7 +104,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
-        `freedom` and `strokes` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
+        `freedom`, `strokes`, `stroke` and `max_megapixels` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
         and swapping, and starts from the preset 'paper' where neither preset nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
@@ -110,7 +112,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
         config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
 
-        Units: size_px is the short side of the result; noise_sigma counts in steps of 0 to 255.
+        Units: size_px is the short side of the result, by default the photo's own when painting; noise_sigma counts in steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
@@ -130,7 +132,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         """What a run makes, decoded unless it was stopped or latents are wanted."""
         made, images = run.paint(), []
         if output_type == "latent" and made.latents is not None:
-            images = run.wanted.content.latents_without_margin(made.latents, self.base)
+            images = run.without_margin(made.latents)
         elif made.latents is not None and not made.interrupted:
             images = as_output_type(run.finished(run.decoded(made.latents)), output_type)
         return SigStyleOutput(images=images, trace=made.trace, notices=made.notices, interrupted=made.interrupted)
@@ -141,7 +143,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         return ContentInversion(
             base=self.base,
             scheduler=ddim(self.scheduler),
-            content=Content.load(image, self.base, settings.size_px, settings.margin_px),
+            content=Content.wanted(image, self.base, settings),
             prompt=self.blend.source_prompt(settings.prompt),
             config=settings,
             generator=generator,

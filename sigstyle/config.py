@@ -18,7 +18,7 @@ METHODS = ("paint", "swap")
 STARTS = ("zero", "instant")
 MOST_PAINTING_STEPS = 8
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
-_PAINT_ONLY = ("freedom", "strokes")
+_PAINT_ONLY = ("freedom", "strokes", "stroke", "max_megapixels")
 _SWAP_ONLY = (
     "inversion_iterations",
     "swap_until",
@@ -114,6 +114,7 @@ class TransferConfig(Settings):
     freedom: float = number(0.3, 0, 1, "how freely it is painted: low keeps letters legible, high dissolves the scene")
     palette: float = number(1.0, 0, 1, "whose colours: 0 the photo's, 1 the style's")
     strokes: float = number(1.0, 0, 3, "how many strokes are laid where the photo is calm; 1 is what the style shows")
+    stroke: float = number(1.0, 0.25, 4, "how large strokes are against the picture, however many pixels it has")
     inversion_iterations: int = number(
         1,
         0,
@@ -131,7 +132,15 @@ class TransferConfig(Settings):
     reference: float = number(1.0, 0, 1, "how much of the attention looks at the style image itself; 0 is quicker")
     noise_sigma: float = number(0.0, 0, 64, "noise on the photo before inversion, in units of 0 to 255")
     margin_px: int = number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")
-    size_px: int | None = number(None, 8, 4096, "short side of the result in pixels; None is the base's own")
+    size_px: int | None = number(
+        None,
+        8,
+        16_384,
+        "short side of the result in pixels; None is the photo's own, and with classic and paper the base's own",
+    )
+    max_megapixels: float = number(
+        16.0, 0.01, 80, "most millions of pixels of the result; a larger one is made smaller"
+    )
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the content shows{_READS}")
     negative_prompt: str = words("", "what the result must not show; used when guidance_scale is above 1")

@@ -61,7 +61,11 @@ class _Together(Content):
     def recoloured(self, palette: Palette, amount: float) -> "_Together":
         """Each content by itself moved to a palette."""
         contents = tuple(content.recoloured(palette, amount) for content in self.contents)
-        return _Together(contents[0].image, contents[0].work, contents[0].margin_px, contents)
+        return _together(contents)
+
+    def each(self, images: int) -> list[Content]:
+        """The contents themselves."""
+        return list(self.contents)
 
     def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:
         """Latents [contents, c, h, w], each as if it were alone."""
@@ -74,6 +78,11 @@ class _Together(Content):
         return EdgeAnchor(torch.cat([a.latents for a in anchors]), torch.cat([a.edges for a in anchors]), strength)
 
 
+def _together(contents: tuple[Content, ...]) -> _Together:
+    first = contents[0]
+    return _Together(first.image, first.work, first.margin_px, first.sizes, contents)
+
+
 class Painter:
     """Paints groups of photos on one base, keeping the inversion of the group at hand."""
 
@@ -82,7 +91,7 @@ class Painter:
         self.notices: list[str] = []  # about what was painted last
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
-        self._contents: dict[tuple[int, int | None, int], Content] = {}
+        self._contents: dict[tuple[Any, ...], Content] = {}
 
     def forget(self) -> None:
         """Let go of the photos painted so far."""
@@ -90,17 +99,17 @@ class Painter:
 
     def _content(self, loaded: Loaded, config: TransferConfig) -> Content:
         """The content to work at, made once for all looks."""
-        key = (id(loaded), config.size_px, config.margin_px)
+        key = (id(loaded), config.method, config.size_px, config.margin_px, config.stroke, config.max_megapixels)
         if key not in self._contents:
-            self._contents[key] = Content.load(loaded.image, self.base, *key[1:])
+            self._contents[key] = Content.wanted(loaded.image, self.base, config)
         return self._contents[key]
 
     def alike(self, photos: Sequence[Loaded], config: TransferConfig) -> list[list[Loaded]]:
-        """The photos in groups that can be painted together: those of one working size."""
-        groups: dict[tuple[int, int], list[Loaded]] = {}
+        """The photos in groups that can be painted together: those of one working size and one size of the picture."""
+        groups: dict[tuple[Any, ...], list[Loaded]] = {}
         for loaded in photos:
-            size = self._content(loaded, config).work.size
-            groups.setdefault(size, []).append(loaded)
+            content = self._content(loaded, config)
+            groups.setdefault((content.work.size, content.sizes), []).append(loaded)
         return list(groups.values())
 
     @torch.no_grad()
@@ -141,7 +150,7 @@ class Painter:
         return ContentInversion(
             base=self.base,
             scheduler=ddim(self.base.scheduler),
-            content=_Together(contents[0].image, contents[0].work, contents[0].margin_px, contents),
+            content=_together(contents),
             prompt=blend.source_prompt(config.prompt),
             config=config,
             generator=[torch.Generator().manual_seed(config.seed) for _ in contents],

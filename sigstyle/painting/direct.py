@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.autoencoder import decode_latents, encode_latents
+from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.denoise import OnStep, predict
@@ -24,7 +24,10 @@ from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwa
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
+from sigstyle.painting.refining import Refining
 from sigstyle.painting.seeds import fresh_generators
+from sigstyle.painting.sizes import work_tiling
+from sigstyle.painting.tiles import Box
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 
@@ -49,6 +52,8 @@ class DirectRun:
     on_evaluation: OnEvaluation = unwatched
     should_stop: Callable[[], bool] = never
     notices: list[str] = field(default_factory=list, init=False)
+    _refining: Refining | None = field(default=None, init=False)
+    _is_refined: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._finite = Finiteness(self.wanted.base.dtype)
@@ -57,9 +62,20 @@ class DirectRun:
         if problem:
             self.trace, self.notices = None, [f"The photo was encoded anew: {problem}."]
         self.notices += transfer_notices(self.wanted, self.blend, self.mask)
-        cost = transfer_cost(self.wanted.config)
+        self._tiling = work_tiling(self.wanted.content.work.size, self.wanted.base)
+        self._refining = self._for_refining()
+        fine_tiles = self._refining.tiling.count if self._refining else 0
+        cost = transfer_cost(self.wanted.config, tiles=self._tiling.count, fine_tiles=fine_tiles)
         total = cost.calls if self.trace is None else cost.calls - cost.reading
         self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)
+
+    def _for_refining(self) -> Refining | None:
+        """What brings the painting to the picture's size, where that is much larger and there is a style."""
+        wanted, content = self.wanted, self.wanted.content
+        if content.sizes is None or not content.sizes.refined or wanted.amount == 0:
+            return None
+        parts = (wanted.base, wanted.scheduler, self.blend, wanted.config, content.sizes, content.margin_px)
+        return Refining(*parts, wanted.amount, lambda: self._evaluations.count(), lambda: self._evaluations.stopped())
 
     @property
     def total(self) -> int:
@@ -113,10 +129,13 @@ class DirectRun:
         with self.wanted.base.lock:
             trace = self.trace or self._encoded()
             if self._evaluations.stopped():
-                return Painted(None, trace, self.notices, interrupted=True)
+                whole = self._evaluations.done in (0, self._tiling.count)
+                return Painted(None, trace if whole else None, self.notices, interrupted=True)
             self._finite.look_at_path(trace.path, "encoding the photo", "reading its noise, evaluation")
             latents = self._painted(trace)
             self._finite.check()
+            if self._refining is not None and not self._evaluations.stopped():
+                latents = self._refined(self._refining, latents)
         return Painted(latents, trace, self.notices, self._evaluations.stopped())
 
     def _encoded(self) -> ContentTrace:
@@ -126,7 +145,8 @@ class DirectRun:
         content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
         pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
         laid = seeded(pixels, self._palette, self._strokes, self._stroke_generators())
-        clean = encode_latents(base.vae, laid).to(base.device)
+        scale = pixels_per_latent(base.vae)
+        clean = self._tiling.blended(lambda box: encode_latents(base.vae, box.cut(laid, scale)).to(base.device))
         embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
 
         def plain(noisy: Tensor, timesteps: Tensor) -> Tensor:
@@ -134,7 +154,13 @@ class DirectRun:
             self._evaluations.count()
             return output
 
-        own = implied_noise(plain, wanted.scheduler, clean, self._timesteps(clean, self.timestep))
+        def read(box: Box) -> Tensor:
+            part = box.cut(clean)
+            if self._evaluations.done and self._evaluations.stopped():
+                return part
+            return implied_noise(plain, wanted.scheduler, part, self._timesteps(part, self.timestep))
+
+        own = self._tiling.blended(read)
         fresh = torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in generators])
         return ContentTrace(torch.stack([clean, with_fresh(own, fresh.to(own), FRESH)]), {}, self.settings)
 
@@ -146,23 +172,62 @@ class DirectRun:
         cond = cond.expand(len(clean), -1, -1)
         with styled(base.unet, self.blend.offsets(config.strength)):
             for step in range(config.steps):
-                timesteps = self._timesteps(clean, round(self.timestep * (1 - step / config.steps)))
-                kept, noise_level = levels(wanted.scheduler, timesteps, clean)
-                noisy = kept * clean + noise_level * noise
-                output = predict(base.unet, noisy, timesteps, cond)
-                pred_x0, _ = clean_and_noise(wanted.scheduler, noisy, output, timesteps)
-                clean = self.on_step(step, int(timesteps[0]), pred_x0, pred_x0)
+                timestep = round(self.timestep * (1 - step / config.steps))
+                pred_x0 = self._predicted(clean, noise, timestep, cond)
+                clean = self.on_step(step, timestep, pred_x0, pred_x0)
                 self._finite.look(f"step {step + 1} of {config.steps}", clean)
                 self._evaluations.count()
                 if self._evaluations.stopped():
                     break
         return clean
 
+    def _predicted(self, clean: Tensor, noise: Tensor, timestep: int, cond: Tensor) -> Tensor:
+        """The clean latents that the styled UNet sees; of its evaluations the last one is left to be counted."""
+        scheduler, left = self.wanted.scheduler, self._tiling.count
+
+        def of(box: Box) -> Tensor:
+            nonlocal left
+            part, own = box.cut(clean), box.cut(noise)
+            if left < self._tiling.count:
+                self._evaluations.count()
+                if self._evaluations.stopped():
+                    return part
+            left -= 1
+            timesteps = self._timesteps(part, timestep)
+            kept, noise_level = levels(scheduler, timesteps, part)
+            noisy = kept * part + noise_level * own
+            output = predict(self.wanted.base.unet, noisy, timesteps, cond)
+            return clean_and_noise(scheduler, noisy, output, timesteps)[0]
+
+        return self._tiling.blended(of)
+
+    def _refined(self, refining: Refining, latents: Tensor) -> Tensor:
+        """Latents of the pictures at their own size, or `latents` where it was stopped."""
+        contents = self.wanted.content.each(len(latents))
+        small = [content.without_margin(image) for content, image in zip(contents, self._decoded(latents), strict=True)]
+        made = refining.latents(small, [content.image for content in contents], self._generators())
+        self._finite.look("refining", made)
+        self._finite.check()
+        self._is_refined = not self._evaluations.stopped()
+        return made if self._is_refined else latents
+
     def _timesteps(self, like: Tensor, timestep: int) -> Tensor:
         return torch.full((len(like),), timestep, device=like.device)
 
-    @torch.no_grad()
+    def without_margin(self, latents: Tensor) -> Tensor:
+        """Latents [b, c, h, w] of the pictures alone."""
+        if self._refining is not None and self._is_refined:
+            return self._refining.without_margin(latents)
+        return self.wanted.content.latents_without_margin(latents, self.wanted.base)
+
     def decoded(self, latents: Tensor) -> list[Image.Image]:
+        """Pictures of what `paint` made: working copies, or refined ones without a margin."""
+        if self._refining is not None and self._is_refined:
+            return self._refining.pictures(latents)
+        return self._decoded(latents)
+
+    @torch.no_grad()
+    def _decoded(self, latents: Tensor) -> list[Image.Image]:
         """Working copies of latents [b, c, h, w], by the styled decoder, in the style's palette once more."""
         base, config = self.wanted.base, self.wanted.config
         colour = config.palette * self.wanted.amount
@@ -170,11 +235,15 @@ class DirectRun:
         with base.lock, ExitStack() as undo:
             if offsets:
                 undo.enter_context(styled(base.vae.decoder, offsets))
-            rows = [decode_latents(base.vae, row.unsqueeze(0)).cpu() for row in latents]
+            rows = [self._pixels(row.unsqueeze(0)) for row in latents]
         return [to_pil(recoloured(row, self._palette, colour)) for row in rows]
 
+    def _pixels(self, latents: Tensor) -> Tensor:
+        vae = self.wanted.base.vae
+        return self._tiling.blended(lambda box: decode_latents(vae, box.cut(latents)).cpu(), pixels_per_latent(vae))
+
     def finished(self, images: list[Image.Image]) -> list[Image.Image]:
-        """Decoded working copies, brought to the content's aspect; outside a mask they are the content."""
+        """Decoded pictures, brought to the content's aspect and size; outside a mask they are the content."""
         wanted = self.wanted
         how = (wanted.config.size_px, wanted.base, self.mask, wanted.amount)
         return [wanted.content.finished(image, *how) for image in images]

@@ -22,7 +22,8 @@ def trace_key(config: TransferConfig, style: str) -> tuple[Any, ...]:
     amount = min(1.0, config.strength)
     if config.method == "paint":
         look = (config.freedom, config.palette, config.strokes, amount, style)
-        return ("paint", *look, config.seed, config.size_px, config.margin_px)
+        size = (config.size_px, config.margin_px, config.stroke, config.max_megapixels)
+        return ("paint", *look, config.seed, *size)
     look = (config.palette * amount, style) if config.palette else ()
     inverted = (config.prompt, config.steps, config.inversion_iterations, config.noise_sigma)
     seed = config.seed if config.noise_sigma else 0

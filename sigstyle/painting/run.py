@@ -44,8 +44,12 @@ class Run(Protocol):
         """Make the latents, with the base locked."""
         ...
 
+    def without_margin(self, latents: Tensor) -> Tensor:
+        """Latents [b, c, h, w] of the pictures alone."""
+        ...
+
     def decoded(self, latents: Tensor) -> list[Image.Image]:
-        """Working copies of latents [b, c, h, w]."""
+        """Pictures of what `paint` made: working copies, or refined ones without a margin."""
         ...
 
     def finished(self, images: list[Image.Image]) -> list[Image.Image]:
@@ -157,6 +161,10 @@ class SwapRun:
             return latents
 
         return on_step
+
+    def without_margin(self, latents: Tensor) -> Tensor:
+        """Latents [b, c, h, w] of the pictures alone."""
+        return self.wanted.content.latents_without_margin(latents, self.wanted.base)
 
     def decoded(self, latents: Tensor) -> list[Image.Image]:
         """Working copies of latents [b, c, h, w], in the style's palette once more where that is asked for."""
