@@ -104,15 +104,17 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
-        `freedom`, `strokes`, `stroke` and `max_megapixels` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
-        and swapping, and starts from the preset 'paper' where neither preset nor config is given.
+        `freedom`, `strokes`, `stroke` and `max_megapixels` are for painting; all between `swap_until` and
+        `inversion_iterations` is for inverting and swapping, and starts from the preset 'paper' where neither preset
+        nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
         style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several
         images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
         config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
 
-        Units: size_px is the short side of the result, by default the photo's own when painting; noise_sigma counts in steps of 0 to 255.
+        Units: size_px is the short side of the result, by default the photo's own when painting; noise_sigma counts in
+        steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """

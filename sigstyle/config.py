@@ -138,9 +138,7 @@ class TransferConfig(Settings):
         16_384,
         "short side of the result in pixels; None is the photo's own, and with classic and paper the base's own",
     )
-    max_megapixels: float = number(
-        16.0, 0.01, 80, "most millions of pixels of the result; a larger one is made smaller"
-    )
+    max_megapixels: float = number(16.0, 0.01, 80, "most million pixels of the result, which else is made smaller")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the content shows{_READS}")
     negative_prompt: str = words("", "what the result must not show; used when guidance_scale is above 1")
@@ -225,9 +223,16 @@ class TransferConfig(Settings):
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe; those of before 0.2 name no method, and were made by swapping.
 
+        Where no stroke is named, strokes had their size in pixels, and a picture 512 of them unless it was asked for.
         Raises: ConfigError for a setting that no version had, or a bad value.
         """
-        return cls.from_dict(settings if "method" in settings else {"method": "swap", "palette": 0.0, **settings})
+        if "method" not in settings:
+            return cls.from_dict({"method": "swap", "palette": 0.0, **settings})
+        if settings["method"] != "paint" or "stroke" in settings:
+            return cls.from_dict(settings)
+        size_px = settings.get("size_px") or 512
+        stroke = min(1.0, max(0.25, 512 / size_px)) if isinstance(size_px, int) else 1.0
+        return cls.from_dict({**settings, "size_px": size_px, "stroke": stroke})
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that the method uses, as plain values, ready for JSON."""

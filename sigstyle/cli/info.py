@@ -101,7 +101,7 @@ def _over_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises: KeyError for a recipe that lacks some, ConfigError for one with others.
     """
     config = TransferConfig.from_recipe(settings)
-    new = {"method", "palette"} - settings.keys()
+    new = {"method", "palette", "stroke", "max_megapixels"} - settings.keys()
     if lacking := [name for name in config.to_dict() if name not in {*settings, *new}]:
         raise KeyError(lacking[0])
     preset = config.nearest

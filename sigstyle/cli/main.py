@@ -195,7 +195,7 @@ def demo(
     ),
     base: Base = "mini",
     steps: Annotated[int | None, typer.Option(help="training steps of the capture")] = None,
-    size_px: Annotated[int | None, typer.Option(help="short side of the pictures")] = None,
+    size_px: Annotated[int, typer.Option(help="short side of the pictures")] = 512,
     device: Device = None,
     dtype: DType = None,
     overwrite: Overwrite = False,

@@ -17,7 +17,7 @@ _STRIP_PX = 256
 
 @torch.no_grad()
 def enlarged(painted: Image.Image, photo: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """`painted` at (width, height) `size`, with the photo's fine structure in so far as it shows the photo's coarse one.
+    """`painted` at (width, height) `size`, with the photo's fine structure where it shows the photo's coarse one.
 
     What the painting makes of the photo's brightness is taken for a straight line in each place, found at the small
     size and used at the large one.

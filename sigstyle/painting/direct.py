@@ -166,7 +166,7 @@ class DirectRun:
 
     def _painted(self, trace: ContentTrace) -> Tensor:
         """Latents [images, c, h, w] painted in the style."""
-        wanted, base, config = self.wanted, self.wanted.base, self.wanted.config
+        base, config = self.wanted.base, self.wanted.config
         clean, noise = trace.path.to(base.device)
         cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
         cond = cond.expand(len(clean), -1, -1)

@@ -56,7 +56,7 @@ def _shrunk(content: Content, base: BaseModel, config: TransferConfig | Training
 
 
 def _bounded(content: Content, config: TransferConfig) -> list[str]:
-    """A line about a picture that comes out smaller than its photo, or than was asked for, as it has too many pixels."""
+    """A line about a picture of too many pixels, which comes out smaller than its photo or than was asked for."""
     if content.sizes is None:
         return []
     wanted, size = bounded(content.image.size, config.size_px, math.inf), content.sizes.picture

@@ -127,7 +127,7 @@ class Refining:
         return min(16.0, max(1.0, min(self.sizes.picture) / self.sizes.work_px))
 
     def _picture(self, latents: Tensor, image: int) -> Image.Image:
-        """One picture, decoded in tiles; a row of them at a time, as all in numbers of 32 bits would take much memory."""
+        """One picture, decoded in tiles; a row of them at a time, as all in 32-bit numbers would take much memory."""
         small, large = self.tiling, self.tiling.scaled(pixels_per_latent(self.base.vae))
         done, kept = np.empty((large.height, large.width, 3), np.uint8), torch.zeros(3, 0, large.width)
         tops = [*(span.start for span in large.rows[1:]), large.height]

@@ -11,7 +11,7 @@ from sigstyle.painting.tiles import Tiling
 
 PLAIN_UP_TO = 1.25  # times as large as it was painted, a picture is enlarged and not refined
 _WORK_TILE_PX, _WORK_OVERLAP_PX = 1280, 128  # of painting: common photos are painted in one piece
-_FINE_TILE_PX, _FINE_OVERLAP_PX = 512, 64  # of refining: what bases paint well, in little memory
+FINE_TILE_PX, _FINE_OVERLAP_PX = 512, 64  # of refining: what bases paint well, in little memory
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def work_tiling(size: tuple[int, int], base: BaseModel) -> Tiling:
 
 def fine_tiling(size: tuple[int, int], base: BaseModel) -> Tiling:
     """The tiles, in latents, in which a canvas of (width, height) is refined."""
-    return _tiling(size, base, _FINE_TILE_PX, _FINE_OVERLAP_PX)
+    return _tiling(size, base, FINE_TILE_PX, _FINE_OVERLAP_PX)
 
 
 def bounded(photo: tuple[int, int], short_px: int | None, megapixels: float) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from sigstyle.imaging.images import Source, load_image
 from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
-from sigstyle.studio.limits import MOST_COUNT, SIZES_PX, check_counts, check_settings, whole_number
+from sigstyle.studio.limits import MOST_COUNT, SIZES_PX, check_counts, check_settings, in_time, whole_number
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.traces import kept_under
 from sigstyle.style.blend import Blend
@@ -90,7 +90,7 @@ def restyle(
             load_image(photo.path),
             entry.style,
             base=loaded,
-            config=config,
+            config=in_time(config, loaded),
             trace=trace,
             on_progress=on_progress,
             on_preview=lambda preview: job.report(preview=preview),
