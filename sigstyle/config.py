@@ -135,7 +135,7 @@ class TransferConfig(Settings):
     size_px: int | None = number(
         None,
         8,
-        16_384,
+        4096,
         "short side of the result in pixels; None is the photo's own, and with classic and paper the base's own",
     )
     max_megapixels: float = number(16.0, 0.01, 80, "most million pixels of the result, which else is made smaller")
