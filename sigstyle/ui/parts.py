@@ -20,7 +20,7 @@ NO_STYLES = empty(
     "No style yet",
     "Open the Learn tab, drop a painting and press learn: it takes a minute or two, and the style appears here.",
 )
-_LABELS = {"palette": "Colour"}
+_LABELS = {"palette": "Colour", "stroke": "Size of strokes"}
 STRENGTH = "0 is none of the style, 1 all of it, more is bolder."
 
 

@@ -10,15 +10,16 @@ from sigstyle.config import MOST_PAINTING_STEPS, TransferConfig
 from sigstyle.ui.handlers import PRIVATE, Changes
 from sigstyle.ui.parts import STRENGTH, Dials
 
-FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes")
-MORE = ("steps", "prompt", "size_px", "margin_px")
+FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes", "stroke")
+MORE = ("steps", "prompt", "size_px", "max_megapixels", "margin_px")
 KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
 EXPERT = (
     "anchor", "reference", "adain", "swap_until", "swap", "eta", "smoothing", "guidance_scale", "negative_prompt",
     "noise_sigma", "inversion_iterations",
 )  # fmt: skip
 RANGES = {
-    "palette": (0, 1, 0.05), "freedom": (0, 1, 0.05), "strokes": (0, 2, 0.1), "steps": (1, 100, 1),
+    "palette": (0, 1, 0.05), "freedom": (0, 1, 0.05), "strokes": (0, 2, 0.1), "stroke": (0.25, 4, 0.05),
+    "steps": (1, 100, 1),
     "anchor": (0, 1, 0.05), "smoothing": (0, 0.03, 0.001), "eta": (0, 1, 0.05), "adain": (0, 1, 0.05),
     "reference": (0, 1, 0.05), "swap_until": (0, 1, 0.05), "guidance_scale": (1, 15, 0.5),
 }  # fmt: skip
