@@ -11,7 +11,7 @@ from sigstyle.imaging.images import to_tensor
 
 _RADIUS_PX = 2  # of the window in which painting and photo are compared, of the small picture
 _CALM = 0.01  # variance of the photo's brightness below which nothing of it is taken: strokes are laid there
-_LEAST, _MOST = -0.5, 1.5  # contrast in the painting for that in the photo
+_LEAST, _MOST = -1.5, 1.5  # contrast in the painting for that in the photo
 _STRIP_PX = 256
 
 
