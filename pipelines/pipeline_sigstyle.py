@@ -78,6 +78,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         palette: float | None = None,
         strokes: float | None = None,
         stroke: float | None = None,
+        max_megapixels: float | None = None,
         swap_until: float | None = None,
         swap: str | None = None,
         guidance_scale: float | None = None,
@@ -91,7 +92,6 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         inversion_iterations: int | None = None,
         margin_px: int | None = None,
         size_px: int | None = None,
-        max_megapixels: float | None = None,
         mask: Source | None = None,
         trace: ContentTrace | None = None,
         num_images_per_prompt: int = 1,
@@ -104,34 +104,34 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
-        `freedom`, `strokes`, `stroke` and `max_megapixels` are for painting; all between `swap_until` and
-        `inversion_iterations` is for inverting and swapping, and starts from the preset 'paper' where neither preset
-        nor config is given.
-        `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
-        before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
-        style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several
-        images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
-        config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
+        `freedom` to `max_megapixels` are for painting; all between `swap_until` and `inversion_iterations` is for
+        swapping, and starts from the preset 'paper' where neither preset nor config is given. `trace` is that of an
+        earlier result: with the same content and settings that count for it, the evaluations before the first step are
+        saved, otherwise they are made anew and `notices` says why. `mask` (white is where the style goes) keeps all
+        else as it is, pixel for pixel, and gives a result of the content's own size. Several images of one prompt
+        differ by fresh noise and, when painting, by their strokes. Without a `generator` the config's seed counts.
+        `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
 
-        Units: size_px is the short side of the result, by default the photo's own when painting; noise_sigma counts in
-        steps of 0 to 255.
+        Units: size_px is the short side of the result, None the photo's own; noise_sigma is in steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
         settings = _settings(locals())
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
-        generator = generator or torch.Generator().manual_seed(settings.seed)
         wanted = self._wanted(image, settings, num_images_per_prompt, generator)
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
         watch = self._counting(callback_on_evaluation)
         run = run_of(wanted, self.blend, region, trace, on_step, watch, self._is_stopped)
-        with self._running(run.total):
-            output = self._painted(run, output_type)
+        output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
 
     def _painted(self, run: Run, output_type: str) -> SigStyleOutput:
         """What a run makes, decoded unless it was stopped or latents are wanted."""
+        with self._running(run.total):
+            return self._output(run, output_type)
+
+    def _output(self, run: Run, output_type: str) -> SigStyleOutput:
         made, images = run.paint(), []
         if output_type == "latent" and made.latents is not None:
             images = run.without_margin(made.latents)
@@ -139,8 +139,11 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
             images = as_output_type(run.finished(run.decoded(made.latents)), output_type)
         return SigStyleOutput(images=images, trace=made.trace, notices=made.notices, interrupted=made.interrupted)
 
-    def _wanted(self, image: Source, settings: TransferConfig, images: int, generator: Generators) -> ContentInversion:
+    def _wanted(
+        self, image: Source, settings: TransferConfig, images: int, generator: Generators | None
+    ) -> ContentInversion:
         """The inversion these settings call for. Raises: ConfigError, ImageError."""
+        generator = generator or torch.Generator().manual_seed(settings.seed)
         check_generators(generator, images)
         return ContentInversion(
             base=self.base,

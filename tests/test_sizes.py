@@ -22,7 +22,7 @@ from sigstyle.errors import ConfigError, ImageError
 from sigstyle.imaging.enlarging import enlarged
 from sigstyle.painting import sizes as painting_sizes
 from sigstyle.painting.cost import painted_cost
-from sigstyle.painting.sizes import Sizes, bounded
+from sigstyle.painting.sizes import Sizes, picture_size
 from sigstyle.painting.tiles import Tiling
 
 LARGE = 120  # px of a short side that is large here
@@ -98,11 +98,11 @@ def test_a_photo_keeps_its_size_and_is_painted_at_the_one_strokes_need(base: Bas
 
 
 def test_pixels_are_bounded_and_the_aspect_stays() -> None:
-    width, height = bounded((8000, 6000), None, 12)
+    width, height = picture_size((8000, 6000), None, 12)
     assert 11.9e6 < width * height <= 12e6 and width / height == pytest.approx(4 / 3, abs=0.001)
-    assert bounded((4000, 3000), None, 12) == (4000, 3000)
-    assert bounded((4000, 3000), 6000, 12) == (4000, 3000)
-    assert min(bounded((30_000, 5000), None, 0.01)) >= 1
+    assert picture_size((4000, 3000), None, 12) == (4000, 3000)
+    assert picture_size((4000, 3000), 6000, 12) == (4000, 3000)
+    assert min(picture_size((30_000, 5000), None, 0.01)) >= 1
 
 
 # --- pictures

@@ -9,7 +9,7 @@ from sigstyle.base.prompts import cut_notice, fitted
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
-from sigstyle.painting.sizes import bounded
+from sigstyle.painting.sizes import picture_size
 from sigstyle.style.blend import Blend
 
 
@@ -59,7 +59,7 @@ def _bounded(content: Content, config: TransferConfig) -> list[str]:
     """A line about a picture of too many pixels, which comes out smaller than its photo or than was asked for."""
     if content.sizes is None:
         return []
-    wanted, size = bounded(content.image.size, config.size_px, math.inf), content.sizes.picture
+    wanted, size = picture_size(content.image.size, config.size_px, math.inf), content.sizes.picture
     if size == wanted:
         return []
     return [

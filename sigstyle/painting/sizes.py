@@ -28,7 +28,7 @@ class Sizes:
     @classmethod
     def of(cls, photo: tuple[int, int], base: BaseModel, config: TransferConfig) -> "Sizes":
         """The sizes for a photo of (width, height)."""
-        picture, usual = bounded(photo, config.size_px, config.max_megapixels), default_size_px(base)
+        picture, usual = picture_size(photo, config.size_px, config.max_megapixels), default_size_px(base)
         short = min(picture)
         as_wished = short <= PLAIN_UP_TO * usual and (short >= usual or config.size_px is not None)
         return cls(max(1, round((short if as_wished else usual) / config.stroke)), picture)
@@ -60,7 +60,7 @@ def fine_tiling(size: tuple[int, int], base: BaseModel) -> Tiling:
     return _tiling(size, base, FINE_TILE_PX, _FINE_OVERLAP_PX)
 
 
-def bounded(photo: tuple[int, int], short_px: int | None, megapixels: float) -> tuple[int, int]:
+def picture_size(photo: tuple[int, int], short_px: int | None, megapixels: float) -> tuple[int, int]:
     """(width, height) of a photo, with another short side where one is asked for, and with so many pixels at most."""
     scale = 1.0 if short_px is None else short_px / min(photo)
     most = math.sqrt(megapixels * 1e6 / (photo[0] * photo[1]))
