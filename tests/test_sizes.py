@@ -94,7 +94,8 @@ def test_a_photo_keeps_its_size_and_is_painted_at_the_one_strokes_need(base: Bas
     assert sizes((4000, 3000), base, size_px=1024) == Sizes(512, (1365, 1024))
     assert sizes((4000, 3000), base, stroke=2.0) == Sizes(256, (4000, 3000))
     assert sizes((4000, 3000), base, stroke=0.5) == Sizes(1024, (4000, 3000))
-    assert [sizes((900, 600), base, size_px=512, stroke=s).refined for s in (0.5, 1, 1.2, 2)] == [False] * 3 + [True]
+    assert [len(sizes((900, 600), base, size_px=512, stroke=s).stages) for s in (0.5, 1, 1.2, 2)] == [0, 0, 0, 1]
+    assert sizes((4000, 3000), base).stages == [Sizes(512, (1652, 1239)), Sizes(1239, (4000, 3000))]
 
 
 def test_pixels_are_bounded_and_the_aspect_stays() -> None:

@@ -66,8 +66,8 @@ def transfer_cost(config: TransferConfig, references: int = 1, tiles: int = 1, f
 def painted_cost(config: TransferConfig, base: BaseModel, photo: tuple[int, int]) -> Cost:
     """What painting a photo of (width, height) costs."""
     sizes, margin_px = Sizes.of(photo, base, config), rounded_margin_px(config.margin_px, base)
-    refined = sizes.refined and config.strength > 0
-    fine_tiles = fine_tiling(sizes.canvas(base, margin_px), base).count if refined else 0
+    stages = sizes.stages if config.strength > 0 else []
+    fine_tiles = sum(fine_tiling(stage.canvas(base, margin_px), base).count for stage in stages)
     return transfer_cost(config, 1, work_tiling(sizes.work(photo, base, margin_px), base).count, fine_tiles)
 
 

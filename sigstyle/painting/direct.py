@@ -52,7 +52,7 @@ class DirectRun:
     on_evaluation: OnEvaluation = unwatched
     should_stop: Callable[[], bool] = never
     notices: list[str] = field(default_factory=list, init=False)
-    _refining: Refining | None = field(default=None, init=False)
+    _stages: list[Refining] = field(default_factory=list, init=False)
     _is_refined: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -63,19 +63,19 @@ class DirectRun:
             self.trace, self.notices = None, [f"The photo was encoded anew: {problem}."]
         self.notices += transfer_notices(self.wanted, self.blend, self.mask)
         self._tiling = work_tiling(self.wanted.content.work.size, self.wanted.base)
-        self._refining = self._for_refining()
-        fine_tiles = self._refining.tiling.count if self._refining else 0
+        self._stages = self._for_refining()
+        fine_tiles = sum(stage.tiling.count for stage in self._stages)
         cost = transfer_cost(self.wanted.config, tiles=self._tiling.count, fine_tiles=fine_tiles)
         total = cost.calls if self.trace is None else cost.calls - cost.reading
         self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)
 
-    def _for_refining(self) -> Refining | None:
+    def _for_refining(self) -> list[Refining]:
         """What brings the painting to the picture's size, where that is much larger and there is a style."""
         wanted, content = self.wanted, self.wanted.content
-        if content.sizes is None or not content.sizes.refined or wanted.amount == 0:
-            return None
-        parts = (wanted.base, wanted.scheduler, self.blend, wanted.config, content.sizes, content.margin_px)
-        return Refining(*parts, wanted.amount, lambda: self._evaluations.count(), lambda: self._evaluations.stopped())
+        parts = (wanted.base, wanted.scheduler, self.blend, wanted.config)
+        watch = (lambda: self._evaluations.count(), lambda: self._evaluations.stopped())
+        stages = content.sizes.stages if content.sizes is not None and wanted.amount else []
+        return [Refining(*parts, stage, content.margin_px, wanted.amount, *watch) for stage in stages]
 
     @property
     def total(self) -> int:
@@ -134,8 +134,8 @@ class DirectRun:
             self._finite.look_at_path(trace.path, "encoding the photo", "reading its noise, evaluation")
             latents = self._painted(trace)
             self._finite.check()
-            if self._refining is not None and not self._evaluations.stopped():
-                latents = self._refined(self._refining, latents)
+            if self._stages and not self._evaluations.stopped():
+                latents = self._refined(latents)
         return Painted(latents, trace, self.notices, self._evaluations.stopped())
 
     def _encoded(self) -> ContentTrace:
@@ -201,29 +201,35 @@ class DirectRun:
 
         return self._tiling.blended(of)
 
-    def _refined(self, refining: Refining, latents: Tensor) -> Tensor:
+    def _refined(self, latents: Tensor) -> Tensor:
         """Latents of the pictures at their own size, or `latents` where it was stopped."""
         contents = self.wanted.content.each(len(latents))
+        photos, made = [content.image for content in contents], latents
         small = [content.without_margin(image) for content, image in zip(contents, self._decoded(latents), strict=True)]
-        made = refining.latents(small, [content.image for content in contents], self._generators())
-        self._finite.look("refining", made)
-        self._finite.check()
-        self._is_refined = not self._evaluations.stopped()
-        return made if self._is_refined else latents
+        for stage in self._stages:
+            made = stage.latents(small, photos, self._generators())
+            self._finite.look("refining", made)
+            self._finite.check()
+            if self._evaluations.stopped():
+                return latents
+            if stage is not self._stages[-1]:
+                small = stage.pictures(made)
+        self._is_refined = True
+        return made
 
     def _timesteps(self, like: Tensor, timestep: int) -> Tensor:
         return torch.full((len(like),), timestep, device=like.device)
 
     def without_margin(self, latents: Tensor) -> Tensor:
         """Latents [b, c, h, w] of the pictures alone."""
-        if self._refining is not None and self._is_refined:
-            return self._refining.without_margin(latents)
+        if self._is_refined:
+            return self._stages[-1].without_margin(latents)
         return self.wanted.content.latents_without_margin(latents, self.wanted.base)
 
     def decoded(self, latents: Tensor) -> list[Image.Image]:
         """Pictures of what `paint` made: working copies, or refined ones without a margin."""
-        if self._refining is not None and self._is_refined:
-            return self._refining.pictures(latents)
+        if self._is_refined:
+            return self._stages[-1].pictures(latents)
         return self._decoded(latents)
 
     @torch.no_grad()

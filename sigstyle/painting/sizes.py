@@ -10,6 +10,7 @@ from sigstyle.imaging.images import fitting_size
 from sigstyle.painting.tiles import Tiling
 
 PLAIN_UP_TO = 1.25  # times as large as it was painted, a picture is enlarged and not refined
+_ONCE_UP_TO = 3.2  # and refined in one go: beyond it nothing would be painted between the strokes and their ridges
 _WORK_TILE_PX, _WORK_OVERLAP_PX = 1280, 128  # of painting: common photos are painted in one piece
 FINE_TILE_PX, _FINE_OVERLAP_PX = 512, 64  # of refining: what bases paint well, in little memory
 
@@ -34,9 +35,16 @@ class Sizes:
         return cls(max(1, round((short if as_wished else usual) / config.stroke)), picture)
 
     @property
-    def refined(self) -> bool:
-        """Whether the picture is so much larger than it is painted that enlarging alone would blur it."""
-        return min(self.picture) > PLAIN_UP_TO * self.work_px
+    def stages(self) -> list["Sizes"]:
+        """The sizes from which and to which it is refined, one after the other; none where enlarging is enough."""
+        short = min(self.picture)
+        growth = short / self.work_px
+        if growth <= PLAIN_UP_TO:
+            return []
+        count = math.ceil(math.log(growth) / math.log(_ONCE_UP_TO))
+        shorts = [round(self.work_px * growth ** (i / count)) for i in range(count)]
+        between = [picture_size(self.picture, each, math.inf) for each in shorts[1:]]
+        return [Sizes(*stage) for stage in zip(shorts, [*between, self.picture], strict=True)]
 
     def work(self, photo: tuple[int, int], base: BaseModel, margin_px: int) -> tuple[int, int]:
         """(width, height) of the working copy of a photo, with a margin on each side."""
