@@ -101,6 +101,11 @@ class Painting:
             plain=plain,
         )
 
+    @property
+    def measured(self) -> Measured:
+        """What was measured on the style images."""
+        return Measured(self.style, self.palette, self.brushwork)
+
     @torch.no_grad()
     def draw(self, generator: torch.Generator, count: int | None = None, side_px: int | None = None) -> PhotoBatch:
         """Random windows of photos with the noise they are painted from."""

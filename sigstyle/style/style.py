@@ -203,7 +203,12 @@ class Style:
 def _thumbnail(metadata: Mapping[str, str]) -> str:
     """The thumbnail's data URI, or '' when it is anything but a small embedded picture."""
     found = metadata.get("modelspec.thumbnail", "")
-    return found if _THUMBNAIL.fullmatch(found) else ""
+    return found if is_thumbnail(found) else ""
+
+
+def is_thumbnail(uri: str) -> bool:
+    """Whether a text is the data URI of a small embedded picture, and nothing else."""
+    return _THUMBNAIL.fullmatch(uri) is not None
 
 
 def _half(tensor: Tensor) -> Tensor:
