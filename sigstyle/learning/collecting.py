@@ -15,7 +15,9 @@ from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken, starting_embedding, token_for
 from sigstyle.config import CollectionConfig
 from sigstyle.errors import Cancelled, ConfigError
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import thumbnail_uri, to_tensor
+from sigstyle.imaging.palette import Palette
 from sigstyle.learning.bank import bank_files
 from sigstyle.learning.instant import DOMAIN, known_hypernetwork
 from sigstyle.learning.learner import Learner
@@ -216,7 +218,7 @@ def _rounded(net: SharedHypernet, base_fingerprint: str) -> Hypernetwork:
 
 
 @torch.no_grad()
-def _painted(base: BaseModel, net: SharedHypernet, embedding: Tensor, palette: Any, brushwork: float) -> Tensor:
+def _painted(base: BaseModel, net: SharedHypernet, embedding: Tensor, palette: Palette, brushwork: Brushwork) -> Tensor:
     """Pixels of one and the same photo, painted as while learning, in float32 on every machine."""
     config = CollectionConfig(autocast="off")
     net = copy.deepcopy(net)

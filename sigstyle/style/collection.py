@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sigstyle.base.prompts import StyleToken, token_for
 from sigstyle.errors import ConfigError
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.fusion import fused
@@ -30,7 +31,7 @@ class Member:
     name: str
     embedding: Tensor
     palette: Palette
-    brushwork: float
+    brushwork: Brushwork
     offsets_then: Tensor
     picture_then: Tensor
     domain: str = "painting"
@@ -104,7 +105,7 @@ class Collection:
             base_fingerprint=self.network.base_fingerprint,
             base_name=self.base_name,
             palette=Palette.mix([member.palette for member in members], amounts),
-            brushwork=sum(m.brushwork * share for m, share in chosen) / sum(amounts),
+            brushwork=Brushwork.mean_of([member.brushwork for member in members], amounts),
             metadata=self._metadata(chosen, rank),
             thumbnail=members[amounts.index(max(amounts))].thumbnail,
         )

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from sigstyle.base.content_hash import content_hash
 from sigstyle.errors import ConfigError, StyleFileError
-from sigstyle.imaging.palette import Palette
 from sigstyle.style.collection import Collection, Member
 from sigstyle.style.drift import PROBES
 from sigstyle.style.instant import network_of, written_form
 from sigstyle.style.shared_hypernet import EMBEDDING
+from sigstyle.style.statistics_file import statistics_in
 from sigstyle.style.style import is_thumbnail
 from sigstyle.style.tensor_file import read_tensors, write_tensors
 from sigstyle.text import parsed_json
@@ -22,14 +22,7 @@ from sigstyle.text import parsed_json
 FORMAT = 1
 KEY = "sigstyle_collection"
 _NETWORK = "network."
-_MEMBER = {
-    "embedding": (EMBEDDING,),
-    "palette_mean": (3,),
-    "palette_covariance": (3, 3),
-    "brushwork": (1,),
-    "offsets_then": (PROBES,),
-    "picture_then": (PROBES,),
-}
+_MEMBER = {"embedding": (EMBEDDING,), "offsets_then": (PROBES,), "picture_then": (PROBES,)}
 _THUMBNAIL = "thumbnail"
 
 
@@ -56,7 +49,7 @@ def load_collection(path: Path) -> Collection:
             raise ValueError("its tensors are not those that were saved")
         own = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
         network = network_of(own, header, str(header["base"]))
-        members = tuple(_member(index, entry, tensors) for index, entry in enumerate(header["styles"]))
+        members = tuple(_member(path, index, entry, tensors) for index, entry in enumerate(header["styles"]))
         start = tensors["start"]
         if tuple(start.shape) != tuple(network.net.token_shape):
             raise ValueError(f"a start of shape {list(start.shape)}")
@@ -75,30 +68,28 @@ def _tensors(member: Member) -> dict[str, Tensor]:
         "embedding": member.embedding.half(),
         "palette_mean": member.palette.mean,
         "palette_covariance": member.palette.covariance,
-        "brushwork": torch.tensor([member.brushwork]),
+        **member.brushwork.tensors(),
         "offsets_then": member.offsets_then,
         "picture_then": member.picture_then,
         _THUMBNAIL: torch.tensor(list(member.thumbnail.encode("ascii")), dtype=torch.uint8),
     }
 
 
-def _member(index: int, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Member:
-    """Raises: KeyError, ValueError, TypeError or ConfigError for what is none."""
-    found = {name: tensors[f"style{index}.{name}"] for name in (*_MEMBER, _THUMBNAIL)}
+def _member(path: Path, index: int, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Member:
+    """Raises: StyleFileError, KeyError, ValueError, TypeError or ConfigError for what is none."""
+    own = f"style{index}."
+    found = {name.removeprefix(own): tensor for name, tensor in tensors.items() if name.startswith(own)}
     for name, shape in _MEMBER.items():
         if tuple(found[name].shape) != shape:
             raise ValueError(f"a {name} of shape {list(found[name].shape)}")
-    palette = Palette(found["palette_mean"].float(), found["palette_covariance"].float())
-    brushwork, thumbnail = float(found["brushwork"]), bytes(found[_THUMBNAIL].tolist()).decode("ascii")
-    if not palette.possible or not 0 <= brushwork <= 1:
-        raise ValueError("numbers that are no palette of colours")
     if not isinstance(entry["metadata"], dict):
         raise TypeError("metadata that are no object")
+    measured, thumbnail = statistics_in(path, found), bytes(found[_THUMBNAIL].tolist()).decode("ascii")
     return Member(
         name=entry["name"],
         embedding=found["embedding"].float(),
-        palette=palette,
-        brushwork=brushwork,
+        palette=measured["palette"],
+        brushwork=measured["brushwork"],
         offsets_then=found["offsets_then"].float(),
         picture_then=found["picture_then"].float(),
         domain=str(entry["domain"]),
