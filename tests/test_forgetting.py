@@ -7,7 +7,7 @@ import pytest
 from conftest import make_painting
 from PIL import Image
 from random_hed import save_random_hed
-from test_collection import empty as empty  # noqa: F401  a fixture
+from test_collection import empty as empty
 
 from benchmarks import forgetting
 from sigstyle.base.model import BaseModel
@@ -16,7 +16,7 @@ from sigstyle.style.collection import Collection
 
 def test_a_toy_run_leaves_a_table_and_a_sheet(
     base: BaseModel,
-    empty: Collection,  # noqa: F811
+    empty: Collection,
     photo: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
