@@ -124,7 +124,8 @@ def run(bench: Bench, output: Path, name: str) -> None:
         "# Between styles",
         f"```sh\npython -m benchmarks.fusion {shlex.join(sys.argv[1:])}\n```",
         f"Photo: {bench.photo.stem}, {bench.size_px} px, base {bench.base.name} ({bench.base.fingerprint}), "
-        f"hypernetwork {bench.collection.network.hash}. Distances by vgg16-hed to both style images and their sum, 0 at best.",
+        f"hypernetwork {bench.collection.network.hash}. Distances by vgg16-hed to both style images and their sum, 0 "
+        "at best.",
         "\n".join(rows),
         "\n".join(boxes),
         f"![between styles]({name}.jpg)\n",

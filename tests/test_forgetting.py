@@ -7,6 +7,7 @@ import pytest
 from conftest import make_painting
 from PIL import Image
 from random_hed import save_random_hed
+from test_collection import base as base
 from test_collection import empty as empty
 
 from benchmarks import forgetting
