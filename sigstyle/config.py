@@ -112,14 +112,15 @@ class CollectionConfig(Settings):
 
     steps: int = number(60, 1, 100_000, "training steps")
     hold: float = number(
-        30.0, 0, 1e6, "how firmly what the network makes for earlier styles is held; 0 lets it forget them"
+        100.0, 0, 1e6, "how firmly what the network makes for earlier styles is held; 0 lets it forget them"
     )
-    lr: float = number(2e-3, 0, 1, "learning rate of what all styles share; the rest of the network learns slower")
+    lr: float = number(4e-3, 0, 1, "learning rate of what all styles share; the rest of the network learns slower")
     embedding_lr: float = number(2e-2, 0, 1, "learning rate of the new style's embedding")
     painting: int = number(2, 1, 64, "photos painted in one step")
     batch_size: int = number(1, 1, 256, "crops of the style image remembered in one step")
     style_weight: float = number(5.0, 0, 1000, "weight of the style against the photo")
     content_bound: float = number(0.85, 0, 2, "how far the photo's structure may go, 0 to 2; 0 weighs it evenly")
+    crops: int = number(12, 1, 4096, "cached crops of the style images")
     size_px: int | None = number(None, 8, 4096, "side of a crop in pixels; None is the size the base was trained at")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     autocast: str = choice("auto", AUTOCAST, "bfloat16 arithmetic: auto is on where there are units for it")
@@ -130,7 +131,7 @@ class CollectionConfig(Settings):
     def capture(self) -> CaptureConfig:
         """The same as settings of a capture, whose lessons it takes."""
         shared = {name: getattr(self, name) for name in self.names() if name in CaptureConfig.names()}
-        return CaptureConfig(**shared)
+        return CaptureConfig(**shared, warmup=min(10, self.steps // 6))
 
 
 @dataclass(frozen=True)

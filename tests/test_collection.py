@@ -25,7 +25,7 @@ from sigstyle.style.shared_hypernet import EMBEDDING, SharedHypernet
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import read_tensors
 
-FEW = CollectionConfig(steps=2, painting=1, size_px=64, autocast="off", lr=1e-2)
+FEW = CollectionConfig(steps=2, painting=1, crops=1, size_px=64, autocast="off", lr=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_holding_forgets_less(base: BaseModel, one: Collection) -> None:
     other = [make_painting().rotate(90, expand=True)]
     kept, lost = (
         forgetting(base, add_to_collection(base, one, other, "Upright", CollectionConfig(**{**vars(FEW), **changes})))
-        for changes in ({"hold": 1000.0, "steps": 10}, {"hold": 0.0, "steps": 10})
+        for changes in ({"hold": 1000.0, "steps": 6}, {"hold": 0.0, "steps": 6})
     )
     assert kept[0].offsets < 0.6 * lost[0].offsets
     assert kept[1].offsets == lost[1].offsets == 0
@@ -254,22 +254,20 @@ def test_the_commands(
     base: BaseModel, pair: Collection, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sigstyle.base.model.load_base", lambda *_, **__: base)
-    file = tmp_path / "all.safetensors"
+    file, few = tmp_path / "all.safetensors", ["--steps", 1, "--painting", 1, "--size-px", 64, "--autocast", "off"]
     done("collection", "new", file)
     assert "was not made by this command" in refused("collection", "new", file)
-    few = ["--steps", 1, "--painting", 1, "--size-px", 64, "--autocast", "off"]
     assert json.loads(done("collection", "add", file, photo, *few, "--json").stdout)["styles"] == 1
-    done("collection", "add", file, photo, "--name", "Other", *few)
-    assert "already" in refused("collection", "add", file, photo, *few)
+    assert done("collection", "list", file).stdout.split() == ["photo"]
+    save_collection(file, pair)
+    assert "already" in refused("collection", "add", file, photo, "--name", "Level", *few)
     assert "steps" in refused("collection", "add", file, photo, "--steps", 0)
-    assert done("collection", "list", file).stdout.split() == ["photo", "Other"]
     rows = json.loads(done("collection", "report", file, "--json").stdout)["styles"]
-    assert [row["name"] for row in rows] == ["photo", "Other"] and rows[1]["offsets"] == 0
-    taken = json.loads(
-        done("collection", "take", file, "photo:0.7", "Other:.3", "-o", tmp_path / "t.safetensors", "--json").stdout
-    )
-    assert taken["box_width"] >= 0 and Style.load(taken["style"]).name == "photo and Other"
-    assert "twice" in refused("collection", "take", file, "photo", "photo", "-o", tmp_path / "u.safetensors")
-    assert "no style" in refused("collection", "take", file, "Nobody", "-o", tmp_path / "u.safetensors")
-    done("collection", "remove", file, "photo")
-    assert done("collection", "list", file).stdout.split() == ["Other"]
+    assert [row["name"] for row in rows] == ["Level", "Upright"] and rows[1]["offsets"] == 0
+    out = tmp_path / "between.safetensors"
+    taken = json.loads(done("collection", "take", file, "Level:0.7", "Upright:.3", "-o", out, "--json").stdout)
+    assert taken["box_width"] >= 0 and Style.load(out).name == "Level and Upright"
+    for words, told in ((["Level", "Level"], "twice"), (["Nobody"], "no style"), (["Level:0"], "above 0")):
+        assert told in refused("collection", "take", file, *words, "-o", tmp_path / "none.safetensors")
+    done("collection", "remove", file, "Level")
+    assert done("collection", "list", file).stdout.split() == ["Upright"]

@@ -77,8 +77,9 @@ class CollectionLearner(Learner):
 
     @property
     def token(self) -> StyleToken:
-        """The style token that the embedding makes."""
-        return StyleToken(self.token_name, self._start + self.newcomer.predicted().token)
+        """The style token that the embedding makes, in float32 also where it is asked for within autocast."""
+        with torch.autocast(self.base.device.type, enabled=False):
+            return StyleToken(self.token_name, self._start + self.newcomer.predicted().token)
 
 
 def _state(newcomer: Newcomer, embedding: nn.Parameter, config: CollectionConfig) -> TrainingState:
@@ -228,7 +229,7 @@ def _painted(base: BaseModel, net: SharedHypernet, embedding: Tensor, palette: P
         undo.enter_context(learner.attached())
         measured = Measured([], palette, brushwork)
         painting = Painting.of(learner, measured, bank_files()[:1], style_features())
-        return to_tensor(painting.preview())
+        return to_tensor(painting.preview(windows=1))
 
 
 @dataclass(frozen=True)
