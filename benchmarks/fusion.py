@@ -56,10 +56,9 @@ class Bench:
         first, second = pair
         if way == "embedding" or share in (0, 1):
             shares = {name: value for name, value in ((first, share), (second, 1 - share)) if value}
-            styles, weights = [self.collection.style(shares, rank=self.collection.network.net.basis)], None
+            styles, weights = [self.collection.style(shares)], None
         else:
-            rank = self.collection.network.net.basis
-            styles, weights = [self.collection.style({name: 1}, rank=rank) for name in pair], [share, 1 - share]
+            styles, weights = [self.collection.style({name: 1}) for name in pair], [share, 1 - share]
         return transfer(self.photo, styles, weights=weights, base=self.base, size_px=self.size_px).images[0]
 
     def distances(self, picture: Image.Image, pair: Sequence[str]) -> list[float]:

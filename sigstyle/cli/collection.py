@@ -155,7 +155,7 @@ def take(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="STYLE.safetensors", help="where the style goes")],
     name: Annotated[str | None, typer.Option(help="what the style is called; its own name unless given")] = None,
     rank: Annotated[
-        int | None, typer.Option(min=1, max=64, help="rank of its offsets; the highest that stays below 1 MB")
+        int | None, typer.Option(min=1, max=64, help="lower rank of its offsets, for a smaller file; the network's own")
     ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

@@ -16,7 +16,6 @@ from sigstyle.style.fusion import fused
 from sigstyle.style.instant import Hypernetwork
 from sigstyle.style.offsets import Offset, of_rank
 from sigstyle.style.style import Style
-from sigstyle.style.targets import MOST_BYTES, offset_bytes
 from sigstyle.text import check_style_name
 
 
@@ -85,15 +84,15 @@ class Collection:
     def style(self, shares: Mapping[str, float], name: str | None = None, rank: int | None = None) -> Style:
         """An ordinary style: one of the collection, or one between several, whose shares are numbers above 0.
 
-        Its offsets are the nearest ones of `rank` to what the network makes; None is the highest that keeps the file
-        below 1 MB. Raises: ConfigError.
+        Its offsets are what the network makes, or the nearest ones of a lower `rank`, which is a smaller file.
+        Raises: ConfigError.
         """
         chosen = self._chosen(shares)
         members, amounts = [member for member, _ in chosen], [share for _, share in chosen]
         embedding = fused([member.embedding for member in members], amounts)
         instant, shift = self.network.at(embedding)
         offsets = self.network.offsets(instant)
-        rank = rank or self.usual_rank
+        rank = min(rank or self.network.net.basis, self.network.net.basis)
         unet, decoder = split_offsets({path: of_rank(offset, rank) for path, offset in offsets.items()})
         called = name or " and ".join(member.name for member in members)
         return Style(
@@ -109,12 +108,6 @@ class Collection:
             metadata=self._metadata(chosen, rank),
             thumbnail=members[amounts.index(max(amounts))].thumbnail,
         )
-
-    @property
-    def usual_rank(self) -> int:
-        """The highest rank whose factors keep a style below 1 MB."""
-        shapes, most = self.network.net.shapes, self.network.net.basis
-        return max(1, *(rank for rank in range(1, most + 1) if offset_bytes(shapes, rank) < MOST_BYTES), 1)
 
     def _chosen(self, shares: Mapping[str, float]) -> Sequence[tuple[Member, float]]:
         if not shares or not all(1e-6 <= share <= 1e6 for share in shares.values()):
