@@ -107,7 +107,8 @@ class Bench:
         last = [self.judged(collection, way, index, when) for index in range(count)]
         earlier = list(zip(added, last, strict=True))[:-1]
         change = [abs(now["style"] / then["style"] - 1) for then, now in earlier]
-        worse = {key: [one[key] / other[key] - 1 for one, other in zip(added, alone, strict=True)] for key in added[0]}
+        pairs = list(zip(added, alone, strict=True))
+        worse = {key: [one[key] / other[key] - 1 for one, other in pairs] for key in ("style", "content")}
         return [
             way,
             str(count),

@@ -269,5 +269,6 @@ def test_the_commands(
     assert taken["box_width"] >= 0 and Style.load(out).name == "Level and Upright"
     for words, told in ((["Level", "Level"], "twice"), (["Nobody"], "no style"), (["Level:0"], "above 0")):
         assert told in refused("collection", "take", file, *words, "-o", tmp_path / "none.safetensors")
+    assert "collection take" in refused("info", file)
     done("collection", "remove", file, "Level")
     assert done("collection", "list", file).stdout.split() == ["Upright"]
