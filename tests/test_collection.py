@@ -41,6 +41,7 @@ def empty(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     save_hypernetwork(path, network(base), base.fingerprint, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(instant_module, "HYPERNETWORK_FILE", path)
+        patch.setattr("sigstyle.learning.measured.SIDE_PX", 64)  # what is measured on a painting this small is the same
         yield new_collection(base)
 
 
