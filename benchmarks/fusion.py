@@ -94,11 +94,11 @@ def instant_collection(base: BaseModel, names: Sequence[str]) -> Collection:
 
 
 def run(bench: Bench, output: Path, name: str) -> None:
-    """Paints and judges all; writes table and sheet."""
-    rows = ["| pair | share of the first | embeddings: to both, content | factors: to both, content |"]
-    rows, lines = [*rows, "| --- | --- | --- | --- |"], []
+    """Paints and judges pair after pair; table and sheet are written anew after each."""
+    output.mkdir(parents=True, exist_ok=True)
+    rows, boxes, lines = [], [], []
     for pair in PAIRS:
-        line = [load_image(STYLES / f"{pair[0]}.jpg"), bench.painted(pair, 1, "embedding")]
+        called, line = " / ".join(pair), [load_image(STYLES / f"{pair[0]}.jpg"), bench.painted(pair, 1, "embedding")]
         for share in SHARES:
             cells = []
             for way in ("embedding", "factors"):
@@ -106,30 +106,30 @@ def run(bench: Bench, output: Path, name: str) -> None:
                 first, second, content = bench.distances(picture, pair)
                 cells.append(f"{first:.3f} + {second:.3f} = {first + second:.3f}, {content:.3f}")
                 line.append(picture)
-            rows.append(f"| {' / '.join(pair)} | {share:g} | {' | '.join(cells)} |")
+            rows.append(f"| {called} | {share:g} | {' | '.join(cells)} |")
+            print(rows[-1], flush=True)
         lines.append([*line, bench.painted(pair, 0, "embedding"), load_image(STYLES / f"{pair[1]}.jpg")])
-        print(rows[-1], flush=True)
-    boxes = [
-        f"| {' / '.join(pair)} | {bound:.0%} | {found:.0%} |" for pair in PAIRS for bound, found in [bench.widths(pair)]
-    ]
-    boxes = [
-        "| box between | bound on the offsets' distance from the middle | farthest of 64 corners |",
-        "| --- | --- | --- |",
-        *boxes,
-    ]
-    output.mkdir(parents=True, exist_ok=True)
-    sheet(lines, output / f"{name}.jpg")
+        bound, found = bench.widths(pair)
+        boxes.append(f"| {called} | {bound:.0%} | {found:.0%} |")
+        sheet(lines, output / f"{name}.jpg")
+        write_atomically(output / f"{name}.md", report(bench, rows, boxes, name).encode())
+
+
+def report(bench: Bench, rows: Sequence[str], boxes: Sequence[str], name: str) -> str:
+    """The page of what was measured."""
+    mixtures = ["| pair | share of the first | embeddings: to both, content | factors: to both, content |"]
+    widths = [f"| box between | bound on the offsets' distance from the middle | farthest of {SAMPLES} corners |"]
     text = [
         "# Between styles",
         f"```sh\npython -m benchmarks.fusion {shlex.join(sys.argv[1:])}\n```",
         f"Photo: {bench.photo.stem}, {bench.size_px} px, base {bench.base.name} ({bench.base.fingerprint}), "
         f"hypernetwork {bench.collection.network.hash}. Distances by vgg16-hed to both style images and their sum, 0 "
         "at best.",
-        "\n".join(rows),
-        "\n".join(boxes),
+        "\n".join([*mixtures, "| --- | --- | --- | --- |", *rows]),
+        "\n".join([*widths, "| --- | --- | --- |", *boxes]),
         f"![between styles]({name}.jpg)\n",
     ]
-    write_atomically(output / f"{name}.md", "\n\n".join(text).encode())
+    return "\n\n".join(text)
 
 
 def sheet(lines: Sequence[Sequence[Image.Image]], path: Path) -> None:
