@@ -11,13 +11,14 @@ from sigstyle.version import __version__
 if TYPE_CHECKING:
     from sigstyle.api import capture, generate, transfer
     from sigstyle.batches.batch import BatchProgress, BatchResult, batch
+    from sigstyle.learning.likeness import similar_styles
     from sigstyle.scoring.pairs import evaluate
     from sigstyle.style.style import Style
     from sigstyle.training_free import transfer_training_free
 
 __all__ = [
-    "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "evaluate", "generate", "transfer",
-    "transfer_training_free",
+    "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "evaluate", "generate",
+    "similar_styles", "transfer", "transfer_training_free",
 ]  # fmt: skip
 
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "capture": "sigstyle.api",
     "evaluate": "sigstyle.scoring.pairs",
     "generate": "sigstyle.api",
+    "similar_styles": "sigstyle.learning.likeness",
     "transfer": "sigstyle.api",
     "transfer_training_free": "sigstyle.training_free",
 }

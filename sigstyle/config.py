@@ -16,6 +16,7 @@ SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
 STARTS = ("zero", "instant")
+GENERATORS = ("mip", "mlp", "recurrent")
 MOST_PAINTING_STEPS = 8
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
 _PAINT_ONLY = ("freedom", "strokes", "stroke", "max_megapixels")
@@ -68,6 +69,9 @@ class CaptureConfig(Settings):
     content_bound: float = number(
         0.85, 0, 2, "how far the photo's structure may go while photos are painted, 0 to 2; 0 weighs it evenly instead"
     )
+    generator: str = choice(
+        "mip", GENERATORS, "the hypernetwork: mip, plain mlp, or recurrent, where a layer knows of those before it"
+    )
     hypernet_lr: float = number(6e-3, 0, 1, "learning rate of the hypernetwork")
     hypernet_width: int = number(32, 1, 4096, "width of the hypernetwork")
     token_lr: float = number(3e-3, 0, 1, "learning rate of the style token")
@@ -100,6 +104,34 @@ class CaptureConfig(Settings):
         super().__post_init__()
         if not self.domain.strip() or "<" in self.domain or len(self.domain) > 80:
             raise ConfigError(f"domain is {self.domain!r}; expected a few words such as 'painting', without '<'.")
+
+
+@dataclass(frozen=True)
+class CollectionConfig(Settings):
+    """How a style is added to a collection."""
+
+    steps: int = number(60, 1, 100_000, "training steps")
+    hold: float = number(
+        100.0, 0, 1e6, "how firmly what the network makes for earlier styles is held; 0 lets it forget them"
+    )
+    lr: float = number(4e-3, 0, 1, "learning rate of what all styles share; the rest of the network learns slower")
+    embedding_lr: float = number(2e-2, 0, 1, "learning rate of the new style's embedding")
+    painting: int = number(2, 1, 64, "photos painted in one step")
+    batch_size: int = number(1, 1, 256, "crops of the style image remembered in one step")
+    style_weight: float = number(5.0, 0, 1000, "weight of the style against the photo")
+    content_bound: float = number(0.85, 0, 2, "how far the photo's structure may go, 0 to 2; 0 weighs it evenly")
+    crops: int = number(12, 1, 4096, "cached crops of the style images")
+    size_px: int | None = number(None, 8, 4096, "side of a crop in pixels; None is the size the base was trained at")
+    seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
+    autocast: str = choice("auto", AUTOCAST, "bfloat16 arithmetic: auto is on where there are units for it")
+
+    _presets = {"default": {}}
+
+    @property
+    def capture(self) -> CaptureConfig:
+        """The same as settings of a capture, whose lessons it takes."""
+        shared = {name: getattr(self, name) for name in self.names() if name in CaptureConfig.names()}
+        return CaptureConfig(**shared, warmup=min(10, self.steps // 6))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import read_recipe
 from sigstyle.settings import settable
 from sigstyle.style.shipped import existing_style, open_style
+from sigstyle.style.similar import LOOK
 from sigstyle.style.style import Style
 from sigstyle.text import shown
 
@@ -125,7 +126,7 @@ def describe_style(style: Style) -> dict[str, Any]:
         "decoder_layers": len(style.decoder_offsets),
         "rank": style.rank,
         "numbers": sum(tensor.numel() for tensor in style.tensors().values()),
-        **style.metadata,
+        **{key: value for key, value in style.metadata.items() if key != LOOK},
     }
 
 

@@ -12,6 +12,7 @@ from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli import evaluate as cli_evaluate
 from sigstyle.cli.batch import batch
 from sigstyle.cli.capture import capture
+from sigstyle.cli.collection import collection_app
 from sigstyle.cli.console import OneLineUsage, Report, Update, as_lines
 from sigstyle.cli.export import export
 from sigstyle.cli.loading import library
@@ -30,6 +31,7 @@ from sigstyle.cli.options import (
     split_weights,
 )
 from sigstyle.cli.rename import rename
+from sigstyle.cli.styles import styles as list_styles
 from sigstyle.cli.training_free import TrainingFree, without_capture
 from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
 
@@ -185,7 +187,9 @@ def info(
 
 
 command(app)(rename)
+command(app)(list_styles)
 command(app)(export)
+app.add_typer(collection_app, name="collection")
 
 
 @command(app)

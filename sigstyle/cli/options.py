@@ -15,12 +15,12 @@ import typer
 from sigstyle.base.devices import DTYPES
 from sigstyle.base.headers import check_base
 from sigstyle.cli.console import failures_reported
-from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
+from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
 from sigstyle.files import check_destination
 from sigstyle.settings import field_type, settable
 
-AnyConfig = CaptureConfig | TransferConfig | GenerateConfig
+AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig
 
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fastest there is unless given")]
@@ -49,8 +49,9 @@ def command(
     app: typer.Typer,
     defaults: AnyConfig | None = None,
     without: Sequence[str] = (),
+    name: str | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Registers a command that reports its failures in one line.
+    """Registers a command, called as the function unless it has a `name`, that reports its failures in one line.
 
     With `defaults`, the command gets one flag for each field of that config but those in `without`; the ones that
     were given arrive in the command's `**settings`.
@@ -73,7 +74,7 @@ def command(
         flags = [_flag(entry, type(defaults)) for entry in entries if defaults is not None]
         debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, annotation=_Debug, default=False)
         vars(reported)["__signature__"] = inspect.Signature([*own, *flags, debug])
-        app.command()(reported)
+        app.command(name)(reported)
         return reported
 
     return register

@@ -17,6 +17,7 @@ from sigstyle.scoring.features import style_features
 from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.instant import Hypernetwork, Instant, hypernetwork_of
 from sigstyle.style.offsets import Offset
+from sigstyle.style.similar import look
 from sigstyle.style.style import Style
 
 DOMAIN = "painting"  # what the network's prompts called the style images
@@ -76,6 +77,6 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
         palette=measured.palette,
         brushwork=measured.brushwork,
         instant=start.instant,
-        metadata={"instant": start.instant.network, **provenance(base, images)},
+        metadata={"instant": start.instant.network, **look(measured.vector), **provenance(base, images)},
         thumbnail=thumbnail_uri(images[0]),
     )

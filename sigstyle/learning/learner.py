@@ -19,21 +19,31 @@ from sigstyle.learning.instant import Start
 from sigstyle.learning.state import TrainingState
 from sigstyle.style.attach import frozen, training
 from sigstyle.style.factors_file import split_offsets, with_more
-from sigstyle.style.hypernet import StyleHypernet
+from sigstyle.style.hypernet import make_hypernet
 from sigstyle.style.instant import DECODER
 from sigstyle.style.offsets import Offset
 from sigstyle.style.targets import MOST_BYTES, decoder_layers, offset_bytes, target_layers
 
 
 class Learner:
-    """A base, the state that is trained on it, the prompt that names the style, and what is `given` to begin with."""
+    """A base, the state that is trained on it, the prompt that names the style, and what is `given` to begin with.
 
-    def __init__(self, base: BaseModel, config: CaptureConfig, token: str, given: Start | None = None) -> None:
+    Without a `state` it begins at the identity, with the token at the domain's own embedding or where it is given.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        config: CaptureConfig,
+        token: str,
+        given: Start | None = None,
+        state: TrainingState | None = None,
+    ) -> None:
         self.base, self.config, self.token_name, self.given = base, config, token, given
         start = starting_embedding(base.tokenizer, base.text_encoder, config.domain).to(base.device)
         if given is not None:
             start = start + given.shift
-        self.state = _new_state(base, config, nn.Parameter(start))
+        self.state = state or _new_state(base, config, nn.Parameter(start))
         prompt = style_prompt("", config.domain, token)
         self._prompt = tokenize(base.tokenizer, [prompt], [self.token])
 
@@ -131,7 +141,8 @@ def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> T
     if config.autoencoder == "on":
         found = decoder_layers(base.vae, config.rank, MOST_BYTES - offset_bytes(layers, config.rank))
         layers |= {DECODER + path: shape for path, shape in found.items()}
-    hypernet = StyleHypernet(layers, config.rank, config.seed, config.hypernet_width).to(base.device)
+    made = make_hypernet(config.generator, layers, config.rank, config.seed, config.hypernet_width)
+    hypernet = made.to(base.device)
     groups = [
         {"params": list(hypernet.parameters()), "full_lr": config.hypernet_lr},
         {"params": [token], "full_lr": config.token_lr},

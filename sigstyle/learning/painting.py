@@ -102,6 +102,11 @@ class Painting:
             plain=plain,
         )
 
+    @property
+    def measured(self) -> Measured:
+        """What was measured on the style images."""
+        return Measured(self.style, self.palette, self.brushwork)
+
     @torch.no_grad()
     def draw(self, generator: torch.Generator, count: int | None = None, side_px: int | None = None) -> PhotoBatch:
         """Random windows of photos with the noise they are painted from."""
@@ -121,10 +126,10 @@ class Painting:
         return PhotoBatch(photos.to(base.device), noisy, timesteps)
 
     @torch.no_grad()
-    def preview(self) -> Image.Image:
-        """One and the same photo of the bank, as it is painted by now."""
-        side = window_px(self.learner.base)
-        samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=2 * side)
+    def preview(self, windows: int = 2) -> Image.Image:
+        """One and the same photo of the bank, as it is painted by now, `windows` of what is learned on at a side."""
+        side = windows * window_px(self.learner.base)
+        samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=side)
         return to_pil(recoloured(self._painted(samples).clamp(-1, 1).cpu(), self.palette))
 
     def kept(self) -> Kept:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from sigstyle.errors import ConfigError, StyleFileError
-from sigstyle.style.hypernet import StyleHypernet
 from sigstyle.style.tensor_file import read_tensors, write_tensors
 from sigstyle.text import parsed_json
 
@@ -53,10 +52,11 @@ class Snapshot:
 class TrainingState:
     """What is learned, its optimiser, and the source of everything random.
 
-    Shapes: token [n, dim]; losses has one float for each step done.
+    The hypernetwork, when called, gives the offsets by layer path. Shapes: token [n, dim], or the embedding that the
+    hypernetwork makes the token from as well; losses has one float for each step done.
     """
 
-    hypernet: StyleHypernet
+    hypernet: nn.Module
     token: nn.Parameter
     optimizer: torch.optim.AdamW
     generator: torch.Generator

@@ -34,7 +34,7 @@ from sigstyle.learning.painting_terms import (
 )
 from sigstyle.scoring.features import CHANNELS, style_features
 from sigstyle.style.attach import frozen
-from sigstyle.style.instant import DECODER, save_hypernetwork
+from sigstyle.style.instant import DECODER, load_hypernetwork, save_hypernetwork
 from sigstyle.style.shared_hypernet import SharedHypernet
 from sigstyle.style.targets import decoder_layers, target_layers
 from weights.training import checkpoint
@@ -234,6 +234,11 @@ class Painter:
         meta = {"step": self.step, "seconds": self.seconds, "rng": checkpoint.rng_meta(rng)}
         checkpoint.save(path, tensors, meta | {"config": asdict(self.config)})
 
+    def begin_with(self, path: Path) -> None:
+        """Take the values of a network's file, and its average too: only the optimiser begins anew."""
+        self.net.load_state_dict(load_hypernetwork(path).net.state_dict())
+        self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
+
     def resume(self, path: Path, rng: np.random.Generator) -> None:
         """Go on from what `save` wrote."""
         tensors, meta = checkpoint.load(path)
@@ -244,8 +249,12 @@ class Painter:
         checkpoint.restore_rng(rng, meta["rng"])
 
 
-def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini") -> Painter:
-    """Train for the minutes of `config`, going on where `work` was left; log and checkpoint lie in `work`."""
+def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini", begin: Path | None = None) -> Painter:
+    """Train for the minutes of `config`, going on where `work` was left; log and checkpoint lie in `work`.
+
+    Where nothing was left it begins anew, or with the network in the file `begin`, whose embeddings it keeps.
+    Raises: StyleFileError or RuntimeError for a file that holds no network, or one of another base.
+    """
     work.mkdir(parents=True, exist_ok=True)
     pictures = load_index(data)
     base = load_base(base_name, config.device)
@@ -257,6 +266,8 @@ def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini"
     state = work / "painter.safetensors"
     if state.exists():
         painter.resume(state, rng)
+    elif begin is not None:
+        painter.begin_with(begin)
     else:
         some = np.random.default_rng(1)
         painter.net.fit(torch.stack([styles.draw(some).measured.vector.cpu() for _ in range(FITTED_ON)]))
