@@ -24,6 +24,7 @@ from sigstyle.painting import sizes as painting_sizes
 from sigstyle.painting.cost import painted_cost
 from sigstyle.painting.sizes import Sizes, picture_size
 from sigstyle.painting.tiles import Tiling
+from sigstyle.studio.limits import in_time
 
 LARGE = 120  # px of a short side that is large here
 
@@ -96,6 +97,11 @@ def test_a_photo_keeps_its_size_and_is_painted_at_the_one_strokes_need(base: Bas
     assert sizes((4000, 3000), base, stroke=0.5) == Sizes(1024, (4000, 3000))
     assert [len(sizes((900, 600), base, size_px=512, stroke=s).stages) for s in (0.5, 1, 1.2, 2)] == [0, 0, 0, 1]
     assert sizes((4000, 3000), base).stages == [Sizes(512, (1652, 1239)), Sizes(1239, (4000, 3000))]
+
+
+def test_the_app_keeps_to_the_size_that_people_can_wait_for(base: BaseModel) -> None:
+    assert in_time(TransferConfig(seed=3), base) == TransferConfig(seed=3, size_px=512)
+    assert in_time(TransferConfig(size_px=900), base).size_px == 900
 
 
 def test_pixels_are_bounded_and_the_aspect_stays() -> None:

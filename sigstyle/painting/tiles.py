@@ -57,8 +57,8 @@ class Tiling:
 
     def scaled(self, scale: int) -> "Tiling":
         """The same tiles of a picture `scale` times as large."""
-        sides = (side * scale for side in (self.height, self.width, self.tile, self.overlap))
-        return Tiling(*sides, self.wrap, self.unit * scale)
+        height, width = self.height * scale, self.width * scale
+        return Tiling(height, width, self.tile * scale, self.overlap * scale, self.wrap, self.unit * scale)
 
     @cached_property
     def rows(self) -> list[Span]:
