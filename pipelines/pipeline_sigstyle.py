@@ -35,7 +35,7 @@ from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
 
 _SETTINGS = {"steps": "num_inference_steps"} | {
-    name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
+    name: name for name in [*TransferConfig.names(), "colour", "keep"] if name not in ("steps", "seed", "method")
 }  # setting: argument
 
 
@@ -77,6 +77,9 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         freedom: float | None = None,
         palette: float | None = None,
         strokes: float | None = None,
+        colour: float | None = None,
+        keep: float | None = None,
+        protect: str | None = None,
         swap_until: float | None = None,
         swap: str | None = None,
         guidance_scale: float | None = None,
@@ -102,7 +105,8 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
-        `freedom` and `strokes` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
+        `freedom`, `strokes` and `protect` ("none" or "faces") are for painting; `colour` is `palette`, and `keep` is
+        1 - `freedom`; all between `swap_until` and `inversion_iterations` is for inverting
         and swapping, and starts from the preset 'paper' where neither preset nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the

@@ -9,16 +9,24 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sigstyle.errors import ConfigError
-from sigstyle.settings import Settings, choice, number, words
+from sigstyle.settings import Alias, Methodical, Settings, choice, number, words
 
 TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper")
 SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
+PROMPT_METHODS = ("paint", "denoise")
+PROTECTED = ("none", "faces")
 STARTS = ("zero", "instant")
 MOST_PAINTING_STEPS = 8
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
-_PAINT_ONLY = ("freedom", "strokes")
+_VARIATION = Alias("seed", "another number is another set of strokes")
+_WORDS = {
+    "colour": Alias("palette", "whose colours: 0 the photo's, 1 the style's"),
+    "keep": Alias("freedom", "how much of the photo is kept: 1 all that can be, 0 little", inverse=True),
+    "variation": _VARIATION,
+}
+_PAINT_ONLY = ("freedom", "strokes", "protect")
 _SWAP_ONLY = (
     "inversion_iterations",
     "swap_until",
@@ -103,7 +111,7 @@ class CaptureConfig(Settings):
 
 
 @dataclass(frozen=True)
-class TransferConfig(Settings):
+class TransferConfig(Methodical):
     """How a content image is repainted: painted in a few evaluations, or by inverting it and swapping attention.
 
     Each method has settings of its own (`settings_of`); giving one that the preset's method does not use is an error.
@@ -120,6 +128,7 @@ class TransferConfig(Settings):
         20,
         "model evaluations in one inversion step, at the noise sought; 0 is the published plain DDIM inversion",
     )
+    protect: str = choice("none", PROTECTED, "what is kept more: faces are looked for, and painted more closely")
     swap_until: float = number(0.4, 0, 1, "share of the steps in which the content's attention is fed in")
     swap: str = choice("q", SWAPS, "what is fed in: the content's queries, queries and keys, or nothing")
     guidance_scale: float = number(1.0, 1, 50, "classifier-free guidance; 1 is none and costs half")
@@ -136,6 +145,8 @@ class TransferConfig(Settings):
     prompt: str = words("", f"what the content shows{_READS}")
     negative_prompt: str = words("", "what the result must not show; used when guidance_scale is above 1")
 
+    _aliases = _WORDS
+    _only = {"paint": _PAINT_ONLY, "swap": _SWAP_ONLY}
     _presets = {
         "default": {},
         "classic": {"method": "swap", "steps": 20, "palette": 0.0},
@@ -157,8 +168,6 @@ class TransferConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        used, fields = self.settings_of(self.method), dataclasses.fields(self)
-        self._refuse(f.name for f in fields if f.name not in used and getattr(self, f.name) != f.default)
         if self.method == "paint" and self.steps > MOST_PAINTING_STEPS:
             raise ConfigError(
                 f"steps is {self.steps}; painting takes 1 to {MOST_PAINTING_STEPS}. More steps are for the presets "
@@ -171,48 +180,6 @@ class TransferConfig(Settings):
         return not set(names) & set(_SWAP_ONLY)
 
     @classmethod
-    def settings_of(cls, method: str) -> list[str]:
-        """The settings that a method uses, in the order of the fields."""
-        other = _SWAP_ONLY if method == "paint" else _PAINT_ONLY
-        return [entry.name for entry in dataclasses.fields(cls) if entry.name not in other]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """As for every config. Raises: ConfigError also for a setting that the method does not use."""
-        method = values.get("method", METHODS[0])
-        cls._refuse(name for name in values if name in (_SWAP_ONLY if method == "paint" else _PAINT_ONLY))
-        return super().from_dict(values)
-
-    @classmethod
-    def _refuse(cls, unused: Iterable[str]) -> None:
-        """Raises: ConfigError for settings that the method at hand does not use."""
-        names = list(unused)
-        if names:
-            presets = cls.presets_using(names[0])
-            raise ConfigError(
-                f"{', '.join(names)} is not used by this preset; it belongs to {' and '.join(presets)}. Leave it "
-                f"out, or choose --preset {presets[0]} (in Python preset={presets[0]!r})."
-            )
-
-    @classmethod
-    def presets_using(cls, name: str) -> list[str]:
-        """The presets that use a setting."""
-        return [
-            key for key, values in cls._presets.items() if name in cls.settings_of(values.get("method", METHODS[0]))
-        ]
-
-    @property
-    def nearest(self) -> str:
-        """The name of the preset to say these settings with: of its method, and with the fewest changes on top."""
-        alike = [name for name in self._presets if self.preset(name).method == self.method]
-        return min(alike, key=lambda name: len(self.changes(name)))
-
-    def changes(self, preset: str) -> dict[str, Any]:
-        """What is set otherwise than in a preset of the same method."""
-        usual = self.preset(preset)
-        return {name: value for name, value in self.to_dict().items() if value != getattr(usual, name)}
-
-    @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe; those of before 0.2 name no method, and were made by swapping.
 
@@ -220,33 +187,39 @@ class TransferConfig(Settings):
         """
         return cls.from_dict(settings if "method" in settings else {"method": "swap", "palette": 0.0, **settings})
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings that the method uses, as plain values, ready for JSON."""
-        return {name: getattr(self, name) for name in self.settings_of(self.method)}
-
 
 @dataclass(frozen=True)
-class GenerateConfig(Settings):
-    """How a prompt is painted without a photo."""
+class GenerateConfig(Methodical):
+    """How a prompt is painted without a photo: the base's own picture painted in the style, or denoised in it."""
 
-    steps: int = number(30, 1, 1000, "denoising steps")
+    method: str = field(
+        default="paint", metadata={"help": "paint or denoise", "choices": PROMPT_METHODS, "internal": True}
+    )
+    steps: int = number(30, 1, 1000, "denoising steps of the picture that is painted")
     guidance_scale: float = number(5.0, 1, 50, "classifier-free guidance; 1 is none and costs half")
     strength: float = number(1.0, 0, 4, "how strongly the style's weight offsets apply; 0 leaves the style out")
+    freedom: float = number(0.3, 0, 1, "how freely the base's picture is painted")
+    palette: float = number(1.0, 0, 1, "whose colours: 0 the base's picture's, 1 the style's")
+    strokes: float = number(1.0, 0, 3, "how many strokes are laid where that is calm; 1 is what the style shows")
     size_px: int | None = number(None, 8, 4096, "sides of the picture in pixels; None is the base's own")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the picture shows{_READS}")
     negative_prompt: str = words("", "what the picture must not show; used when guidance_scale is above 1")
 
-    _presets = {"default": {}}
+    _aliases = _WORDS
+    _only = {"paint": ("freedom", "palette", "strokes"), "denoise": ()}
+    _presets = {"default": {}, "classic": {"method": "denoise"}}
 
     @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe, also of one that lists a transfer's settings too, as recipes once did.
 
+        Those that name no method were denoised in the style.
         Raises: ConfigError for a setting that no version had, or a bad value.
         """
-        once_listed, own = ({entry.name for entry in dataclasses.fields(kind)} for kind in (TransferConfig, cls))
-        return cls.from_dict({name: settings[name] for name in settings if name not in once_listed - own})
+        method = settings.get("method", "denoise")
+        others = set(TransferConfig.names()) - set(cls.settings_of(method))
+        return cls.from_dict({"method": method, **{n: settings[n] for n in settings if n not in others}})
 
 
 @dataclass(frozen=True)
@@ -263,4 +236,5 @@ class TrainingFreeConfig(Settings):
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the content shows{_READS}")
 
+    _aliases = {"variation": _VARIATION}
     _presets = {"default": {}, "paper": {"steps": 50, "inversion_iterations": 0}}

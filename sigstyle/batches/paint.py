@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,12 +16,14 @@ from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled
+from sigstyle.imaging.faces import Face
 from sigstyle.imaging.images import load_image
 from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.notices import prompt_notices
+from sigstyle.painting.protection import protection_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
@@ -58,6 +61,11 @@ class _Together(Content):
         """Those of each content, [contents, 3, h, w]."""
         return torch.cat([content.pixels(smoothing) for content in self.contents])
 
+    @cached_property
+    def faces(self) -> Sequence[Sequence[Face]]:
+        """Those of each content."""
+        return [faces for content in self.contents for faces in content.faces]
+
     def recoloured(self, palette: Palette, amount: float) -> "_Together":
         """Each content by itself moved to a palette."""
         contents = tuple(content.recoloured(palette, amount) for content in self.contents)
@@ -94,6 +102,11 @@ class Painter:
         if key not in self._contents:
             self._contents[key] = Content.load(loaded.image, self.base, *key[1:])
         return self._contents[key]
+
+    def about(self, loaded: Loaded, config: TransferConfig) -> list[str]:
+        """Lines about one photo, as it was read and painted."""
+        read = [loaded.notice] if loaded.notice else []
+        return [*read, *protection_notices(self._content(loaded, config), config)]
 
     def alike(self, photos: Sequence[Loaded], config: TransferConfig) -> list[list[Loaded]]:
         """The photos in groups that can be painted together: those of one working size."""

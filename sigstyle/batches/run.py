@@ -195,7 +195,8 @@ class Worker:
         for loaded, output, image in zip(group, outputs, spared.made, strict=True):
             if not there(self.folder / output.name):
                 recipe = self.painter.recipe(loaded, look, config, len(group)) | spared.entries
-                notice = " ".join(filter(None, [loaded.notice, *self.painter.notices, *spared.notices]))
+                about = self.painter.about(loaded, config)
+                notice = " ".join([*about, *self.painter.notices, *spared.notices])
                 self._writer.picture(UnwrittenPicture(output, image, loaded.image, recipe, seconds, notice))
         self.tally.finished([output.name for output in outputs], failed=False)
 

@@ -13,7 +13,7 @@ class Cost:
 
     `inverting` is saved where a trace of the photo is at hand, `reading` only where one in the same style is;
     `denoising` counts the steps, each of which evaluates `rows` latents; `referring` counts style images seen beside
-    them, at their own size.
+    them, at their own size; `repainting` the evaluations of painting over what was denoised.
     """
 
     inverting: int
@@ -21,6 +21,7 @@ class Cost:
     referring: int = 0
     rows: int = 1
     reading: int = 0
+    repainting: int = 0
 
     @property
     def evaluations(self) -> int:
@@ -30,7 +31,7 @@ class Cost:
     @property
     def further(self) -> int:
         """Latents evaluated for one more style on a photo whose trace is at hand."""
-        return self.reading + self.denoising * self.rows + self.referring
+        return self.reading + self.denoising * self.rows + self.referring + self.repainting
 
     @property
     def calls(self) -> int:
@@ -40,7 +41,7 @@ class Cost:
     @property
     def further_calls(self) -> int:
         """Calls of the UNet for one more style on a photo whose trace is at hand."""
-        return self.reading + self.denoising + self.referring
+        return self.reading + self.denoising + self.referring + self.repainting
 
 
 def transfer_cost(config: TransferConfig, references: int = 1) -> Cost:
@@ -56,9 +57,11 @@ def transfer_cost(config: TransferConfig, references: int = 1) -> Cost:
     )
 
 
-def generate_cost(config: GenerateConfig) -> Cost:
-    """What a prompt painted with these settings costs."""
-    return Cost(inverting=0, denoising=config.steps, rows=_rows(config.guidance_scale))
+def generate_cost(config: GenerateConfig, images: int = 1) -> Cost:
+    """What a prompt painted with these settings costs; `images` are denoised at once and painted one by one."""
+    painted = config.method == "paint" and config.strength > 0
+    repainting = images * transfer_cost(TransferConfig()).calls if painted else 0
+    return Cost(inverting=0, denoising=config.steps, rows=_rows(config.guidance_scale), repainting=repainting)
 
 
 def training_free_cost(config: TrainingFreeConfig) -> Cost:

@@ -23,6 +23,7 @@ from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwa
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
+from sigstyle.painting.protection import kept_map, kept_more
 from sigstyle.painting.seeds import fresh_generators
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
@@ -84,6 +85,7 @@ class DirectRun:
             "palette": self._palette.digest,
             "colour": wanted.config.palette * wanted.amount,
             "strokes": self._strokes,
+            "protect": wanted.config.protect,
             "timestep": self.timestep,
             "seeds": [generator.initial_seed() for generator in self._generators()],
         }
@@ -119,7 +121,10 @@ class DirectRun:
         generators = self._generators()
         content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
         pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
-        clean = encode_latents(base.vae, seeded(pixels, self._palette, self._strokes, generators)).to(base.device)
+        laid = seeded(pixels, self._palette, self._strokes, generators)
+        held = kept_map(wanted.content, wanted.config, pixels)
+        laid = laid if held is None else torch.lerp(laid, pixels, held)
+        clean = encode_latents(base.vae, laid).to(base.device)
         embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
 
         def plain(noisy: Tensor, timesteps: Tensor) -> Tensor:
@@ -134,7 +139,8 @@ class DirectRun:
     def _painted(self, trace: ContentTrace) -> Tensor:
         """Latents [images, c, h, w] painted in the style."""
         wanted, base, config = self.wanted, self.wanted.base, self.wanted.config
-        clean, noise = trace.path.to(base.device)
+        photo, noise = trace.path.to(base.device)
+        clean, held = photo, kept_map(wanted.content, config, photo)
         cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
         cond = cond.expand(len(clean), -1, -1)
         with styled(base.unet, self.blend.offsets(config.strength)):
@@ -144,6 +150,7 @@ class DirectRun:
                 noisy = kept * clean + noise_level * noise
                 output = predict(base.unet, noisy, timesteps, cond)
                 pred_x0, _ = clean_and_noise(wanted.scheduler, noisy, output, timesteps)
+                pred_x0 = kept_more(pred_x0, photo, held)
                 clean = self.on_step(step, int(timesteps[0]), pred_x0, pred_x0)
                 self._finite.look(f"step {step + 1} of {config.steps}", clean)
                 self._evaluations.count()
