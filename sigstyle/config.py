@@ -3,7 +3,6 @@
 Every field carries metadata: `help` (text), and `low`/`high` (inclusive numbers) or `choices` (strings).
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
