@@ -26,6 +26,7 @@ from pipelines.style_mixin import (
 from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.painting.content import Content
@@ -34,8 +35,9 @@ from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
 
+_NO_ARGUMENTS = {"steps", "seed", "method", "best_of", "leak_bound"}
 _SETTINGS = {"steps": "num_inference_steps"} | {
-    name: name for name in [*TransferConfig.names(), "colour", "keep"] if name not in ("steps", "seed", "method")
+    name: name for name in [*TransferConfig.names(), "colour", "keep"] if name not in _NO_ARGUMENTS
 }  # setting: argument
 
 
@@ -119,6 +121,8 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
         settings = _settings(locals())
+        if settings.best_of > 1:
+            raise ConfigError(f"best_of is {settings.best_of}; a pipeline paints one seed. sigstyle.transfer chooses.")
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)

@@ -17,6 +17,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     STEP_TENSORS,
+    OnPipeEvaluation,
     OnStepEnd,
     SigStyleOutput,
     StyleMixin,
@@ -28,6 +29,8 @@ from sigstyle.config import GenerateConfig
 from sigstyle.painting.content import decoded
 from sigstyle.painting.generate import Generation, check_noise, random_noise
 from sigstyle.settings import resolve
+
+_SETTINGS = {*GenerateConfig.names(), *GenerateConfig.aliases()} - {"steps", "seed", "size_px", "method", "variation"}
 
 
 class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
@@ -59,10 +62,16 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         prompt: str | None = None,
         *,
         config: GenerateConfig | None = None,
+        preset: str | None = None,
         height: int | None = None,
         width: int | None = None,
         num_inference_steps: int | None = None,
         strength: float | None = None,
+        freedom: float | None = None,
+        palette: float | None = None,
+        strokes: float | None = None,
+        colour: float | None = None,
+        keep: float | None = None,
         guidance_scale: float | None = None,
         negative_prompt: str | None = None,
         num_images_per_prompt: int = 1,
@@ -72,20 +81,23 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Paint `prompt`; what is left None is as in `config`, whose default is `GenerateConfig()`.
+        """Paint `prompt`; what is left None is as in `config` or the `preset`.
 
-        At strength 0 the base itself paints the prompt without the style. Without a `generator` the config's seed
-        counts.
+        By default the base makes a picture of it, which is painted as SigStylePipeline paints a photo: `freedom`,
+        `palette` and `strokes` are for that, `colour` and `keep` as there. With preset='classic' noise is denoised in
+        the style, which any style can do. At strength 0 the base itself paints the prompt without the style. Without a
+        `generator` the config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every call of
+        the UNet.
 
         Shapes: latents [images, c, height / 8, width / 8], the noise to start from; as many as num_images_per_prompt.
         Units: height and width in pixels, rounded to what the base can paint.
-        Raises: ConfigError for unusable settings or when no style is loaded.
+        Raises: ConfigError for unusable settings, for a style that has not learned to paint, or when none is loaded.
         """
-        changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength}
-        changes |= {"guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
-        given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolve(GenerateConfig, None, config, given)
+        changes = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
+        steps = {} if num_inference_steps is None else {"steps": num_inference_steps}
+        settings = resolve(GenerateConfig, preset, config, changes | steps)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
@@ -94,13 +106,14 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
             noise = random_noise(self.base, settings, size, images, generator)
         else:
             noise = check_noise(self.base, latents, size, images)
+        watch = self._counting(callback_on_evaluation)
         run = Generation(
-            self.base, ddim(self.scheduler), settings, self.blend, on_step, self._counting(), self._is_stopped
+            self.base, ddim(self.scheduler), settings, self.blend, on_step, watch, self._is_stopped, images
         )
         with self._running(run.total):
-            made = run.paint(noise)
+            made, pictures = run.paint(noise, generator)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:
-                shown = as_output_type(decoded(self.base.vae, made), output_type)
+                shown = as_output_type(pictures or decoded(self.base.vae, made), output_type)
         output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
         return output if return_dict else (output.images,)

@@ -21,7 +21,8 @@ from sigstyle.imaging.images import Source, load_image, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.learning.instant import instant_style
 from sigstyle.learning.loop import OnProgress, capture_style
-from sigstyle.painting.evaluations import OnEvaluation, never
+from sigstyle.painting.evaluations import OnEvaluation, never, unwatched
+from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.sparing import smaller_sides, sparing
 from sigstyle.recipe import asked_for, file_entry, input_files, recipe
 from sigstyle.result import TransferResult
@@ -117,6 +118,8 @@ def transfer(
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = resolve(TransferConfig, preset, config, settings)
+    if chosen.best_of > 1 and num_images > 1:
+        raise ConfigError(f"best_of is {chosen.best_of} with {num_images} images; expected one image to choose.")
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
     Blend.of(opened, weights).check_able(chosen)
@@ -126,28 +129,37 @@ def transfer(
     pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
-    def make(size_px: int | None) -> SigStyleOutput:
-        made = pipe(
-            content,
-            config=replace(chosen, size_px=size_px),
-            mask=mask,
-            trace=trace,
-            num_images_per_prompt=num_images,
-            callback_on_evaluation=_watching(on_progress, should_stop),
-            callback_on_step_end=_previewing(pipe.base, on_preview),
-            callback_on_step_end_tensor_inputs=["pred_x0"],
-        )
-        return cast(SigStyleOutput, made)
+    def make(size_px: int | None) -> tuple[list[Chosen], list[str], ContentTrace | None]:
+        config, attempts, outputs = replace(chosen, size_px=size_px), Attempts(on_progress or unwatched, chosen), []
+
+        def paint(own: TransferConfig) -> list[Image.Image]:
+            attempts.next_one()
+            made = pipe(
+                content,
+                config=own,
+                mask=mask,
+                trace=trace if attempts.first else None,
+                num_images_per_prompt=num_images,
+                callback_on_evaluation=_watching(attempts, should_stop),
+                callback_on_step_end=_previewing(pipe.base, on_preview),
+                callback_on_step_end_tensor_inputs=["pred_x0"],
+            )
+            output = cast(SigStyleOutput, made)
+            if output.interrupted:
+                raise Cancelled("The transfer was stopped.")
+            outputs[:] = [*outputs[:1], output]  # a trace is large, and of several pictures none is asked for again
+            return output.images
+
+        taken = lucky(config, pipe.blend, [photo] * num_images, paint, alike=True)
+        return taken, outputs[0].notices, None if "asked" in taken[0].entries else outputs[-1].trace
 
     spared = sparing(pipe.base, chosen.size_px, make)
-    output, config = spared.made, replace(chosen, size_px=spared.size_px)
-    if output.interrupted:
-        raise Cancelled("The transfer was stopped.")
-    entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    notices = [*output.notices, *spared.notices]
-    return TransferResult(
-        output.images, entries | used | spared.entries, output.trace, notices, input_files(content, mask, *paths)
-    )
+    taken, told, kept_trace = spared.made
+    images = [one.image for one in taken]
+    entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
+    notices = [*told, *taken[0].notices, *spared.notices]
+    entries |= used | spared.entries | taken[0].entries
+    return TransferResult(images, entries, kept_trace, notices, input_files(content, mask, *paths))
 
 
 def generate(
@@ -158,6 +170,7 @@ def generate(
     height: int | None = None,
     width: int | None = None,
     base: BaseLike | None = None,
+    preset: str | None = None,
     num_images: int = 1,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -168,26 +181,18 @@ def generate(
 ) -> TransferResult:
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
-    `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps;
-    `on_preview` as in `transfer`.
+    The base makes a picture of the prompt, which is painted as a photo is; with preset='classic' noise is denoised in
+    the style, for styles that have not learned to paint. `styles`, `weights` and `base` as in `transfer`.
+    Units: height and width in pixels; `on_progress` counts calls of the UNet; `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
+    chosen = resolve(GenerateConfig, preset, None, {**settings, "prompt": prompt})
     opened, paths = _opened(styles)
-    Blend.of(opened, weights)
+    blend = Blend.of(opened, weights)
+    if chosen.method == "paint":
+        blend.palette()  # what cannot be used is told before a base is loaded
     pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
-
-    preview = _previewing(pipe.base, on_preview)
-
-    def watch(pipe: SigStyleText2ImgPipeline, step: int, timestep: int, tensors: dict) -> dict:
-        if on_progress is not None:
-            on_progress(step + 1, chosen.steps)
-        if preview is not None:
-            preview(pipe, step, timestep, tensors)
-        if should_stop():
-            pipe.stop()
-        return tensors
 
     wanted = chosen.size_px or default_size_px(pipe.base)
     sides = (height or wanted, width or wanted)
@@ -197,7 +202,8 @@ def generate(
             config=chosen,
             **smaller_sides(height, width, sides, size_px),
             num_images_per_prompt=num_images,
-            callback_on_step_end=watch,
+            callback_on_evaluation=_watching(on_progress, should_stop),
+            callback_on_step_end=_previewing(pipe.base, on_preview),
             callback_on_step_end_tensor_inputs=["pred_x0"],
         )
         return cast(SigStyleOutput, made)
@@ -215,7 +221,7 @@ def generate(
 def _watching(on_progress: OnEvaluation | None, should_stop: Callable[[], bool]) -> OnPipeEvaluation:
     """A callback after evaluations that says how far it is, and stops the pipeline when it should."""
 
-    def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
+    def watch(pipe: Any, done: int, total: int) -> None:
         if on_progress is not None:
             on_progress(done, total)
         if should_stop():

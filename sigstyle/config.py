@@ -16,8 +16,11 @@ AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
 PROMPT_METHODS = ("paint", "denoise")
 PROTECTED = ("none", "faces")
+UNTIL = ("steps", "best")
+AUTO, AUTO_STEPS = "auto", 300  # the most that `steps="auto"` takes
 STARTS = ("zero", "instant")
 MOST_PAINTING_STEPS = 8
+MOST_TRIES = 32
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
 _VARIATION = Alias("seed", "another number is another set of strokes")
 _WORDS = {
@@ -55,7 +58,10 @@ _REMEMBERING: Mapping[str, Any] = {
 class CaptureConfig(Settings):
     """How a style is learned from images."""
 
-    steps: int = number(100, 1, 100_000, "training steps")
+    steps: int = number(100, 1, 100_000, "training steps; auto takes as many as make it better", also=AUTO)
+    until: str = choice(
+        "steps", UNTIL, "when learning ends: after all steps, or at the best that held-out photos and crops show"
+    )
     start: str = choice(
         "zero", STARTS, "where learning begins: zero, the base itself, or instant, what the hypernetwork knows"
     )
@@ -97,6 +103,12 @@ class CaptureConfig(Settings):
         "paper": _REMEMBERING
         | {"steps": 1500, "batch_size": 1, "targets": "paper", "crops": 1, "crop_min": 1.0, "subcrop": 0.0},
     }
+
+    @classmethod
+    def plain(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As for every config; the steps may be 'auto', for at most 300 of which the best are kept."""
+        found = super().plain(values)
+        return {"until": "best", **found, "steps": AUTO_STEPS} if found.get("steps") == AUTO else found
 
     @property
     def classic(self) -> bool:
@@ -141,6 +153,10 @@ class TransferConfig(Methodical):
     margin_px: int = number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")
     size_px: int | None = number(None, 8, 4096, "short side of the result in pixels; None is the base's own")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
+    best_of: int = number(1, 1, MOST_TRIES, "paint with so many seeds, and keep the best by structure, style and leak")
+    leak_bound: float = number(
+        0.15, 0, 1, "the most that may show of the style image's own objects; above it, once more and weaker; 1 never"
+    )
     prompt: str = words("", f"what the content shows{_READS}")
     negative_prompt: str = words("", "what the result must not show; used when guidance_scale is above 1")
 

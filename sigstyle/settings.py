@@ -11,8 +11,9 @@ from sigstyle.errors import ConfigError
 from sigstyle.text import brief, check_words
 
 
-def number(default: float | None, low: float, high: float, text: str) -> Any:
-    return field(default=default, metadata={"help": text, "low": low, "high": high})
+def number(default: float | None, low: float, high: float, text: str, also: str = "") -> Any:
+    """A field for a number; `also` is a word that may be said instead, which the config itself turns into one."""
+    return field(default=default, metadata={"help": text, "low": low, "high": high, "also": also})
 
 
 def choice(default: str, choices: tuple[str, ...], text: str) -> Any:

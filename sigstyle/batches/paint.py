@@ -22,6 +22,7 @@ from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.notices import prompt_notices
 from sigstyle.painting.protection import protection_notices
 from sigstyle.painting.run import run_of
@@ -124,12 +125,29 @@ class Painter:
         config: TransferConfig,
         on_evaluation: Callable[[int, int], None],
         should_stop: Callable[[], bool],
-    ) -> list[Image.Image]:
+    ) -> list[Chosen]:
         """The photos of `group`, of one working size, in `look`; one alone comes out as `api.transfer` makes it.
 
         Raises: BaseMismatchError for a style of another base, Cancelled when stopped.
         """
         look.style.check_base(self.base)
+        attempts = Attempts(on_evaluation, config)
+
+        def paint(own: TransferConfig) -> list[Image.Image]:
+            attempts.next_one()
+            return self._painted(group, look, own, attempts, should_stop)
+
+        return lucky(config, Blend.of([look.style]), [loaded.image for loaded in group], paint)
+
+    def _painted(
+        self,
+        group: Sequence[Loaded],
+        look: Look,
+        config: TransferConfig,
+        on_evaluation: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> list[Image.Image]:
+        """The photos of a group, painted once with these settings."""
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None

@@ -68,7 +68,8 @@ def command(
             with failures_reported(debug), _details_logged(debug):
                 if values.get("base"):
                     check_base(values["base"])
-                function(**values, **{name: value for name, value in settings.items() if value is not None})
+                given = {name: value for name, value in settings.items() if value is not None}
+                function(**values, **_read_words(given, entries))
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
         flags = [_flag(entry, type(defaults)) for entry in entries if defaults is not None]
@@ -102,11 +103,32 @@ def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
     of_all = len(presets) == len(kind.preset_names())
     option = typer.Option(
         help=entry.metadata["help"] + _usual(entry, kind, presets),
-        metavar="|".join(choices) if choices else None,
+        metavar="|".join(choices) if choices else _metavar(entry),
         rich_help_panel="Settings" if of_all else f"Settings of {_listed(presets)} alone",
     )
-    annotation = Annotated[field_type(entry) | None, option]
+    kind_of_value = str if entry.metadata.get("also") else field_type(entry)
+    annotation = Annotated[kind_of_value | None, option]
     return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
+
+
+def _metavar(entry: dataclasses.Field) -> str | None:
+    return f"INTEGER|{entry.metadata['also']}" if entry.metadata.get("also") else None
+
+
+def _read_words(given: dict[str, Any], entries: Sequence[dataclasses.Field]) -> dict[str, Any]:
+    """Values of flags that take a word beside a number: what is no such word is a number.
+
+    Raises: ConfigError.
+    """
+    found = dict(given)
+    for entry in entries:
+        word, text = entry.metadata.get("also"), given.get(entry.name)
+        if word and text is not None and text != word:
+            try:
+                found[entry.name] = field_type(entry)(text)
+            except ValueError as error:
+                raise ConfigError(f"{entry.name} is {text!r}; expected a whole number or {word}.") from error
+    return found
 
 
 def _alias_flag(name: str, alias: Alias, kind: type[AnyConfig]) -> inspect.Parameter:

@@ -45,14 +45,18 @@ class Cost:
 
 
 def transfer_cost(config: TransferConfig, references: int = 1) -> Cost:
-    """What a transfer with these settings costs; `references` is how many style images the blend looks at."""
+    """What a transfer with these settings costs; `references` is how many style images the blend looks at.
+
+    Each of `best_of` seeds costs the same. A picture that is painted once more because of a leak costs twice.
+    """
+    tries = config.best_of
     if config.method == "paint":
-        return Cost(inverting=0, denoising=config.steps, reading=1)
+        return Cost(inverting=0, denoising=tries * config.steps, reading=tries)
     looks = -(-config.steps // REFERENCE_EVERY) if config.reference * config.strength > 0 else 0
     return Cost(
-        inverting=config.steps * evaluations_per_step(config.inversion_iterations),
-        denoising=config.steps,
-        referring=references * looks,
+        inverting=tries * config.steps * evaluations_per_step(config.inversion_iterations),
+        denoising=tries * config.steps,
+        referring=tries * references * looks,
         rows=_rows(config.guidance_scale),
     )
 
