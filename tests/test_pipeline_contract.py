@@ -205,7 +205,8 @@ def test_a_recipe_of_a_prompt_lists_what_was_applied_and_older_ones_are_read(bas
     )
     settings = result.recipe["settings"]
     assert set(settings) == {field.name for field in dataclasses.fields(GenerateConfig)}
-    assert calls == [(1, 2), (2, 2)] and generate_cost(GenerateConfig.from_dict(settings)).calls == 2
+    assert calls == [(done, 4) for done in range(1, 5)]  # two steps, the reading of their picture, its painting
+    assert generate_cost(GenerateConfig.from_dict(settings)).calls == 4
     older = {**TransferConfig().to_dict(), **settings}
     assert GenerateConfig.from_recipe(older) == GenerateConfig.from_dict(settings)
     with pytest.raises(ConfigError, match="Unknown setting speed"):
