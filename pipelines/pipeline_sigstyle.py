@@ -107,9 +107,9 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
-        `freedom`, `strokes` and `protect` ("none" or "faces") are for painting; `colour` is `palette`, and `keep` is
-        1 - `freedom`; all between `swap_until` and `inversion_iterations` is for inverting
-        and swapping, and starts from the preset 'paper' where neither preset nor config is given.
+        `freedom`, `strokes` and `protect` ("auto", "faces" or "none") are for painting; `colour` is `palette`, and
+        `keep` is 1 - `freedom`. All between `swap_until` and `inversion_iterations` is for inverting and swapping, and
+        starts from the preset 'paper' where neither preset nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
         style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several

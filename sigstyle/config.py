@@ -15,7 +15,7 @@ SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
 PROMPT_METHODS = ("paint", "denoise")
-PROTECTED = ("none", "faces")
+PROTECTED = ("auto", "faces", "none")
 UNTIL = ("steps", "best")
 AUTO, AUTO_STEPS = "auto", 300  # the most that `steps="auto"` takes
 STARTS = ("zero", "instant")
@@ -139,7 +139,9 @@ class TransferConfig(Methodical):
         20,
         "model evaluations in one inversion step, at the noise sought; 0 is the published plain DDIM inversion",
     )
-    protect: str = choice("none", PROTECTED, "what is kept more: faces are looked for, and painted more closely")
+    protect: str = choice(
+        "auto", PROTECTED, "what is painted more closely: auto, faces where there are any; faces says if there are none"
+    )
     swap_until: float = number(0.4, 0, 1, "share of the steps in which the content's attention is fed in")
     swap: str = choice("q", SWAPS, "what is fed in: the content's queries, queries and keys, or nothing")
     guidance_scale: float = number(1.0, 1, 50, "classifier-free guidance; 1 is none and costs half")
@@ -198,9 +200,12 @@ class TransferConfig(Methodical):
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe; those of before 0.2 name no method, and were made by swapping.
 
+        Before 0.3 no face was protected and no leak looked for.
         Raises: ConfigError for a setting that no version had, or a bad value.
         """
-        return cls.from_dict(settings if "method" in settings else {"method": "swap", "palette": 0.0, **settings})
+        made = settings if "method" in settings else {"method": "swap", "palette": 0.0, **settings}
+        older = {"leak_bound": 1.0} | ({"protect": "none"} if made["method"] == "paint" else {})
+        return cls.from_dict({**older, **made})
 
 
 @dataclass(frozen=True)

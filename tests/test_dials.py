@@ -122,15 +122,16 @@ def test_on_a_face_the_painting_stays_closer_to_the_photo(base: BaseModel, style
         output = pipe(photo, protect=protect, size_px=192, output_type="latent", margin_px=0)
         made[protect] = (output.images - output.trace.path[0]).abs().mean(1)[0]
     inside = face_map(find_faces(photo), *made["none"].shape)[0, 0] > 0.9
-    assert made["faces"][inside].mean() < 0.6 * made["none"][inside].mean()
-    again = [pipe(photo, protect="faces", size_px=192).images[0] for _ in range(2)]
-    assert same(*again) and not same(again[0], pipe(photo, size_px=192).images[0])
+    assert made["faces"][inside].mean() < 0.7 * made["none"][inside].mean()
+    again = [pipe(photo, protect=protect, size_px=192).images[0] for protect in ("faces", None, "none")]
+    assert same(*again[:2]) and not same(*again[1:]), "by default it does"
 
 
 def test_no_face_is_a_notice_and_changes_nothing(base: BaseModel, style: Style, painting: Image.Image) -> None:
     asked = sigstyle.transfer(painting, style, base=base, protect="faces", **FEW)
     assert any("No face was found" in notice for notice in asked.notices)
-    assert same(asked.images[0], sigstyle.transfer(painting, style, base=base, **FEW).images[0])
+    usual = sigstyle.transfer(painting, style, base=base, **FEW)
+    assert same(asked.images[0], usual.images[0]) and not usual.notices
 
 
 def test_a_batch_says_it_with_its_picture(base: BaseModel, style: Style, photo: Path, tmp_path: Path) -> None:

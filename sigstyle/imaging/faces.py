@@ -56,8 +56,8 @@ def _boxes(cascade: str, grey: np.ndarray) -> list[tuple[int, int, int, int]]:
         finder = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_{cascade}.xml")  # type: ignore[attr-defined]
     except (ImportError, AttributeError) as error:  # OpenCV 5 has none any more
         raise ConfigError(
-            f"Faces cannot be found: {error}. Run: pip install 'opencv-python-headless>=4.10,<5'; or leave out "
-            "--protect (in Python protect)."
+            f"Faces cannot be found: {error}. Run: pip install 'opencv-python-headless>=4.10,<5'; or choose "
+            "--protect none (in Python protect='none')."
         ) from error
     found = finder.detectMultiScale(cv2.equalizeHist(grey), 1.1, _NEIGHBOURS, minSize=(_LEAST_PX, _LEAST_PX))
     return [(int(x), int(y), int(w), int(h)) for x, y, w, h in found]

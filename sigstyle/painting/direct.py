@@ -24,7 +24,7 @@ from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwa
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
-from sigstyle.painting.protection import kept_map, kept_more
+from sigstyle.painting.protection import barer, kept_map, kept_more
 from sigstyle.painting.seeds import fresh_generators
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
@@ -128,8 +128,7 @@ class DirectRun:
         content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
         pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
         laid = seeded(pixels, self._palette, self._strokes, self._stroke_generators())
-        held = kept_map(wanted.content, wanted.config, pixels)
-        laid = laid if held is None else torch.lerp(laid, pixels, held)
+        laid = barer(laid, pixels, kept_map(wanted.content, wanted.config, pixels))
         clean = encode_latents(base.vae, laid).to(base.device)
         embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
 
