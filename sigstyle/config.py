@@ -200,7 +200,7 @@ class TransferConfig(Methodical):
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe; those of before 0.2 name no method, and were made by swapping.
 
-        Before 0.3 no face was protected and no leak looked for.
+        Earlier ones neither protected faces nor looked for leaks.
         Raises: ConfigError for a setting that no version had, or a bad value.
         """
         made = settings if "method" in settings else {"method": "swap", "palette": 0.0, **settings}
