@@ -233,4 +233,4 @@ def test_photos_painted_together_are_told_from_others_by_all_of_them(
     alone = made(SigStylePipeline, painter.base, style)(painting, config=config).trace
     assert settings(0)["content"] == alone.settings["content"]
     first = painter.paint(loaded[:2], Look(style, None, "wave"), config, lambda *_: None, lambda: False)
-    assert [np.asarray(image).shape for image in first] == [(64, 77, 3)] * 2
+    assert [np.asarray(taken.image).shape for taken in first] == [(64, 77, 3)] * 2

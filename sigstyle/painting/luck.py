@@ -38,12 +38,7 @@ class _Try:
     found: Judgement
 
 
-def looked_at(config: TransferConfig) -> bool:
-    """Whether pictures are judged at all."""
-    return config.best_of > 1 or config.leak_bound < _NEVER
-
-
-def alone(config: TransferConfig, seed: int) -> TransferConfig:
+def _alone(config: TransferConfig, seed: int) -> TransferConfig:
     """The settings of one picture, nothing chosen."""
     return replace(config, seed=seed % 2**63, best_of=1)
 
@@ -56,12 +51,13 @@ def lucky(
     Of `best_of` seeds the one with the least sum of distances is taken; where it shows more of the style image's own
     objects than `leak_bound` allows, it is painted once more at less strength. With `alike` all are, or none.
     """
-    if not looked_at(config):
-        return [Chosen(image, config, config, {}) for image in paint(config)]
     judge = Judge(tuple(style.thumbnail for style in blend.styles))
+    unseen = tuple(_unseen(config, judge, blend))
+    if config.best_of == 1 and (config.leak_bound >= _NEVER or not judge.pictures):
+        return [Chosen(image, config, config, {}, unseen) for image in paint(config)]
     tried: list[list[_Try]] = [[] for _ in photos]
     for number in range(config.best_of):
-        own = alone(config, config.seed + number)
+        own = _alone(config, config.seed + number)
         for place, image in enumerate(paint(own)):
             tried[place].append(_Try(image, own, judge(image, photos[place])))
     best = [min(tries, key=lambda one: one.found.total) for tries in tried]
@@ -75,7 +71,7 @@ def lucky(
             weaker = replace(one.painted, strength=one.painted.strength * WEAKER)
             again[weaker] = again.get(weaker) or paint(weaker)
             second = _Try(again[weaker][place], weaker, judge(again[weaker][place], photos[place]))
-        found.append(_chosen(config, one, second, tried[place], _unseen(config, judge, blend)))
+        found.append(_chosen(config, one, second, tried[place], unseen))
     return found
 
 
@@ -84,7 +80,7 @@ def _chosen(
 ) -> Chosen:
     """The second picture where there is one, else the first, with all that is to be said of it."""
     taken, told = second or one, list(notices)
-    used = alone(config, one.painted.seed)
+    used = _alone(config, one.painted.seed)
     entries: dict[str, Any] = {"leak": _rounded(taken.found.leak)} if taken.found.leak is not None else {}
     if config.best_of > 1:
         entries["tried"] = [{"seed": other.painted.seed, "score": _rounded(other.found.total)} for other in tried]
@@ -103,7 +99,7 @@ def _chosen(
 
 def _unseen(config: TransferConfig, judge: Judge, blend: Blend) -> list[str]:
     """A line where something was asked for that nothing is there to judge by."""
-    usual = config.best_of == 1 and config.leak_bound == TransferConfig().leak_bound
+    usual = config.best_of == 1 and config.leak_bound in (TransferConfig().leak_bound, _NEVER)
     if usual or judge.pictures:
         return []
     names = ", ".join(style.name for style in blend.styles)
