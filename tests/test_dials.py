@@ -24,6 +24,7 @@ from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.imaging.faces import face_map, find_faces
 from sigstyle.imaging.images import fit, load_image, thumbnail_uri
+from sigstyle.learning.held_out import HeldOut, held_out_files
 from sigstyle.learning.loop import capture_style
 from sigstyle.painting.cost import generate_cost, transfer_cost
 from sigstyle.painting.luck import WEAKER, lucky
@@ -227,16 +228,30 @@ def test_steps_auto_is_said_in_one_place() -> None:
 
 
 def test_the_best_is_kept_and_a_stopped_capture_keeps_the_same(
-    base: BaseModel, painting: Image.Image, tmp_path: Path
+    base: BaseModel, painting: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = CaptureConfig.preset("classic", steps=130, until="best", hypernet_lr=0.5, token_lr=0.5, **LEARNING)
+    scores = {2: 1.0, 4: 0.8, 6: 0.9, 8: 0.799, 10: 0.81}
+    for module in ("loop", "held_out"):
+        monkeypatch.setattr(f"sigstyle.learning.{module}.CHECK_EVERY", 2)
+    monkeypatch.setattr(HeldOut, "score", lambda held, refresh: scores[held.learner.state.progression.step])
+    config = CaptureConfig.preset("classic", steps=30, until="best", **LEARNING)
     whole = capture_style(base, [painting], "wave", config)
     kept = whole.metadata
-    assert kept["kept_step"] % 20 == 0 and kept["finished_at"] == kept["kept_step"] + 60, "no better for three checks"
+    assert (kept["kept_step"], kept["kept_score"], kept["finished_at"]) == (4, 0.8, 10), "no better for three looks"
     seen: list[int] = []
     path = tmp_path / "state"
     with pytest.raises(Cancelled):
-        stop = {"on_progress": lambda at: seen.append(at.step), "should_stop": lambda: len(seen) >= 33}
+        stop = {"on_progress": lambda at: seen.append(at.step), "should_stop": lambda: len(seen) >= 7}
         capture_style(base, [painting], "wave", config, state_path=path, **stop)  # type: ignore[arg-type]
     resumed = capture_style(base, [painting], "wave", config, state_path=path, resume=True)
     assert resumed.hash == whole.hash and resumed.metadata == kept
+
+
+def test_photos_and_crops_are_held_out_and_looked_at(base: BaseModel, painting: Image.Image) -> None:
+    files = [Path(f"{number:02}.webp") for number in range(32)]
+    learned, held = held_out_files(files, CaptureConfig(until="best"))
+    assert len(held) == 4 and not set(learned) & set(held) and len(learned) == 28
+    assert held_out_files(files, CaptureConfig()) == (files, files), "all are learned from otherwise"
+    learning = {"painting": 1, "steps": 2, "until": "best", **LEARNING}
+    found = [capture_style(base, [painting], "wave", CaptureConfig(**learning)).metadata for _ in range(2)]
+    assert found[0]["kept_step"] == 2 and found[0]["kept_score"] == found[1]["kept_score"] > 0
