@@ -27,7 +27,8 @@ from pipelines.style_mixin import (
 from sigstyle.base.model import ddim
 from sigstyle.config import GenerateConfig
 from sigstyle.painting.content import decoded
-from sigstyle.painting.generate import Generation, check_noise, random_noise
+from sigstyle.painting.generate import Generation, check_noise, random_noise, sizes_of
+from sigstyle.painting.repainting import enlarged
 from sigstyle.settings import resolve
 
 _SETTINGS = {*GenerateConfig.names(), *GenerateConfig.aliases()} - {"steps", "seed", "size_px", "method", "variation"}
@@ -85,11 +86,11 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Paint `prompt`; what is left None is as in `config` or the `preset`.
 
-        By default the base makes a picture of it, which is painted as SigStylePipeline paints a photo: `freedom`,
-        `palette` and `strokes` are for that, `colour` and `keep` as there. With preset='classic' noise is denoised in
-        the style, which any style can do. At strength 0 the base itself paints the prompt without the style. Without a
-        `generator` the config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every call of
-        the UNet.
+        By default the base makes a picture of it, no larger than it was trained at, which is enlarged and painted as
+        SigStylePipeline paints a photo: `freedom`, `palette` and `strokes` are for that, `colour` and `keep` as there.
+        With preset='classic' noise is denoised in the style, which any style can do. At strength 0 it is the base's
+        picture. Without a `generator` the config's seed counts. `callback_on_evaluation(pipe, done, total)` is called
+        after every call of the UNet.
 
         Shapes: latents [images, c, height / 8, width / 8], the noise to start from; as many as num_images_per_prompt.
         Units: height and width in pixels, rounded to what the base can paint.
@@ -102,7 +103,9 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
         size, images = (height, width), num_images_per_prompt
+        larger = None
         if latents is None:
+            size, larger = sizes_of(self.base, settings, size)
             noise = random_noise(self.base, settings, size, images, generator)
         else:
             noise = check_noise(self.base, latents, size, images)
@@ -111,9 +114,10 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
             self.base, ddim(self.scheduler), settings, self.blend, on_step, watch, self._is_stopped, images
         )
         with self._running(run.total):
-            made, pictures = run.paint(noise, generator)
+            made, pictures = run.paint(noise, generator, larger)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:
-                shown = as_output_type(pictures or decoded(self.base.vae, made), output_type)
+                plain = [enlarged(picture, larger) for picture in pictures or decoded(self.base.vae, made)]
+                shown = as_output_type(plain, output_type)
         output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
         return output if return_dict else (output.images,)

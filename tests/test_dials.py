@@ -152,6 +152,8 @@ def test_a_prompt_is_the_base_s_picture_painted_as_a_photo(base: BaseModel, styl
     assert made.images[0].size == (64, 64) and not same(made.images[0], plain.images[0])
     kept = sigstyle.generate("a tower", style, base=base, steps=2, keep=1, colour=0, strokes=0, **FEW)
     assert not same(kept.images[0], made.images[0])
+    large = sigstyle.generate("a tower", style, base=base, steps=2, height=128, width=96)
+    assert large.images[0].size == (96, 128), "the base's picture has 64 px, as it was trained, and is enlarged"
     pipe = quiet(SigStyleText2ImgPipeline.from_base(base), style)
     latents = pipe("a tower", num_inference_steps=2, num_images_per_prompt=2, height=64, width=96, output_type="latent")
     assert latents.images.shape == (2, 4, 8, 12)

@@ -12,7 +12,7 @@ from torch import Tensor
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.headers import EMBEDDED
-from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
+from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px, trained_size_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import GenerateConfig
 from sigstyle.diffusion.denoise import OnStep, denoise
@@ -67,10 +67,13 @@ class Generation:
         return generate_cost(self.config, self.images).calls
 
     @torch.no_grad()
-    def paint(self, noise: Tensor, generator: Generators) -> tuple[Tensor, list[Image.Image] | None]:
+    def paint(
+        self, noise: Tensor, generator: Generators, size: tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Image.Image] | None]:
         """Latents [images, c, h, w] for `noise`, with the base locked, and their pictures where it makes those too.
 
-        `generator` is that of the noise: the strokes follow from its seed.
+        `generator` is that of the noise: the strokes follow from its seed. `size` is (width, height) in pixels to which
+        the base's picture is enlarged before it is painted, None its own.
         """
         with self.base.lock:
             latents = self._denoised(noise)
@@ -86,7 +89,7 @@ class Generation:
                 on_evaluation=self._evaluations.count,
                 should_stop=self._evaluations.stopped,
             )
-            painted, pictures = repaint(latents, fresh_generators(generator, len(noise)))
+            painted, pictures = repaint(latents, fresh_generators(generator, len(noise)), size)
         self.interrupted = self._evaluations.stopped()
         return painted, pictures
 
@@ -120,6 +123,21 @@ class Generation:
             finite.check()
         self.interrupted = evaluations.stopped()
         return latents
+
+
+def sizes_of(base: BaseModel, config: GenerateConfig, size: Size) -> tuple[Size, tuple[int, int] | None]:
+    """(height, width) at which the base makes its picture, and (width, height) to enlarge it to, None for neither.
+
+    Where it is painted afterwards the base makes it no larger than it was trained at: beyond that things fall apart or
+    come twice. Raises: ConfigError for a size out of range.
+    """
+    wanted, least = config.size_px or default_size_px(base), trained_size_px(base)
+    unit = pixels_per_latent(base.vae)
+    height, width = (unit * _latent_side(base, name, wanted if side is None else side) for name, side in _named(size))
+    scale = least / min(height, width)
+    if config.method == "denoise" or scale >= 1:
+        return size, None
+    return (round(height * scale), round(width * scale)), (width, height)
 
 
 def random_noise(base: BaseModel, config: GenerateConfig, size: Size, images: int, generator: Generators) -> Tensor:

@@ -19,6 +19,11 @@ from sigstyle.painting.inversion import ContentInversion
 from sigstyle.style.blend import Blend
 
 
+def enlarged(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    """A picture at `size`, (width, height) in pixels; None leaves it as it is."""
+    return picture if size is None else picture.resize(size, Image.Resampling.LANCZOS)
+
+
 @dataclass
 class Repainting:
     """Pictures of the base itself, painted one by one in a blend."""
@@ -31,18 +36,22 @@ class Repainting:
     on_evaluation: Callable[[], None]
     should_stop: Callable[[], bool]
 
-    def __call__(self, latents: Tensor, generators: list[torch.Generator]) -> tuple[Tensor, list[Image.Image]]:
-        """The painted latents, and their pictures; when stopped, those of the base are left among the latents.
+    def __call__(
+        self, latents: Tensor, generators: list[torch.Generator], size: tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Image.Image]]:
+        """The painted latents, and their pictures; when stopped, the base's own latents and no pictures.
 
-        Shapes: latents [images, c, h, w], a generator for each.
+        Shapes: latents [images, c, h, w], a generator for each. Units: size is (width, height) in pixels.
         """
-        rows, images = list(latents.split(1)), []
-        for place, (row, generator) in enumerate(zip(latents.split(1), generators, strict=True)):
-            made = None if self.should_stop() else self._painted(decoded(self.base.vae, row)[0], generator)
-            if made is not None:
-                rows[place], image = made
-                images.append(image)
-        return torch.cat([row.to(latents) for row in rows]), images
+        rows, images = [], []
+        for row, generator in zip(latents.split(1), generators, strict=True):
+            picture = enlarged(decoded(self.base.vae, row)[0], size)
+            made = None if self.should_stop() else self._painted(picture, generator)
+            if made is None:
+                return latents, []
+            rows.append(made[0].to(latents))
+            images.append(made[1])
+        return torch.cat(rows), images
 
     def _painted(self, picture: Image.Image, generator: torch.Generator) -> tuple[Tensor, Image.Image] | None:
         """One picture, as latents [1, c, h, w] and decoded; None when stopped."""
