@@ -107,22 +107,17 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
-        `freedom`, `strokes` and `protect` ("auto", "faces" or "none") are for painting; `colour` is `palette`, and
-        `keep` is 1 - `freedom`. All between `swap_until` and `inversion_iterations` is for inverting and swapping, and
-        starts from the preset 'paper' where neither preset nor config is given.
-        `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
-        before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
-        style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several
-        images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
-        config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
-
+        `freedom`, `strokes` and `protect` ("auto", "faces", "none") are for painting; `colour` is `palette`, `keep` is
+        1 - `freedom`. All from `swap_until` to `inversion_iterations` is for inverting and swapping, from the preset
+        'paper' where neither preset nor config is given. With the `trace` of an earlier result, evaluations before the
+        first step are saved where all that counts is the same; else `notices` says why not. `mask` (white is where the
+        style goes) keeps all else, pixel for pixel. Images of one prompt differ by fresh noise and strokes. Without a
+        `generator` the config's seed counts. `callback_on_evaluation(pipe, done, total)` hears of every evaluation.
         Units: size_px is the short side of the result; noise_sigma counts in steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
         settings = _settings(locals())
-        if settings.best_of > 1:
-            raise ConfigError(f"best_of is {settings.best_of}; a pipeline paints one seed. sigstyle.transfer chooses.")
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
@@ -164,4 +159,7 @@ def _settings(arguments: Mapping[str, Any]) -> TransferConfig:
     config, preset = arguments["config"], arguments["preset"]
     if config is None and preset is None and not TransferConfig.paints(given):
         preset = "paper"
-    return resolve(TransferConfig, preset, config, given)
+    settings = resolve(TransferConfig, preset, config, given)
+    if settings.best_of > 1:
+        raise ConfigError(f"best_of is {settings.best_of}; a pipeline paints one seed. sigstyle.transfer chooses.")
+    return settings

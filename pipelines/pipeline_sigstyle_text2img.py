@@ -89,21 +89,18 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         By default the base makes a picture of it, no larger than it was trained at, which is enlarged and painted as
         SigStylePipeline paints a photo: `freedom`, `palette` and `strokes` are for that, `colour` and `keep` as there.
         With preset='classic' noise is denoised in the style, which any style can do. At strength 0 it is the base's
-        picture. Without a `generator` the config's seed counts. `callback_on_evaluation(pipe, done, total)` is called
-        after every call of the UNet.
+        picture. Without a `generator` the config's seed counts. `callback_on_evaluation` is as there.
 
         Shapes: latents [images, c, height / 8, width / 8], the noise to start from; as many as num_images_per_prompt.
         Units: height and width in pixels, rounded to what the base can paint.
         Raises: ConfigError for unusable settings, for a style that has not learned to paint, or when none is loaded.
         """
-        changes = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
-        steps = {} if num_inference_steps is None else {"steps": num_inference_steps}
-        settings = resolve(GenerateConfig, preset, config, changes | steps)
+        given = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
+        settings = resolve(GenerateConfig, preset, config, given | _steps(num_inference_steps))
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
-        size, images = (height, width), num_images_per_prompt
-        larger = None
+        size, larger, images = (height, width), None, num_images_per_prompt
         if latents is None:
             size, larger = sizes_of(self.base, settings, size)
             noise = random_noise(self.base, settings, size, images, generator)
@@ -117,7 +114,11 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
             made, pictures = run.paint(noise, generator, larger)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:
-                plain = [enlarged(picture, larger) for picture in pictures or decoded(self.base.vae, made)]
-                shown = as_output_type(plain, output_type)
+                pictures = pictures or [enlarged(picture, larger) for picture in decoded(self.base.vae, made)]
+                shown = as_output_type(pictures, output_type)
         output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
         return output if return_dict else (output.images,)
+
+
+def _steps(number: int | None) -> dict[str, int]:
+    return {} if number is None else {"steps": number}

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,37 +129,53 @@ def transfer(
     pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
-    def make(size_px: int | None) -> tuple[list[Chosen], list[str], ContentTrace | None]:
-        config, attempts, outputs = replace(chosen, size_px=size_px), Attempts(on_progress or unwatched, chosen), []
+    arguments = {"mask": mask, "num_images_per_prompt": num_images}
+    arguments |= {"callback_on_step_end": _previewing(pipe.base, on_preview)}
 
-        def paint(own: TransferConfig) -> list[Image.Image]:
-            attempts.next_one()
-            made = pipe(
-                content,
-                config=own,
-                mask=mask,
-                trace=trace if attempts.first else None,
-                num_images_per_prompt=num_images,
-                callback_on_evaluation=_watching(attempts, should_stop),
-                callback_on_step_end=_previewing(pipe.base, on_preview),
-                callback_on_step_end_tensor_inputs=["pred_x0"],
-            )
-            output = cast(SigStyleOutput, made)
-            if output.interrupted:
-                raise Cancelled("The transfer was stopped.")
-            outputs[:] = [*outputs[:1], output]  # a trace is large, and of several pictures none is asked for again
-            return output.images
-
-        taken = lucky(config, pipe.blend, [photo] * num_images, paint, alike=True)
-        return taken, outputs[0].notices, None if "asked" in taken[0].entries else outputs[-1].trace
+    def make(size_px: int | None) -> tuple[list[Chosen], _Repaint]:
+        paint = _Repaint(pipe, content, arguments, trace, Attempts(on_progress or unwatched, chosen), should_stop)
+        return lucky(replace(chosen, size_px=size_px), pipe.blend, [photo] * num_images, paint, alike=True), paint
 
     spared = sparing(pipe.base, chosen.size_px, make)
-    taken, told, kept_trace = spared.made
+    taken, paint = spared.made
+    kept_trace = None if "asked" in taken[0].entries else paint.trace
     images = [one.image for one in taken]
     entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    notices = [*told, *taken[0].notices, *spared.notices]
+    notices = [*paint.notices, *taken[0].notices, *spared.notices]
     entries |= used | spared.entries | taken[0].entries
     return TransferResult(images, entries, kept_trace, notices, input_files(content, mask, *paths))
+
+
+@dataclass
+class _Repaint:
+    """Paints one photo with a pipeline whenever it is called; `notices` are of the first time, `trace` of the last."""
+
+    pipe: SigStylePipeline
+    content: Source
+    arguments: dict[str, Any]
+    trace: ContentTrace | None
+    attempts: Attempts
+    should_stop: Callable[[], bool]
+    notices: list[str] = field(default_factory=list)
+
+    def __call__(self, config: TransferConfig) -> list[Image.Image]:
+        """The images, with these settings. Raises: Cancelled."""
+        self.attempts.next_one()
+        made = self.pipe(
+            self.content,
+            config=config,
+            trace=self.trace if self.attempts.first else None,
+            callback_on_evaluation=_watching(self.attempts, self.should_stop),
+            callback_on_step_end_tensor_inputs=["pred_x0"],
+            **self.arguments,
+        )
+        output = cast(SigStyleOutput, made)
+        if output.interrupted:
+            raise Cancelled("The transfer was stopped.")
+        if self.attempts.first:
+            self.notices = output.notices
+        self.trace = output.trace
+        return output.images
 
 
 def generate(
