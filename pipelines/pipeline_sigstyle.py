@@ -109,11 +109,10 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
 
         `freedom`, `strokes` and `protect` ("auto", "faces", "none") are for painting; `colour` is `palette`, `keep` is
         1 - `freedom`. All from `swap_until` to `inversion_iterations` is for inverting and swapping, from the preset
-        'paper' where neither preset nor config is given. With the `trace` of an earlier result, evaluations before the
-        first step are saved where all that counts is the same; else `notices` says why not. `mask` (white is where the
-        style goes) keeps all else, pixel for pixel. Images of one prompt differ by fresh noise and strokes. Without a
-        `generator` the config's seed counts. `callback_on_evaluation(pipe, done, total)` hears of every evaluation.
-        Units: size_px is the short side of the result; noise_sigma counts in steps of 0 to 255.
+        'paper' where neither is given. With the `trace` of an earlier result, evaluations before the first step are
+        saved where all that counts is the same; else `notices` says why not. `mask` (white is where the style goes)
+        keeps all else. Images of one prompt differ by fresh noise and strokes. Without a `generator` the seed counts.
+        `callback_on_evaluation(pipe, done, total)` hears of each. Units: noise_sigma in steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
