@@ -137,8 +137,8 @@ def generate(
 ) -> None:
     """Paint a prompt in one style or a blend of several, without a photo.
 
-    The base makes a picture of it, and that is painted as a photo is. The embedded base knows surfaces (skies, water,
-    stone, plants) and hardly any things; Stable Diffusion checkpoints paint what you say.
+    The base makes a picture of it, and that is painted as a photo is. The embedded base hardly follows words (it makes
+    rough ground, skies and water); Stable Diffusion checkpoints paint what you say.
     """
     output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
     GenerateConfig.preset(preset, **settings)
