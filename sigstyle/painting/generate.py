@@ -27,8 +27,8 @@ from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 
 _EMBEDDED_KNOWS = (
-    "The embedded base hardly follows words: it makes rough ground, skies and water, by the seed more than the prompt. A "
-    "Stable Diffusion checkpoint (--base, base) paints what you say."
+    "The embedded base hardly follows words: it makes rough ground, skies and water, by the seed more than the prompt. "
+    "A Stable Diffusion checkpoint (--base, base) paints what you say."
 )
 _MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
 
