@@ -71,6 +71,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         freedom: float | None = None,
         palette: float | None = None,
         strokes: float | None = None,
+        margin_px: int | None = None,
         colour: float | None = None,
         keep: float | None = None,
         guidance_scale: float | None = None,
@@ -87,9 +88,8 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         """Paint `prompt`; what is left None is as in `config` or the `preset`.
 
         By default the base makes a picture of it, no larger than it was trained at, which is enlarged and painted as
-        SigStylePipeline paints a photo: `freedom`, `palette` and `strokes` are for that, `colour` and `keep` as there.
-        With preset='classic' noise is denoised in the style, which any style can do. At strength 0 it is the base's
-        picture. Without a `generator` the config's seed counts. `callback_on_evaluation` is as there.
+        SigStylePipeline paints a photo: `freedom` to `keep` are for that. With preset='classic' noise is denoised in
+        the style, which any style can do. At strength 0 it is the base's picture. Without a `generator` the seed counts.
 
         Shapes: latents [images, c, height / 8, width / 8], the noise to start from; as many as num_images_per_prompt.
         Units: height and width in pixels, rounded to what the base can paint.

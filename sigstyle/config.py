@@ -221,13 +221,14 @@ class GenerateConfig(Methodical):
     freedom: float = number(0.3, 0, 1, "how freely the base's picture is painted")
     palette: float = number(1.0, 0, 1, "whose colours: 0 the base's picture's, 1 the style's")
     strokes: float = number(1.0, 0, 3, "how many strokes are laid where that is calm; 1 is what the style shows")
+    margin_px: int = number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")
     size_px: int | None = number(None, 8, 4096, "sides of the picture in pixels; None is the base's own")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the picture shows{_READS}")
     negative_prompt: str = words("", "what the picture must not show; used when guidance_scale is above 1")
 
     _aliases = _WORDS
-    _only = {"paint": ("freedom", "palette", "strokes"), "denoise": ()}
+    _only = {"paint": ("freedom", "palette", "strokes", "margin_px"), "denoise": ()}
     _presets = {"default": {}, "classic": {"method": "denoise"}}
 
     @classmethod

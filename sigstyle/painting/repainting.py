@@ -71,7 +71,7 @@ class Repainting:
     def _wanted(self, picture: Image.Image, generator: torch.Generator) -> ContentInversion:
         """The picture as the content of a transfer, which has its own size."""
         config = self.config
-        shared = ("strength", "freedom", "palette", "strokes", "seed", "prompt")
+        shared = ("strength", "freedom", "palette", "strokes", "margin_px", "seed", "prompt")
         chosen = TransferConfig.from_dict({name: getattr(config, name) for name in shared})
         multiple = side_multiple_px(self.base)
         margin_px = math.ceil(2 * chosen.margin_px / multiple) * multiple // 2
