@@ -89,7 +89,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
 
         By default the base makes a picture of it, no larger than it was trained at, which is enlarged and painted as
         SigStylePipeline paints a photo: `freedom` to `keep` are for that. With preset='classic' noise is denoised in
-        the style, which any style can do. At strength 0 it is the base's picture. Without a `generator` the seed counts.
+        the style, which any style can do. At strength 0 it is the base's picture. Without `generator` the seed counts.
 
         Shapes: latents [images, c, height / 8, width / 8], the noise to start from; as many as num_images_per_prompt.
         Units: height and width in pixels, rounded to what the base can paint.
