@@ -26,6 +26,7 @@ from pipelines.style_mixin import (
 from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.painting.content import Content
@@ -34,8 +35,9 @@ from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
 
+_NO_ARGUMENTS = {"steps", "seed", "method", "best_of", "leak_bound"}
 _SETTINGS = {"steps": "num_inference_steps"} | {
-    name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
+    name: name for name in [*TransferConfig.names(), "colour", "keep"] if name not in _NO_ARGUMENTS
 }  # setting: argument
 
 
@@ -79,6 +81,9 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         strokes: float | None = None,
         stroke: float | None = None,
         max_megapixels: float | None = None,
+        colour: float | None = None,
+        keep: float | None = None,
+        protect: str | None = None,
         swap_until: float | None = None,
         swap: str | None = None,
         guidance_scale: float | None = None,
@@ -104,15 +109,12 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
-        `freedom` to `max_megapixels` are for painting; all between `swap_until` and `inversion_iterations` is for
-        swapping, and starts from the preset 'paper' where neither preset nor config is given. `trace` is that of an
-        earlier result: with the same content and settings that count for it, the evaluations before the first step are
-        saved, otherwise they are made anew and `notices` says why. `mask` (white is where the style goes) keeps all
-        else as it is, pixel for pixel, and gives a result of the content's own size. Several images of one prompt
-        differ by fresh noise and, when painting, by their strokes. Without a `generator` the config's seed counts.
-        `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
-
-        Units: size_px is the short side of the result, None the photo's own; noise_sigma is in steps of 0 to 255.
+        `freedom` to `protect` are for painting; `colour` is `palette`, `keep` is 1 - `freedom`. All from `swap_until`
+        to `inversion_iterations` is for inverting and swapping, from the preset 'paper' where neither is given. With
+        the `trace` of an earlier result, evaluations before the first step are saved where all that counts is the same;
+        else `notices` says why not. `mask` (white is where the style goes) keeps all else. Images of one prompt differ
+        by fresh noise and strokes. Without a `generator` the seed counts. `callback_on_evaluation(pipe, done, total)`
+        hears of each. Units: size_px is the short side of the result, None the photo's own; noise_sigma is of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
@@ -163,4 +165,7 @@ def _settings(arguments: Mapping[str, Any]) -> TransferConfig:
     config, preset = arguments["config"], arguments["preset"]
     if config is None and preset is None and not TransferConfig.paints(given):
         preset = "paper"
-    return resolve(TransferConfig, preset, config, given)
+    settings = resolve(TransferConfig, preset, config, given)
+    if settings.best_of > 1:
+        raise ConfigError(f"best_of is {settings.best_of}; a pipeline paints one seed. sigstyle.transfer chooses.")
+    return settings

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +21,8 @@ from sigstyle.imaging.images import Source, load_image, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.learning.instant import instant_style
 from sigstyle.learning.loop import OnProgress, capture_style
-from sigstyle.painting.evaluations import OnEvaluation, never
+from sigstyle.painting.evaluations import OnEvaluation, never, unwatched
+from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.sparing import smaller_sides, sparing
 from sigstyle.recipe import asked_for, file_entry, input_files, recipe
 from sigstyle.result import TransferResult
@@ -117,6 +118,8 @@ def transfer(
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = resolve(TransferConfig, preset, config, settings)
+    if chosen.best_of > 1 and num_images > 1:
+        raise ConfigError(f"best_of is {chosen.best_of} with {num_images} images; expected one image to choose.")
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
     Blend.of(opened, weights).check_able(chosen)
@@ -126,28 +129,53 @@ def transfer(
     pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
-    def make(size_px: int | None) -> SigStyleOutput:
-        made = pipe(
-            content,
-            config=replace(chosen, size_px=size_px),
-            mask=mask,
-            trace=trace,
-            num_images_per_prompt=num_images,
-            callback_on_evaluation=_watching(on_progress, should_stop),
-            callback_on_step_end=_previewing(pipe.base, on_preview),
-            callback_on_step_end_tensor_inputs=["pred_x0"],
-        )
-        return cast(SigStyleOutput, made)
+    arguments = {"mask": mask, "num_images_per_prompt": num_images}
+    arguments |= {"callback_on_step_end": _previewing(pipe.base, on_preview)}
+
+    def make(size_px: int | None) -> tuple[list[Chosen], _Repaint]:
+        paint = _Repaint(pipe, content, arguments, trace, Attempts(on_progress or unwatched, chosen), should_stop)
+        return lucky(replace(chosen, size_px=size_px), pipe.blend, [photo] * num_images, paint, alike=True), paint
 
     spared = sparing(pipe.base, chosen.size_px, make)
-    output, config = spared.made, replace(chosen, size_px=spared.size_px)
-    if output.interrupted:
-        raise Cancelled("The transfer was stopped.")
-    entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    notices = [*output.notices, *spared.notices]
-    return TransferResult(
-        output.images, entries | used | spared.entries, output.trace, notices, input_files(content, mask, *paths)
-    )
+    taken, paint = spared.made
+    kept_trace = None if "asked" in taken[0].entries else paint.trace
+    images = [one.image for one in taken]
+    entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
+    notices = [*paint.notices, *taken[0].notices, *spared.notices]
+    entries |= used | spared.entries | taken[0].entries
+    return TransferResult(images, entries, kept_trace, notices, input_files(content, mask, *paths))
+
+
+@dataclass
+class _Repaint:
+    """Paints one photo with a pipeline whenever it is called; `notices` are of the first time, `trace` of the last."""
+
+    pipe: SigStylePipeline
+    content: Source
+    arguments: dict[str, Any]
+    trace: ContentTrace | None
+    attempts: Attempts
+    should_stop: Callable[[], bool]
+    notices: list[str] = field(default_factory=list)
+
+    def __call__(self, config: TransferConfig) -> list[Image.Image]:
+        """The images, with these settings. Raises: Cancelled."""
+        self.attempts.next_one()
+        made = self.pipe(
+            self.content,
+            config=config,
+            trace=self.trace if self.attempts.first else None,
+            callback_on_evaluation=_watching(self.attempts, self.should_stop),
+            callback_on_step_end_tensor_inputs=["pred_x0"],
+            **self.arguments,
+        )
+        output = cast(SigStyleOutput, made)
+        if output.interrupted:
+            raise Cancelled("The transfer was stopped.")
+        if self.attempts.first:
+            self.notices = output.notices
+        self.trace = output.trace
+        return output.images
 
 
 def generate(
@@ -158,6 +186,7 @@ def generate(
     height: int | None = None,
     width: int | None = None,
     base: BaseLike | None = None,
+    preset: str | None = None,
     num_images: int = 1,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -168,26 +197,18 @@ def generate(
 ) -> TransferResult:
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
-    `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps;
-    `on_preview` as in `transfer`.
+    The base makes a picture of the prompt, which is painted as a photo is; with preset='classic' noise is denoised in
+    the style, for styles that have not learned to paint. `styles`, `weights` and `base` as in `transfer`.
+    Units: height and width in pixels; `on_progress` counts calls of the UNet; `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
+    chosen = resolve(GenerateConfig, preset, None, {**settings, "prompt": prompt})
     opened, paths = _opened(styles)
-    Blend.of(opened, weights)
+    blend = Blend.of(opened, weights)
+    if chosen.method == "paint":
+        blend.palette()  # what cannot be used is told before a base is loaded
     pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
-
-    preview = _previewing(pipe.base, on_preview)
-
-    def watch(pipe: SigStyleText2ImgPipeline, step: int, timestep: int, tensors: dict) -> dict:
-        if on_progress is not None:
-            on_progress(step + 1, chosen.steps)
-        if preview is not None:
-            preview(pipe, step, timestep, tensors)
-        if should_stop():
-            pipe.stop()
-        return tensors
 
     wanted = chosen.size_px or default_size_px(pipe.base)
     sides = (height or wanted, width or wanted)
@@ -197,7 +218,8 @@ def generate(
             config=chosen,
             **smaller_sides(height, width, sides, size_px),
             num_images_per_prompt=num_images,
-            callback_on_step_end=watch,
+            callback_on_evaluation=_watching(on_progress, should_stop),
+            callback_on_step_end=_previewing(pipe.base, on_preview),
             callback_on_step_end_tensor_inputs=["pred_x0"],
         )
         return cast(SigStyleOutput, made)
@@ -215,7 +237,7 @@ def generate(
 def _watching(on_progress: OnEvaluation | None, should_stop: Callable[[], bool]) -> OnPipeEvaluation:
     """A callback after evaluations that says how far it is, and stops the pipeline when it should."""
 
-    def watch(pipe: SigStylePipeline, done: int, total: int) -> None:
+    def watch(pipe: Any, done: int, total: int) -> None:
         if on_progress is not None:
             on_progress(done, total)
         if should_stop():

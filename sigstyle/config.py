@@ -3,23 +3,33 @@
 Every field carries metadata: `help` (text), and `low`/`high` (inclusive numbers) or `choices` (strings).
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sigstyle.errors import ConfigError
-from sigstyle.settings import Settings, choice, number, words
+from sigstyle.settings import Alias, Methodical, Settings, choice, number, words
 
 TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper")
 SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
+PROMPT_METHODS = ("paint", "denoise")
+PROTECTED = ("auto", "faces", "none")
+UNTIL = ("steps", "best")
+AUTO, AUTO_STEPS = "auto", 300  # the most that `steps="auto"` takes
 STARTS = ("zero", "instant")
 GENERATORS = ("mip", "mlp", "recurrent")
 MOST_PAINTING_STEPS = 8
+MOST_TRIES = 32
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
-_PAINT_ONLY = ("freedom", "strokes", "stroke", "max_megapixels")
+_VARIATION = Alias("seed", "another number is another set of strokes")
+_WORDS = {
+    "colour": Alias("palette", "whose colours: 0 the photo's, 1 the style's"),
+    "keep": Alias("freedom", "how much of the photo is kept: 1 all that can be, 0 little", inverse=True),
+    "variation": _VARIATION,
+}
+_PAINT_ONLY = ("freedom", "strokes", "stroke", "max_megapixels", "protect")
 _SWAP_ONLY = (
     "inversion_iterations",
     "swap_until",
@@ -49,7 +59,10 @@ _REMEMBERING: Mapping[str, Any] = {
 class CaptureConfig(Settings):
     """How a style is learned from images."""
 
-    steps: int = number(100, 1, 100_000, "training steps")
+    steps: int = number(100, 1, 100_000, "training steps; auto takes as many as make it better", also=AUTO)
+    until: str = choice(
+        "steps", UNTIL, "when learning ends: after all steps, or at the best that held-out photos and crops show"
+    )
     start: str = choice(
         "zero", STARTS, "where learning begins: zero, the base itself, or instant, what the hypernetwork knows"
     )
@@ -95,6 +108,12 @@ class CaptureConfig(Settings):
         | {"steps": 1500, "batch_size": 1, "targets": "paper", "crops": 1, "crop_min": 1.0, "subcrop": 0.0},
     }
 
+    @classmethod
+    def plain(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As for every config; the steps may be 'auto', for at most 300 of which the best are kept."""
+        found = super().plain(values)
+        return {"until": "best", **found, "steps": AUTO_STEPS} if found.get("steps") == AUTO else found
+
     @property
     def classic(self) -> bool:
         """Whether nothing is painted while learning, so that the style is for inverting and swapping alone."""
@@ -135,7 +154,7 @@ class CollectionConfig(Settings):
 
 
 @dataclass(frozen=True)
-class TransferConfig(Settings):
+class TransferConfig(Methodical):
     """How a content image is repainted: painted in a few evaluations, or by inverting it and swapping attention.
 
     Each method has settings of its own (`settings_of`); giving one that the preset's method does not use is an error.
@@ -152,6 +171,9 @@ class TransferConfig(Settings):
         0,
         20,
         "model evaluations in one inversion step, at the noise sought; 0 is the published plain DDIM inversion",
+    )
+    protect: str = choice(
+        "auto", PROTECTED, "what is painted more closely: auto, faces where there are any; faces says if there are none"
     )
     swap_until: float = number(0.4, 0, 1, "share of the steps in which the content's attention is fed in")
     swap: str = choice("q", SWAPS, "what is fed in: the content's queries, queries and keys, or nothing")
@@ -172,9 +194,15 @@ class TransferConfig(Settings):
     )
     max_megapixels: float = number(16.0, 0.01, 80, "most million pixels of the result, which else is made smaller")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
+    best_of: int = number(1, 1, MOST_TRIES, "paint with so many seeds, and keep the best by structure, style and leak")
+    leak_bound: float = number(
+        0.15, 0, 1, "the most that may show of the style image's own objects; above it, once more and weaker; 1 never"
+    )
     prompt: str = words("", f"what the content shows{_READS}")
     negative_prompt: str = words("", "what the result must not show; used when guidance_scale is above 1")
 
+    _aliases = _WORDS
+    _only = {"paint": _PAINT_ONLY, "swap": _SWAP_ONLY}
     _presets = {
         "default": {},
         "classic": {"method": "swap", "steps": 20, "palette": 0.0},
@@ -196,8 +224,6 @@ class TransferConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        used, fields = self.settings_of(self.method), dataclasses.fields(self)
-        self._refuse(f.name for f in fields if f.name not in used and getattr(self, f.name) != f.default)
         if self.method == "paint" and self.steps > MOST_PAINTING_STEPS:
             raise ConfigError(
                 f"steps is {self.steps}; painting takes 1 to {MOST_PAINTING_STEPS}. More steps are for the presets "
@@ -210,89 +236,57 @@ class TransferConfig(Settings):
         return not set(names) & set(_SWAP_ONLY)
 
     @classmethod
-    def settings_of(cls, method: str) -> list[str]:
-        """The settings that a method uses, in the order of the fields."""
-        other = _SWAP_ONLY if method == "paint" else _PAINT_ONLY
-        return [entry.name for entry in dataclasses.fields(cls) if entry.name not in other]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """As for every config. Raises: ConfigError also for a setting that the method does not use."""
-        method = values.get("method", METHODS[0])
-        cls._refuse(name for name in values if name in (_SWAP_ONLY if method == "paint" else _PAINT_ONLY))
-        return super().from_dict(values)
-
-    @classmethod
-    def _refuse(cls, unused: Iterable[str]) -> None:
-        """Raises: ConfigError for settings that the method at hand does not use."""
-        names = list(unused)
-        if names:
-            presets = cls.presets_using(names[0])
-            raise ConfigError(
-                f"{', '.join(names)} is not used by this preset; it belongs to {' and '.join(presets)}. Leave it "
-                f"out, or choose --preset {presets[0]} (in Python preset={presets[0]!r})."
-            )
-
-    @classmethod
-    def presets_using(cls, name: str) -> list[str]:
-        """The presets that use a setting."""
-        return [
-            key for key, values in cls._presets.items() if name in cls.settings_of(values.get("method", METHODS[0]))
-        ]
-
-    @property
-    def nearest(self) -> str:
-        """The name of the preset to say these settings with: of its method, and with the fewest changes on top."""
-        alike = [name for name in self._presets if self.preset(name).method == self.method]
-        return min(alike, key=lambda name: len(self.changes(name)))
-
-    def changes(self, preset: str) -> dict[str, Any]:
-        """What is set otherwise than in a preset of the same method."""
-        usual = self.preset(preset)
-        return {name: value for name, value in self.to_dict().items() if value != getattr(usual, name)}
-
-    @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe; those of before 0.2 name no method, and were made by swapping.
 
-        Where no stroke is named, strokes had their size in pixels, and a picture 512 of them unless it was asked for.
+        Earlier ones neither protected faces nor looked for leaks; where no stroke is named, strokes had their size in
+        pixels, and a picture 512 of them unless it was asked for.
         Raises: ConfigError for a setting that no version had, or a bad value.
         """
-        if "method" not in settings:
-            return cls.from_dict({"method": "swap", "palette": 0.0, **settings})
-        if settings["method"] != "paint" or "stroke" in settings:
-            return cls.from_dict(settings)
-        size_px = settings.get("size_px") or 512
-        stroke = min(1.0, max(0.25, 512 / size_px)) if isinstance(size_px, int) else 1.0
-        return cls.from_dict({**settings, "size_px": size_px, "stroke": stroke})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings that the method uses, as plain values, ready for JSON."""
-        return {name: getattr(self, name) for name in self.settings_of(self.method)}
+        made = settings if "method" in settings else {"method": "swap", "palette": 0.0, **settings}
+        older: dict[str, Any] = {"leak_bound": 1.0}
+        if made["method"] == "paint":
+            older["protect"] = "none"
+            if "stroke" not in made:
+                size_px = made.get("size_px") or 512
+                older["stroke"] = min(1.0, max(0.25, 512 / size_px)) if isinstance(size_px, int) else 1.0
+                made = {**made, "size_px": size_px}
+        return cls.from_dict({**older, **made})
 
 
 @dataclass(frozen=True)
-class GenerateConfig(Settings):
-    """How a prompt is painted without a photo."""
+class GenerateConfig(Methodical):
+    """How a prompt is painted without a photo: the base's own picture painted in the style, or denoised in it."""
 
-    steps: int = number(30, 1, 1000, "denoising steps")
+    method: str = field(
+        default="paint", metadata={"help": "paint or denoise", "choices": PROMPT_METHODS, "internal": True}
+    )
+    steps: int = number(30, 1, 1000, "denoising steps of the picture that is painted")
     guidance_scale: float = number(5.0, 1, 50, "classifier-free guidance; 1 is none and costs half")
     strength: float = number(1.0, 0, 4, "how strongly the style's weight offsets apply; 0 leaves the style out")
+    freedom: float = number(0.3, 0, 1, "how freely the base's picture is painted")
+    palette: float = number(1.0, 0, 1, "whose colours: 0 the base's picture's, 1 the style's")
+    strokes: float = number(1.0, 0, 3, "how many strokes are laid where that is calm; 1 is what the style shows")
+    margin_px: int = number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")
     size_px: int | None = number(None, 8, 4096, "sides of the picture in pixels; None is the base's own")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the picture shows{_READS}")
     negative_prompt: str = words("", "what the picture must not show; used when guidance_scale is above 1")
 
-    _presets = {"default": {}}
+    _aliases = _WORDS
+    _only = {"paint": ("freedom", "palette", "strokes", "margin_px"), "denoise": ()}
+    _presets = {"default": {}, "classic": {"method": "denoise"}}
 
     @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe, also of one that lists a transfer's settings too, as recipes once did.
 
+        Those that name no method were denoised in the style.
         Raises: ConfigError for a setting that no version had, or a bad value.
         """
-        once_listed, own = ({entry.name for entry in dataclasses.fields(kind)} for kind in (TransferConfig, cls))
-        return cls.from_dict({name: settings[name] for name in settings if name not in once_listed - own})
+        method = settings.get("method", "denoise")
+        others = set(TransferConfig.names()) - set(cls.settings_of(method))
+        return cls.from_dict({"method": method, **{n: settings[n] for n in settings if n not in others}})
 
 
 @dataclass(frozen=True)
@@ -309,4 +303,5 @@ class TrainingFreeConfig(Settings):
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the content shows{_READS}")
 
+    _aliases = {"variation": _VARIATION}
     _presets = {"default": {}, "paper": {"steps": 50, "inversion_iterations": 0}}

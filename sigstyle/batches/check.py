@@ -10,6 +10,7 @@ from sigstyle.batches.jobs import Output
 from sigstyle.batches.present import damage, found_at, left_alone, there
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, ImageError
+from sigstyle.painting.luck import asked_settings
 from sigstyle.recipe import file_entry
 
 _SHOWN = 80  # letters of a foreign value
@@ -87,7 +88,7 @@ def _found(recipe: dict[str, Any]) -> dict[str, Any]:
     try:
         styles = [[style["name"], style["hash"], style["weight"]] for style in recipe["styles"]]
         content = recipe["content"].get("sha256") or recipe["content"].get("pixels_sha256")
-        settings = TransferConfig.from_recipe(recipe["settings"]).to_dict()
+        settings = TransferConfig.from_recipe(asked_settings(recipe)).to_dict()
         return {**settings, "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, ConfigError):
         return {"content": None}

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,12 +16,15 @@ from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled
+from sigstyle.imaging.faces import Face
 from sigstyle.imaging.images import load_image
 from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.notices import prompt_notices
+from sigstyle.painting.protection import protection_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
@@ -57,6 +61,11 @@ class _Together(Content):
     def pixels(self, smoothing: float = 0.0) -> Tensor:
         """Those of each content, [contents, 3, h, w]."""
         return torch.cat([content.pixels(smoothing) for content in self.contents])
+
+    @cached_property
+    def faces(self) -> Sequence[Sequence[Face]]:
+        """Those of each content."""
+        return [faces for content in self.contents for faces in content.faces]
 
     def recoloured(self, palette: Palette, amount: float) -> "_Together":
         """Each content by itself moved to a palette."""
@@ -104,6 +113,11 @@ class Painter:
             self._contents[key] = Content.wanted(loaded.image, self.base, config)
         return self._contents[key]
 
+    def about(self, loaded: Loaded, config: TransferConfig) -> list[str]:
+        """Lines about one photo, as it was read and painted."""
+        read = [loaded.notice] if loaded.notice else []
+        return [*read, *protection_notices(self._content(loaded, config), config)]
+
     def alike(self, photos: Sequence[Loaded], config: TransferConfig) -> list[list[Loaded]]:
         """The photos in groups that can be painted together: those of one working size and one size of the picture."""
         groups: dict[tuple[Any, ...], list[Loaded]] = {}
@@ -120,12 +134,29 @@ class Painter:
         config: TransferConfig,
         on_evaluation: Callable[[int, int], None],
         should_stop: Callable[[], bool],
-    ) -> list[Image.Image]:
+    ) -> list[Chosen]:
         """The photos of `group`, of one working size, in `look`; one alone comes out as `api.transfer` makes it.
 
         Raises: BaseMismatchError for a style of another base, Cancelled when stopped.
         """
         look.style.check_base(self.base)
+        attempts = Attempts(on_evaluation, config)
+
+        def paint(own: TransferConfig) -> list[Image.Image]:
+            attempts.next_one()
+            return self._painted(group, look, own, attempts, should_stop)
+
+        return lucky(config, Blend.of([look.style]), [loaded.image for loaded in group], paint)
+
+    def _painted(
+        self,
+        group: Sequence[Loaded],
+        look: Look,
+        config: TransferConfig,
+        on_evaluation: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> list[Image.Image]:
+        """The photos of a group, painted once with these settings."""
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None

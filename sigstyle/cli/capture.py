@@ -150,7 +150,9 @@ class _CaptureWatch:
 def _show_learned(report: Report, style: "Style", path: Path, previews: list[Path], seconds: float) -> None:
     first, last = (style.metadata[key] for key in ("loss_first", "loss_last"))
     facts = {"loss_first": first, "loss_last": last, "previews": [str(preview) for preview in previews]}
-    _show_style(report, style, path, seconds, f"loss {first:.4f} to {last:.4f}", facts["previews"], **facts)
+    kept = style.metadata.get("kept_step")
+    how = f"loss {first:.4f} to {last:.4f}" + ("" if kept is None else f", best at step {kept}")
+    _show_style(report, style, path, seconds, how, facts["previews"], **facts)
 
 
 def _show_style(

@@ -85,24 +85,26 @@ def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
 
 
 def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
-    """The settings as flags: of a transfer its preset and what differs from it, of all else every one."""
-    if kind == "transfer":
-        given = _over_preset(settings)
+    """The settings as flags: the preset and what differs from it; without training, every one."""
+    if kind == "training-free":
+        given = {
+            name: settings[name] for name in (entry.name for entry in settable(TransferConfig)) if name in settings
+        }
     else:
-        config = GenerateConfig if kind == "generate" else TransferConfig
-        names = [entry.name for entry in settable(config) if kind != "generate" or entry.name != "prompt"]
-        given = {name: settings[name] for name in names if kind == "generate" or name in settings}
+        given = _over_preset(TransferConfig if kind == "transfer" else GenerateConfig, settings)
+    if kind == "generate":
+        given.pop("prompt", None)
     given = {name: value for name, value in given.items() if value not in (None, "")}
     return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def _over_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A transfer's settings as those that a preset needs on top of it.
+def _over_preset(kind: type[TransferConfig | GenerateConfig], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as those that a preset needs on top of it.
 
     Raises: KeyError for a recipe that lacks some, ConfigError for one with others.
     """
-    config = TransferConfig.from_recipe(settings)
-    new = {"method", "palette", "stroke", "max_megapixels"} - settings.keys()
+    config = kind.from_recipe(settings)
+    new = {"method", "palette", "stroke", "max_megapixels", "protect", "best_of", "leak_bound"} - settings.keys()
     if lacking := [name for name in config.to_dict() if name not in {*settings, *new}]:
         raise KeyError(lacking[0])
     preset = config.nearest

@@ -38,6 +38,14 @@ from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, T
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
 
+PromptPreset = Annotated[
+    str,
+    typer.Option(
+        metavar="default|classic",
+        help="default paints the base's picture as a photo is painted; classic denoises it in the style, for styles "
+        "that were captured so",
+    ),
+]
 app = typer.Typer(cls=OneLineUsage, name="sigstyle", add_completion=False, pretty_exceptions_enable=False)
 
 Picture = Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png", help="where the picture goes")]
@@ -121,6 +129,7 @@ def generate(
     width: Annotated[int | None, typer.Option(help="in pixels; the base's own")] = None,
     height: Annotated[int | None, typer.Option(help="in pixels; the base's own")] = None,
     base: OwnBase = None,
+    preset: PromptPreset = "default",
     device: Device = None,
     dtype: DType = None,
     overwrite: Overwrite = False,
@@ -128,9 +137,13 @@ def generate(
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
-    """Paint a prompt in one style or a blend of several, without a photo."""
+    """Paint a prompt in one style or a blend of several, without a photo.
+
+    The base makes a picture of it, and that is painted as a photo is. The embedded base hardly follows words (it makes
+    rough ground, skies and water); Stable Diffusion checkpoints paint what you say.
+    """
     output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
-    GenerateConfig.from_dict(settings)
+    GenerateConfig.preset(preset, **settings)
     place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
@@ -141,6 +154,7 @@ def generate(
             width=width,
             height=height,
             base=base,
+            preset=preset,
             device=place,
             dtype=kind,
             on_progress=update,

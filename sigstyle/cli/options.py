@@ -18,7 +18,7 @@ from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
 from sigstyle.files import check_destination
-from sigstyle.settings import field_type, settable
+from sigstyle.settings import Alias, field_type, settable
 
 AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig
 
@@ -58,20 +58,23 @@ def command(
     """
     fields = settable(defaults) if defaults is not None else ()
     entries = [entry for entry in fields if entry.name not in without]
+    aliases = type(defaults).aliases() if defaults is not None else {}
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def reported(debug: bool, **values: Any) -> None:
-            settings = {entry.name: values.pop(entry.name) for entry in entries}
+            settings = {name: values.pop(name) for name in [*(entry.name for entry in entries), *aliases]}
             if values.get("quiet"):  # read by the hub's client when it is imported, which is after this
                 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
             with failures_reported(debug), _details_logged(debug):
                 if values.get("base"):
                     check_base(values["base"])
-                function(**values, **{name: value for name, value in settings.items() if value is not None})
+                given = {name: value for name, value in settings.items() if value is not None}
+                function(**values, **_read_words(given, entries))
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
         flags = [_flag(entry, type(defaults)) for entry in entries if defaults is not None]
+        flags += [_alias_flag(name, alias, type(defaults)) for name, alias in aliases.items() if defaults is not None]
         debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, annotation=_Debug, default=False)
         vars(reported)["__signature__"] = inspect.Signature([*own, *flags, debug])
         app.command(name)(reported)
@@ -101,11 +104,41 @@ def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
     of_all = len(presets) == len(kind.preset_names())
     option = typer.Option(
         help=entry.metadata["help"] + _usual(entry, kind, presets),
-        metavar="|".join(choices) if choices else None,
+        metavar="|".join(choices) if choices else _metavar(entry),
         rich_help_panel="Settings" if of_all else f"Settings of {_listed(presets)} alone",
     )
-    annotation = Annotated[field_type(entry) | None, option]
+    kind_of_value = str if entry.metadata.get("also") else field_type(entry)
+    annotation = Annotated[kind_of_value | None, option]
     return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
+
+
+def _metavar(entry: dataclasses.Field) -> str | None:
+    return f"INTEGER|{entry.metadata['also']}" if entry.metadata.get("also") else None
+
+
+def _read_words(given: dict[str, Any], entries: Sequence[dataclasses.Field]) -> dict[str, Any]:
+    """Values of flags that take a word beside a number: what is no such word is a number.
+
+    Raises: ConfigError.
+    """
+    found = dict(given)
+    for entry in entries:
+        word, text = entry.metadata.get("also"), given.get(entry.name)
+        if word and text is not None and text != word:
+            try:
+                found[entry.name] = field_type(entry)(text)
+            except ValueError as error:
+                raise ConfigError(f"{entry.name} is {text!r}; expected a whole number or {word}.") from error
+    return found
+
+
+def _alias_flag(name: str, alias: Alias, kind: type[AnyConfig]) -> inspect.Parameter:
+    """The flag of a setting under another name; giving both is for the config to refuse."""
+    entry = next(entry for entry in settable(kind) if entry.name == alias.field)
+    meant = f"1 - --{alias.field}" if alias.inverse else f"--{alias.field}"
+    option = typer.Option(help=f"{alias.help} (the same as {meant})", rich_help_panel="The same in other words")
+    annotation = Annotated[field_type(entry) | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
 
 
 def _usual(entry: dataclasses.Field, kind: type[AnyConfig], presets: Sequence[str]) -> str:

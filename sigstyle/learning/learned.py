@@ -56,6 +56,8 @@ def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]
     some = max(1, len(losses) // 10)
     painted = not learner.config.classic and progression.painting is not False
     early = {} if progression.step == learner.config.steps else {"finished_at": progression.step}
+    if progression.best_score is not None:
+        early |= {"kept_step": progression.best_step, "kept_score": progression.best_score}
     return {
         **early,
         "config": learner.config.to_dict(),

@@ -20,6 +20,7 @@ from sigstyle.errors import Cancelled, CaptureError, ConfigError, first_line
 from sigstyle.learning.bank import bank_files
 from sigstyle.learning.batches import images_hash
 from sigstyle.learning.checkpointing import Room, checkpointing, room_for
+from sigstyle.learning.held_out import CHECK_EVERY, HeldOut, held_out_files, judge, settled
 from sigstyle.learning.instant import Start
 from sigstyle.learning.learned import learned_style
 from sigstyle.learning.learner import Learner
@@ -139,8 +140,11 @@ class _Run:
                 f"There is a bank, {bank}, but nothing is painted while learning with painting 0, as in the presets "
                 "classic and paper. Leave the bank out, or choose the preset default."
             )
+        held: list[Path] = []
         if not config.classic:
-            self.painting = Painting.of(self.learner, self._measured, bank_files(bank), self._network)
+            files, held = held_out_files(bank_files(bank), config)
+            self.painting = Painting.of(self.learner, self._measured, files, self._network)
+        self._held = held
         self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
@@ -173,7 +177,8 @@ class _Run:
             undo.enter_context(self._kept(lambda: latest))
             started, first = time.monotonic(), state.progression.step
             notices = tuple(filter(None, [state.progression.notice]))
-            while state.progression.step < steps:
+            held_out = self._held_out()
+            while state.progression.step < steps and not settled(state, self.config):
                 if should_stop():
                     raise Cancelled(self.stopped())
                 if state.progression.step and should_finish():
@@ -183,8 +188,10 @@ class _Run:
                 if loss is None:
                     latest = safe = stepper.rolled_back(safe)
                     continue
-                latest = state.snapshot()
                 step = state.progression.step
+                if held_out is not None and (step % CHECK_EVERY == 0 or step == steps):
+                    judge(held_out, state, refresh)
+                latest = state.snapshot()
                 if step % _SAVE_EVERY == 0 or step == steps:
                     safe = latest
                     self._save(safe)
@@ -193,6 +200,13 @@ class _Run:
                 preview = self._preview() if wanted else None
                 on_progress(Progress(step, steps, loss, eta_s, preview, notices))
                 notices = ()
+            state.adopt_best()
+
+    def _held_out(self) -> HeldOut | None:
+        """What the learner is held against, where the best is wanted."""
+        if self.config.until == "steps":
+            return None
+        return HeldOut.of(self.learner, self._images, lambda: self._measured, self._held, lambda: self._network)
 
     def _stepper(self, undo: ExitStack) -> Stepper:
         """What takes the steps, as memory allows; what it changes of the base comes back with `undo`."""

@@ -144,13 +144,22 @@ class Painting:
     def loss(self, samples: PhotoBatch) -> Tensor:
         """Style, structure and smoothness of what is painted over `samples`."""
         config, progression = self.learner.config, self.learner.state.progression
-        period_px = pixels_per_latent(self.learner.base.vae)
-        terms = PaintingTerms.of(self.network, self._painted(samples), samples.photos, self.style, period_px)
-        total = config.style_weight * terms.style + progression.content_weight * terms.content
+        terms = self.terms(samples)
+        total = self.weighed(terms, progression.content_weight)
         if config.content_bound:
             excess = (terms.content.item() - config.content_bound) / config.content_bound
             grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
             progression.content_weight = min(_MOST, max(_LEAST, grown))
+        return total
+
+    def terms(self, samples: PhotoBatch) -> PaintingTerms:
+        """What is compared of the pictures painted over `samples`."""
+        period_px = pixels_per_latent(self.learner.base.vae)
+        return PaintingTerms.of(self.network, self._painted(samples), samples.photos, self.style, period_px)
+
+    def weighed(self, terms: PaintingTerms, content_weight: float) -> Tensor:
+        """The loss that these terms amount to."""
+        total = self.learner.config.style_weight * terms.style + content_weight * terms.content
         return total + LOCKED_WEIGHT * terms.locked + VARIATION_WEIGHT * terms.variation
 
     def _painted(self, samples: PhotoBatch) -> Tensor:

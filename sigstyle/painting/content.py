@@ -2,7 +2,9 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from diffusers.utils.torch_utils import randn_tensor
@@ -12,6 +14,7 @@ from torch import Tensor
 from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.config import TransferConfig
+from sigstyle.imaging.faces import Face, find_faces
 from sigstyle.imaging.images import Source, fit, load_image, mirrored_margin, to_pil, to_tensor, unfit
 from sigstyle.imaging.masks import latent_mask
 from sigstyle.imaging.palette import Palette, recoloured
@@ -74,6 +77,11 @@ class Content:
         if amount == 0:
             return self
         return dataclasses.replace(self, work=to_pil(recoloured(to_tensor(self.work), palette, amount)))
+
+    @cached_property
+    def faces(self) -> Sequence[Sequence[Face]]:
+        """The faces in the working copy, for each photo that is painted together. Raises: ConfigError."""
+        return [find_faces(self.work)]
 
     @property
     def digest(self) -> str:

@@ -24,6 +24,7 @@ from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwa
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.notices import transfer_notices
 from sigstyle.painting.painted import Painted, unchanged
+from sigstyle.painting.protection import barer, kept_map, kept_more
 from sigstyle.painting.refining import Refining
 from sigstyle.painting.seeds import fresh_generators
 from sigstyle.painting.sizes import work_tiling
@@ -101,6 +102,7 @@ class DirectRun:
             "palette": self._palette.digest,
             "colour": wanted.config.palette * wanted.amount,
             "strokes": list(astuple(self._strokes)),
+            "protect": wanted.config.protect,
             "timestep": self.timestep,
             "seeds": [generator.initial_seed() for generator in self._generators()],
         }
@@ -145,6 +147,7 @@ class DirectRun:
         content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
         pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
         laid = seeded(pixels, self._palette, self._strokes, self._stroke_generators())
+        laid = barer(laid, pixels, kept_map(wanted.content, wanted.config, pixels))
         scale = pixels_per_latent(base.vae)
         clean = self._tiling.blended(lambda box: encode_latents(base.vae, box.cut(laid, scale)).to(base.device))
         embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
@@ -166,14 +169,15 @@ class DirectRun:
 
     def _painted(self, trace: ContentTrace) -> Tensor:
         """Latents [images, c, h, w] painted in the style."""
-        base, config = self.wanted.base, self.wanted.config
-        clean, noise = trace.path.to(base.device)
+        wanted, base, config = self.wanted, self.wanted.base, self.wanted.config
+        photo, noise = trace.path.to(base.device)
+        clean, held = photo, kept_map(wanted.content, config, photo)
         cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
         cond = cond.expand(len(clean), -1, -1)
         with styled(base.unet, self.blend.offsets(config.strength)):
             for step in range(config.steps):
                 timestep = round(self.timestep * (1 - step / config.steps))
-                pred_x0 = self._predicted(clean, noise, timestep, cond)
+                pred_x0 = kept_more(self._predicted(clean, noise, timestep, cond), photo, held)
                 clean = self.on_step(step, timestep, pred_x0, pred_x0)
                 self._finite.look(f"step {step + 1} of {config.steps}", clean)
                 self._evaluations.count()

@@ -21,7 +21,7 @@ def trace_key(config: TransferConfig, style: str) -> tuple[Any, ...]:
     """
     amount = min(1.0, config.strength)
     if config.method == "paint":
-        look = (config.freedom, config.palette, config.strokes, amount, style)
+        look = (config.freedom, config.palette, config.strokes, config.protect, amount, style)
         size = (config.size_px, config.margin_px, config.stroke, config.max_megapixels)
         return ("paint", *look, config.seed, *size)
     look = (config.palette * amount, style) if config.palette else ()

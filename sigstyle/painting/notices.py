@@ -9,6 +9,7 @@ from sigstyle.base.prompts import cut_notice, fitted
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.protection import protection_notices
 from sigstyle.painting.sizes import picture_size
 from sigstyle.style.blend import Blend
 
@@ -19,6 +20,7 @@ def transfer_notices(wanted: ContentInversion, blend: Blend, mask: Image.Image |
     found = [*_of_file(content.image), *([] if mask is None else _of_file(mask))]
     if mask is None:
         found += _shrunk(content, base, config)
+    found += protection_notices(content, config)
     return found + prompt_notices(blend, base, config, guided=config.method == "swap")
 
 

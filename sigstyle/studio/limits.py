@@ -12,6 +12,7 @@ SIZES_PX = (64, 2048)
 LONGEST_TEXT = 1000
 MOST = {
     "size_px": SIZES_PX[1], "batch_size": 32, "painting": 16, "crops": 512, "hypernet_width": 512, "margin_px": 128,
+    "best_of": 8,
 }  # fmt: skip
 
 
