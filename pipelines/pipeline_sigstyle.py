@@ -1,6 +1,7 @@
 """Content and style to images: painted in a few evaluations, or by inverting the photo and swapping its attention."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,13 +27,15 @@ from pipelines.style_mixin import (
 from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
-from sigstyle.imaging.images import Source, load_mask
-from sigstyle.imaging.masks import matching
+from sigstyle.imaging.images import Source
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
-from sigstyle.painting.run import Run, run_of
+from sigstyle.painting.local import Local, Region
+from sigstyle.painting.run import Run
 from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.settings import resolve
+from sigstyle.style.blend import Blend
+from sigstyle.style.style import Style
 
 _SETTINGS = {"steps": "num_inference_steps"} | {
     name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
@@ -90,7 +93,13 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         inversion_iterations: int | None = None,
         margin_px: int | None = None,
         size_px: int | None = None,
+        where: str | None = None,
+        invert_mask: str | None = None,
+        feather: float | None = None,
         mask: Source | None = None,
+        regions: Sequence[Region] = (),
+        gradient: str | None = None,
+        palette_from: Style | None = None,
         trace: ContentTrace | None = None,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -106,7 +115,10 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         and swapping, and starts from the preset 'paper' where neither preset nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
-        style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several
+        style goes), or a place that is named by `where`, keeps all else as it is, pixel for pixel, and gives a result of
+        the content's own size. `regions` are painted in styles of their own, the later over the earlier; `gradient`
+        (left-right, top-bottom or an angle) leads from each loaded style to the next, whatever their weights;
+        `palette_from` is the style whose colours are wanted instead of the loaded ones'. Several
         images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
         config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
 
@@ -118,10 +130,15 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
-        wanted = self._wanted(image, settings, num_images_per_prompt, generator)
-        region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
+        local = Local(mask, tuple(regions), gradient)
+        for region in local.regions:
+            region.style.check_base(self.base)
+        blend = replace(self.blend, colours=palette_from) if self.styles or not local.regions else None
+        wanted = self._wanted(
+            image, settings, num_images_per_prompt, generator, blend or Blend.of([local.regions[0].style])
+        )
         watch = self._counting(callback_on_evaluation)
-        run = run_of(wanted, self.blend, region, trace, on_step, watch, self._is_stopped)
+        run = local.run(wanted, blend, trace, on_step, watch, self._is_stopped)
         with self._running(run.total):
             output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
@@ -135,18 +152,20 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
             images = as_output_type(run.finished(run.decoded(made.latents)), output_type)
         return SigStyleOutput(images=images, trace=made.trace, notices=made.notices, interrupted=made.interrupted)
 
-    def _wanted(self, image: Source, settings: TransferConfig, images: int, generator: Generators) -> ContentInversion:
+    def _wanted(
+        self, image: Source, settings: TransferConfig, images: int, generator: Generators, blend: Blend
+    ) -> ContentInversion:
         """The inversion these settings call for. Raises: ConfigError, ImageError."""
         check_generators(generator, images)
         return ContentInversion(
             base=self.base,
             scheduler=ddim(self.scheduler),
             content=Content.load(image, self.base, settings.size_px, settings.margin_px),
-            prompt=self.blend.source_prompt(settings.prompt),
+            prompt=blend.source_prompt(settings.prompt),
             config=settings,
             generator=generator,
             images=images,
-            amount=self.blend.amount(settings.strength),
+            amount=blend.amount(settings.strength),
         )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sigstyle.errors import ConfigError
-from sigstyle.settings import Settings, choice, number, words
+from sigstyle.places import Place
+from sigstyle.settings import Settings, choice, number, switch, words
 
 TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper")
 SWAPS = ("none", "q", "qk")
@@ -132,6 +133,13 @@ class TransferConfig(Settings):
     noise_sigma: float = number(0.0, 0, 64, "noise on the photo before inversion, in units of 0 to 255")
     margin_px: int = number(32, 0, 256, "mirrored border painted along and cut off, which keeps the edges clean")
     size_px: int | None = number(None, 8, 4096, "short side of the result in pixels; None is the base's own")
+    where: str = words(
+        "",
+        "what of the photo is painted: subject, background, what is at a point X,Y or in a box X,Y,W,H, in pixels or %; "
+        "empty is all of it",
+    )
+    invert_mask: str = switch("paint what a mask, or where, leaves out, and leave what it paints")
+    feather: float = number(0.0, 0, 1000, "how softly a mask ends, inwards from its edge, in pixels of the photo")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     prompt: str = words("", f"what the content shows{_READS}")
     negative_prompt: str = words("", "what the result must not show; used when guidance_scale is above 1")
@@ -157,6 +165,8 @@ class TransferConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.where:
+            Place.parsed(self.where)
         used, fields = self.settings_of(self.method), dataclasses.fields(self)
         self._refuse(f.name for f in fields if f.name not in used and getattr(self, f.name) != f.default)
         if self.method == "paint" and self.steps > MOST_PAINTING_STEPS:
@@ -200,6 +210,11 @@ class TransferConfig(Settings):
         return [
             key for key, values in cls._presets.items() if name in cls.settings_of(values.get("method", METHODS[0]))
         ]
+
+    @property
+    def place(self) -> Place | None:
+        """What of the photo is painted; None where that is all of it, or what a mask says."""
+        return Place.parsed(self.where) if self.where else None
 
     @property
     def nearest(self) -> str:
@@ -247,6 +262,23 @@ class GenerateConfig(Settings):
         """
         once_listed, own = ({entry.name for entry in dataclasses.fields(kind)} for kind in (TransferConfig, cls))
         return cls.from_dict({name: settings[name] for name in settings if name not in once_listed - own})
+
+
+@dataclass(frozen=True)
+class TextureConfig(Settings):
+    """How a surface is painted in a style, without a photo."""
+
+    size_px: int = number(1024, 64, 8192, "side of the picture in pixels")
+    seamless: str = switch("make a tile: its edges fit each other, so that copies side by side show no seam")
+    steps: int = number(1, 1, MOST_PAINTING_STEPS, "denoising steps of each part")
+    freedom: float = number(0.5, 0, 1, "how freely it is painted")
+    strokes: float = number(1.5, 0, 3, "how many strokes are laid; 1 is what the style shows")
+    variety: float = number(0.8, 0, 3, "how far colours go apart over the surface; 1 is as far as in the style image")
+    grain_px: int = number(160, 16, 2048, "how large the fields of one colour are")
+    strength: float = number(1.0, 0.01, 4, "how strongly the style's weight offsets apply")
+    seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
+
+    _presets = {"default": {}}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 ORDER: tuple[set[str], ...] = (
     {"data", "errors", "names", "version"},
     {"files", "text"},
-    {"settings"},
+    {"settings", "places"},
     {"config", "imaging"},
     {"base"},
     {"style", "diffusion", "scoring"},

@@ -11,7 +11,7 @@ from sigstyle.ui.handlers import PRIVATE, Changes
 from sigstyle.ui.parts import STRENGTH, Dials
 
 FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes")
-MORE = ("steps", "prompt", "size_px", "margin_px")
+MORE = ("steps", "prompt", "where", "feather", "invert_mask", "size_px", "margin_px")
 KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
 EXPERT = (
     "anchor", "reference", "adain", "swap_until", "swap", "eta", "smoothing", "guidance_scale", "negative_prompt",
