@@ -27,7 +27,7 @@ from pipelines.style_mixin import (
 from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
-from sigstyle.imaging.images import Source
+from sigstyle.imaging.images import Source, load_image
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.local import Local, Region
@@ -100,6 +100,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         regions: Sequence[Region] = (),
         gradient: str | None = None,
         palette_from: Style | None = None,
+        texture: Source | None = None,
         trace: ContentTrace | None = None,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -115,10 +116,11 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         and swapping, and starts from the preset 'paper' where neither preset nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
-        style goes), or a place that is named by `where`, keeps all else as it is, pixel for pixel, and gives a result of
-        the content's own size. `regions` are painted in styles of their own, the later over the earlier; `gradient`
+        style goes), or a place named by `where`, keeps all else as it is, pixel for pixel, and gives a result of the
+        content's own size. `regions` are painted in styles of their own, the later over the earlier; `gradient`
         (left-right, top-bottom or an angle) leads from each loaded style to the next, whatever their weights;
-        `palette_from` is the style whose colours are wanted instead of the loaded ones'. Several
+        `palette_from` is the style whose colours are wanted instead of the loaded ones'; `texture`, a picture of a
+        surface, is laid on what is painted, whose shading and form stay. Several
         images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
         config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
 
@@ -130,7 +132,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
-        local = Local(mask, tuple(regions), gradient)
+        local = Local(mask, tuple(regions), gradient, None if texture is None else load_image(texture))
         for region in local.regions:
             region.style.check_base(self.base)
         blend = replace(self.blend, colours=palette_from) if self.styles or not local.regions else None

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from sigstyle.batches.batch import BatchProgress, BatchResult, batch
     from sigstyle.scoring.pairs import evaluate
     from sigstyle.style.style import Style
+    from sigstyle.textures import texture
     from sigstyle.training_free import transfer_training_free
 
 __all__ = [
-    "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "evaluate", "generate", "transfer",
-    "transfer_training_free",
+    "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "evaluate", "generate", "texture",
+    "transfer", "transfer_training_free",
 ]  # fmt: skip
 
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "capture": "sigstyle.api",
     "evaluate": "sigstyle.scoring.pairs",
     "generate": "sigstyle.api",
+    "texture": "sigstyle.textures",
     "transfer": "sigstyle.api",
     "transfer_training_free": "sigstyle.training_free",
 }

@@ -17,13 +17,13 @@ from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.files import check_destination
-from sigstyle.imaging.images import Source, load_image, load_mask
-from sigstyle.imaging.masks import matching
+from sigstyle.imaging.images import Source, load_image
 from sigstyle.learning.instant import instant_style
 from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.painting.evaluations import OnEvaluation, never
 from sigstyle.painting.sparing import smaller_sides, sparing
-from sigstyle.recipe import asked_for, file_entry, input_files, recipe
+from sigstyle.parts import Parts, RegionLike
+from sigstyle.recipe import asked_for, base_entry, file_entry, input_files, recipe, recipe_with, style_entries
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
@@ -96,6 +96,10 @@ def transfer(
     *,
     weights: Sequence[float] | None = None,
     mask: Source | None = None,
+    regions: Sequence[RegionLike] = (),
+    gradient: str | None = None,
+    palette_from: StyleLike | None = None,
+    texture: Source | None = None,
     base: BaseLike | None = None,
     preset: str | None = None,
     config: TransferConfig | None = None,
@@ -110,7 +114,10 @@ def transfer(
 ) -> TransferResult:
     """Repaint `content` in one style or a blend; `settings` are those of TransferConfig (prompt, strength, seed, …).
 
-    Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
+    Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `regions` are
+    pairs of where (a mask, or a place such as 'subject' or '10%,10%,40%,50%') and the style that is painted there;
+    `styles` may then be empty. `texture`, a picture, or 'style' for a surface painted in `styles`, is laid on what is
+    painted. `gradient`, `palette_from` and settings such as where='subject': as in SigStylePipeline. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
     counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
     the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
@@ -118,19 +125,23 @@ def transfer(
     """
     chosen = resolve(TransferConfig, preset, config, settings)
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
-    opened, paths = _opened(styles)
-    Blend.of(opened, weights).check_able(chosen)
+    parts = Parts.opened(regions, gradient, palette_from, texture)
+    opened, paths, weights = _weighted(styles, weights, may_lack=bool(parts.regions))
     photo = load_image(content)  # what cannot be used is told before a base is loaded
-    if mask is not None:
-        matching(load_mask(mask), photo.size)
-    pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
+    parts.check(photo, mask, chosen, Blend.of(opened, weights, parts.colours) if opened else None)
+    pipe = SigStylePipeline.from_base(_base(base, [*opened, *parts.styles][0], device, dtype))
     _load(pipe, opened, weights)
+    surface = parts.surface(pipe.base, photo, pipe.blend, chosen) if opened else None
 
     def make(size_px: int | None) -> SigStyleOutput:
         made = pipe(
             content,
             config=replace(chosen, size_px=size_px),
             mask=mask,
+            regions=parts.regions,
+            gradient=gradient,
+            palette_from=parts.colours,
+            texture=surface,
             trace=trace,
             num_images_per_prompt=num_images,
             callback_on_evaluation=_watching(on_progress, should_stop),
@@ -143,10 +154,12 @@ def transfer(
     output, config = spared.made, replace(chosen, size_px=spared.size_px)
     if output.interrupted:
         raise Cancelled("The transfer was stopped.")
-    entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
+    styled = style_entries(pipe.blend, paths) if opened else []
+    entries = recipe_with("transfer", config.to_dict(), base_entry(pipe.base, asked_for(base)), styled)
+    entries |= used | parts.entries | spared.entries
     notices = [*output.notices, *spared.notices]
     return TransferResult(
-        output.images, entries | used | spared.entries, output.trace, notices, input_files(content, mask, *paths)
+        output.images, entries, output.trace, notices, input_files(content, mask, *paths, *parts.files)
     )
 
 
@@ -173,7 +186,7 @@ def generate(
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
-    opened, paths = _opened(styles)
+    opened, paths, weights = _weighted(styles, weights)
     Blend.of(opened, weights)
     pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
@@ -249,6 +262,19 @@ def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[
     if not wanted:
         raise ConfigError("There is no style; give a style file or the name of a shipped style.")
     return [open_style(style) for style in wanted], [None if isinstance(s, Style) else str(s) for s in wanted]
+
+
+def _weighted(
+    styles: StyleLike | Sequence[StyleLike], weights: Sequence[float] | None, may_lack: bool = False
+) -> tuple[list[Style], list[str | None], Sequence[float] | None]:
+    """The styles that have a part, what each was asked for by, and their weights: one of weight 0 has none."""
+    if may_lack and not isinstance(styles, StyleLike) and not styles:
+        return [], [], None
+    opened, paths = _opened(styles)
+    if weights is None or len(weights) != len(opened) or not any(weights):
+        return opened, paths, weights
+    kept = [i for i, weight in enumerate(weights) if weight != 0]
+    return [opened[i] for i in kept], [paths[i] for i in kept], [weights[i] for i in kept]
 
 
 def _load(pipe: Any, styles: Sequence[Style], weights: Sequence[float] | None) -> None:

@@ -135,7 +135,7 @@ class TransferConfig(Settings):
     size_px: int | None = number(None, 8, 4096, "short side of the result in pixels; None is the base's own")
     where: str = words(
         "",
-        "what of the photo is painted: subject, background, what is at a point X,Y or in a box X,Y,W,H, in pixels or %; "
+        "what of the photo is painted: subject, background, what is at a point X,Y or in a box X,Y,W,H (pixels or %); "
         "empty is all of it",
     )
     invert_mask: str = switch("paint what a mask, or where, leaves out, and leave what it paints")
@@ -273,7 +273,7 @@ class TextureConfig(Settings):
     steps: int = number(1, 1, MOST_PAINTING_STEPS, "denoising steps of each part")
     freedom: float = number(0.5, 0, 1, "how freely it is painted")
     strokes: float = number(1.5, 0, 3, "how many strokes are laid; 1 is what the style shows")
-    variety: float = number(0.8, 0, 3, "how far colours go apart over the surface; 1 is as far as in the style image")
+    variety: float = number(0.7, 0, 3, "how far colours go apart over the surface; 1 is as far as in the style image")
     grain_px: int = number(160, 16, 2048, "how large the fields of one colour are")
     strength: float = number(1.0, 0.01, 4, "how strongly the style's weight offsets apply")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")

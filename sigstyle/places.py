@@ -1,5 +1,6 @@
 """Where something is to be painted, in words: what a text such as 'subject' or '10%,20%,50%,60%' asks for."""
 
+import re
 from dataclasses import dataclass
 
 from sigstyle.errors import ConfigError
@@ -9,6 +10,7 @@ WHOLE_PARTS = ("subject", "background")
 _EXPECTED = (
     "expected subject, background, a point X,Y or a box X,Y,W,H, in pixels or, with %, in shares of the photo's sides"
 )
+_NUMBERS = re.compile(r"[-+.\d\s%]+(,[-+.\d\s%]+)+")
 _NAMED_WAYS = {"left-right": 0.0, "top-bottom": 90.0}
 
 
@@ -47,6 +49,8 @@ class Place:
 
         Raises: ConfigError for a point or a box outside.
         """
+        if self.name:
+            return ()
         sides = size * (len(self.numbers) // 2)
         found = [n if share else n / side for n, share, side in zip(self.numbers, self.shares, sides, strict=True)]
         far = found[2:] or [0.0, 0.0]
@@ -69,3 +73,8 @@ def direction(text: str) -> float:
     if not abs(angle) <= 360:
         raise ConfigError(f"gradient is {brief(text)}; expected left-right, top-bottom or an angle of -360 to 360.")
     return angle
+
+
+def is_place(text: str) -> bool:
+    """Whether a text is meant as a place in a photo, and not as the name of a file."""
+    return text in WHOLE_PARTS or _NUMBERS.fullmatch(text) is not None

@@ -15,6 +15,7 @@ from sigstyle.base.model import BaseModel
 from sigstyle.imaging.opening import Source, read_picture
 from sigstyle.style.blend import Blend
 from sigstyle.style.shipped import style_file
+from sigstyle.style.style import Style
 
 FORMAT = 1
 
@@ -42,6 +43,11 @@ def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, A
         {"name": style.name, "hash": style.hash, "path": path, "weight": weight}
         for style, weight, path in zip(blend.styles, blend.weights, paths, strict=True)
     ]
+
+
+def style_entry(style: Style, path: str | None) -> dict[str, Any]:
+    """A style that has no weight."""
+    return {"name": style.name, "hash": style.hash, "path": path}
 
 
 def asked_for(base: Any) -> str | None:

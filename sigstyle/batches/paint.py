@@ -15,11 +15,13 @@ from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled
+from sigstyle.imaging.areas import area_of
 from sigstyle.imaging.images import load_image
 from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.local import check_area
 from sigstyle.painting.notices import prompt_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
@@ -83,10 +85,11 @@ class Painter:
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
         self._contents: dict[tuple[int, int | None, int], Content] = {}
+        self._masks: dict[tuple[int, str, str, float], Image.Image] = {}
 
     def forget(self) -> None:
         """Let go of the photos painted so far."""
-        self._photos, self._trace, self._contents = [], None, {}
+        self._photos, self._trace, self._contents, self._masks = [], None, {}, {}
 
     def _content(self, loaded: Loaded, config: TransferConfig) -> Content:
         """The content to work at, made once for all looks."""
@@ -101,6 +104,8 @@ class Painter:
         for loaded in photos:
             size = self._content(loaded, config).work.size
             groups.setdefault(size, []).append(loaded)
+        if config.where:  # a part of each photo, which is another one in each
+            return [[loaded] for group in groups.values() for loaded in group]
         return list(groups.values())
 
     @torch.no_grad()
@@ -122,7 +127,8 @@ class Painter:
         self._trace = None
         blend = Blend.of([look.style])
         self.notices = prompt_notices(blend, self.base, config, guided=config.method == "swap")
-        run = run_of(wanted, blend, trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
+        mask = self._mask(group[0], config)
+        run = run_of(wanted, blend, mask, trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
@@ -131,9 +137,22 @@ class Painter:
         self._photos, self._trace = photos, made.trace
         contents = (self._content(loaded, config) for loaded in group)
         return [
-            content.finished(image, config.size_px, self.base, amount=wanted.amount)
+            content.finished(image, config.size_px, self.base, mask, wanted.amount)
             for content, image in zip(contents, images, strict=True)
         ]
+
+    def _mask(self, loaded: Loaded, config: TransferConfig) -> Image.Image | None:
+        """What of a photo is painted, found once for all looks; None where that is everything. Raises: ImageError."""
+        check_area(None, config.place, config.invert_mask)
+        if config.place is None:
+            return None
+        key = (id(loaded), config.where, config.invert_mask, config.feather)
+        if key not in self._masks:
+            invert = config.invert_mask == "on"
+            self._masks[key] = area_of(loaded.image, config.place, invert, config.feather)
+        mask = self._masks[key]
+        self.notices += [mask.info["notice"]] if "notice" in mask.info else []
+        return mask
 
     def wanted(self, group: Sequence[Loaded], look: Look, config: TransferConfig) -> ContentInversion:
         """The one inversion of all photos of a group."""

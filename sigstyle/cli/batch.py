@@ -13,6 +13,7 @@ import typer
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
 from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet
+from sigstyle.cli.parts import Background, Box, Point, Subject, place_setting
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 
@@ -48,6 +49,10 @@ def batch(
     styles: StylesOfAll = None,
     jobs: Jobs = None,
     together: Together = None,
+    subject: Subject = False,
+    background: Background = False,
+    point: Point = None,
+    box: Box = None,
     gallery: Annotated[bool, typer.Option(help="write index.html with before and after of each")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="count and estimate; paint and write nothing")] = False,
     base: BaseOfAll = None,
@@ -63,6 +68,7 @@ def batch(
     Several processes and machines share the work: start it with torchrun, or once on each machine, with one output
     folder. Exit codes: 0 all done; 1 some pictures failed; 2 the job is unusable.
     """
+    settings |= place_setting(subject, background, point, box, settings.get("where"))
     config = TransferConfig.preset(preset, **settings)
     place, kind = device_and_dtype(_family(device), dtype)
     from sigstyle.batches.batch import batch as run

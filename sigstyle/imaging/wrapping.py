@@ -27,7 +27,7 @@ def smooth_noise(noise: Tensor, sigma_px: float) -> Tensor:
 
 @dataclass(frozen=True)
 class WrappedTiles:
-    """Overlapping tiles that cover a torus of `side_px`, each of `tile_px`, fading out over `overlap_px` at its edges."""
+    """Overlapping tiles on a torus of `side_px`, each of `tile_px`, fading out over `overlap_px` at its edges."""
 
     side_px: int
     tile_px: int

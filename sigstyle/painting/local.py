@@ -10,6 +10,7 @@ from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.areas import area_of
 from sigstyle.imaging.images import Source
+from sigstyle.painting.dressing import dressed_content
 from sigstyle.painting.evaluations import OnEvaluation
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.layers import Layer, LayeredRun, gradient_layers
@@ -29,11 +30,15 @@ class Region:
 
 @dataclass(frozen=True)
 class Local:
-    """Where a transfer paints, beside what its settings say: a mask, regions in styles of their own, a gradient."""
+    """Where a transfer paints what, beside what its settings say.
+
+    A mask; regions in styles of their own; a gradient from style to style; a texture that is laid on what is painted.
+    """
 
     mask: Source | None = None
     regions: tuple[Region, ...] = ()
     gradient: str | None = None
+    texture: Image.Image | None = None
 
     def run(
         self,
@@ -50,7 +55,13 @@ class Local:
         where no subject is found.
         """
         photo = wanted.content.image
-        area = None if blend is None else self._area(wanted, photo)
+        area = self._area(wanted, photo)
+        if blend is None and (area is not None or self.gradient is not None or self.texture is not None):
+            raise ConfigError(
+                "A mask, a place, a gradient or a texture is of a style, and there are regions alone; give -s."
+            )
+        if self.texture is not None:
+            wanted = dressed_content(wanted, self.texture, area)
         if not self.regions and self.gradient is None and blend is not None:
             return run_of(wanted, blend, area, trace, on_step, on_evaluation, should_stop)
         layers = [] if blend is None else self._below(blend, area or Image.new("L", photo.size, 255))

@@ -1,5 +1,6 @@
 """Textures: a surface painted in a style without a photo, of any size, without a seam where it is wanted."""
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from sigstyle.config import TextureConfig
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.errors import Cancelled
+from sigstyle.imaging.brushwork import MOST
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import stroke_field
@@ -29,6 +31,8 @@ from sigstyle.style.blend import Blend
 _OVERLAP_PX = 96
 _BEYOND_PX = 64  # of what need not be seamless, painted and cut off
 _REACH_PX = 128  # how far strokes and their directions look
+_CRISP = 1.5  # how sharply fields of colour meet, for a style of many strokes
+_LEAST_STROKES = 0.06  # in units of the palette's spread: without any, a surface is a gradient
 _OCTAVES = (1.0, 0.5, 0.25)  # sizes of the fields of colour, each half as strong as the one before
 
 
@@ -82,20 +86,20 @@ class TextureRun:
     def _seeds(self, generator: torch.Generator) -> Tensor:
         """Fields of colour with seeds of strokes along them, [1, 3, side, side] in [-1, 1]."""
         side, config = self._tiles.side_px, self.config
-        values, axes = torch.linalg.eigh(self._palette.covariance.double())
-        root = (axes @ torch.diag(values.clamp_min(0).sqrt()) @ axes.T).float()
+        root, own = self._palette.root.float(), self.blend.brushwork()
+        strokes = dataclasses.replace(own, amount=max(own.amount, _LEAST_STROKES)).times(config.strokes)
+        crisp = _CRISP * (2 - min(1.0, own.amount / MOST))  # prints have flat colours, brushes mix them
 
-        def drawn() -> Tensor:
-            return torch.randn((1, 3, side, side), generator=generator)
+        def drawn(channels: int) -> Tensor:
+            return torch.randn((1, channels, side, side), generator=generator)
 
-        octaves = [smooth_noise(drawn(), config.grain_px * size / 4) * size for size in _OCTAVES]
-        mixed = torch.stack(octaves).sum(0)
-        fields = mixed / mixed.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+        octaves = [smooth_noise(drawn(3), config.grain_px * size / 4) * size for size in _OCTAVES]
+        fields = torch.tanh(crisp * torch.stack(octaves).sum(0))
         colours = torch.einsum("dc,bchw->bdhw", root, fields) + self._palette.mean.view(1, 3, 1, 1)
-        around = stroke_field(wrapped(colours, _REACH_PX), wrapped(drawn(), _REACH_PX))
-        strokes = around[..., _REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX]
-        amount = self.blend.brushwork() * config.strokes
-        return (colours + amount * torch.einsum("dc,bchw->bdhw", root, strokes)).clamp(-1, 1)
+        turns = smooth_noise(drawn(2), strokes.turn_px / 2)
+        around = stroke_field(*(wrapped(x, _REACH_PX) for x in (colours, drawn(3))), strokes, wrapped(turns, _REACH_PX))
+        laid = around[..., _REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX]
+        return (colours + strokes.amount * torch.einsum("dc,bchw->bdhw", root, laid)).clamp(-1, 1)
 
     def _read(self, pixels: Tensor, fresh: Tensor, start: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """A tile's latents, and the noise that the plain UNet reads in them."""
@@ -145,7 +149,7 @@ class TextureRun:
             raise Cancelled("The texture was stopped.")
 
     def _finished(self, pixels: Tensor) -> Image.Image:
-        """The picture at its size: what is not seamless is cut out, what does not fit the grid is resized as it wraps."""
+        """The picture at its size: cut out where it need not wrap, else resized as it wraps."""
         size, side = self.config.size_px, self._tiles.side_px
         if self.config.seamless == "off":
             return to_pil(pixels[..., _BEYOND_PX : _BEYOND_PX + size, _BEYOND_PX : _BEYOND_PX + size])

@@ -1,0 +1,113 @@
+"""What a transfer is told beside one style for all of the photo: regions, a gradient, other colours, a texture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from sigstyle.base.model import BaseModel, ddim
+from sigstyle.config import TextureConfig, TransferConfig
+from sigstyle.errors import ConfigError
+from sigstyle.imaging.images import Source, load_image, load_mask
+from sigstyle.imaging.masks import matching
+from sigstyle.painting.local import Region, check_area
+from sigstyle.painting.texture import TextureRun
+from sigstyle.places import Place, direction, is_place
+from sigstyle.recipe import file_entry, input_files, style_entry
+from sigstyle.style.blend import Blend
+from sigstyle.style.shipped import StyleLike, open_style
+from sigstyle.style.style import Style
+
+RegionLike = tuple[Source, StyleLike]  # where, and the style that is painted there
+OF_STYLE = "style"  # as a texture: a surface painted in the transfer's own styles
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a transfer, opened; `entries` are what a recipe says of them, `files` what was read."""
+
+    regions: tuple[Region, ...]
+    gradient: str | None
+    colours: Style | None
+    texture: Source | None
+    entries: dict[str, Any]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def opened(
+        cls,
+        regions: Sequence[RegionLike] = (),
+        gradient: str | None = None,
+        palette_from: StyleLike | None = None,
+        texture: Source | None = None,
+    ) -> "Parts":
+        """Read them. Raises: ConfigError, ImageError, StyleFileError for what cannot be used."""
+        found = tuple(Region(_where(where), open_style(style)) for where, style in regions)
+        colours = None if palette_from is None else open_style(palette_from)
+        entries: dict[str, Any] = {}
+        if found:
+            pairs = zip(found, regions, strict=True)
+            entries["regions"] = [_region_entry(region, _name(style)) for region, (_, style) in pairs]
+        if gradient is not None:
+            direction(gradient)
+            entries["gradient"] = gradient
+        if colours is not None:
+            entries["palette_from"] = style_entry(colours, _name(palette_from))
+        if texture is not None:
+            entries["texture"] = OF_STYLE if texture == OF_STYLE else file_entry(texture)
+        masks = [region.where for region in found if not isinstance(region.where, Place)]
+        styles = [_name(style) for style in (*(style for _, style in regions), palette_from)]
+        files = input_files(*masks, *styles, None if texture == OF_STYLE else texture)
+        return cls(found, gradient, colours, texture, entries, files)
+
+    @property
+    def styles(self) -> list[Style]:
+        """Those of the regions."""
+        return [region.style for region in self.regions]
+
+    def check(self, photo: Image.Image, mask: Source | None, config: TransferConfig, blend: Blend | None) -> None:
+        """Raises: ConfigError, ImageError for what can be known to be wrong before anything is painted."""
+        check_area(mask, config.place, config.invert_mask)
+        for part in (mask, config.place, *(region.where for region in self.regions)):
+            if isinstance(part, Place):
+                part.within(photo.size)
+            elif part is not None:
+                matching(load_mask(part), photo.size)
+        for one in [*([blend] if blend else []), *(Blend.of([style]) for style in self.styles)]:
+            one.check_able(config)
+        if self.gradient is not None and (blend is None or len(blend.styles) < 2):
+            raise ConfigError(
+                f"The gradient {self.gradient} leads from style to style, and there are not two; give -s twice or more."
+            )
+        if self.texture is not None and config.method != "paint":
+            raise ConfigError("A texture is laid on by painting; leave the preset out, or the texture.")
+        if self.texture is not None and self.texture != OF_STYLE:
+            load_image(self.texture)
+
+    def surface(self, base: BaseModel, photo: Image.Image, blend: Blend, config: TransferConfig) -> Image.Image | None:
+        """The texture as a picture: a tile of the styles, or the one that was given; None where none is wanted."""
+        if self.texture is None:
+            return None
+        if self.texture != OF_STYLE:
+            return load_image(self.texture)
+        wanted = TextureConfig(size_px=512, seamless="on", seed=config.seed)
+        return TextureRun(base, ddim(base.scheduler), wanted, replace(blend, colours=self.colours)).paint()
+
+
+def _where(where: Source) -> Source | Place:
+    return Place.parsed(where) if isinstance(where, str) and is_place(where) else where
+
+
+def _name(style: StyleLike | None) -> str | None:
+    return None if style is None or isinstance(style, Style) else str(style)
+
+
+def _region_entry(region: Region, path: str | None) -> dict[str, Any]:
+    is_named = isinstance(region.where, Place)
+    return {
+        "where": region.where.text if isinstance(region.where, Place) else None,
+        "mask": None if is_named else file_entry(region.where),  # type: ignore[arg-type]
+        "style": style_entry(region.style, path),
+    }
