@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -67,12 +66,3 @@ class WrappedTiles:
         """What lies beyond the edges, added where it comes in again."""
         turns = x.shape[-1] // self.side_px
         return x.reshape(*x.shape[:2], turns, self.side_px, turns, self.side_px).sum((2, 4))
-
-
-def seam(pixels: Tensor) -> tuple[float, float]:
-    """The mean step of [b, c, h, w] across its wrapped edges, and between neighbours inside."""
-    framed = F.pad(pixels, (0, 1, 0, 1), mode="circular")
-    down, across = framed.diff(dim=-2)[..., :-1].abs(), framed.diff(dim=-1)[..., :-1, :].abs()
-    edge = torch.stack([down[..., -1, :].mean(), across[..., -1].mean()]).mean()
-    inside = torch.stack([down[..., :-1, :].mean(), across[..., :-1].mean()]).mean()
-    return float(edge), float(inside)
