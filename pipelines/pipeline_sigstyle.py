@@ -37,10 +37,6 @@ from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
-_SETTINGS = {"steps": "num_inference_steps"} | {
-    name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
-}  # setting: argument
-
 
 class SigStylePipeline(StyleMixin, DiffusionPipeline):
     """Repaints a content image in one or several captured styles.
@@ -76,26 +72,6 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         config: TransferConfig | None = None,
         preset: str | None = None,
         num_inference_steps: int | None = None,
-        strength: float | None = None,
-        freedom: float | None = None,
-        palette: float | None = None,
-        strokes: float | None = None,
-        swap_until: float | None = None,
-        swap: str | None = None,
-        guidance_scale: float | None = None,
-        negative_prompt: str | None = None,
-        eta: float | None = None,
-        anchor: float | None = None,
-        smoothing: float | None = None,
-        adain: float | None = None,
-        reference: float | None = None,
-        noise_sigma: float | None = None,
-        inversion_iterations: int | None = None,
-        margin_px: int | None = None,
-        size_px: int | None = None,
-        where: str | None = None,
-        invert_mask: str | None = None,
-        feather: float | None = None,
         mask: Source | None = None,
         regions: Sequence[Region] = (),
         gradient: str | None = None,
@@ -109,26 +85,27 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         callback_on_evaluation: OnPipeEvaluation | None = None,
+        **changes: Any,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
+        """Repaint `image`; `changes` are settings of TransferConfig, as strength=0.5, on top of `config` or `preset`.
 
-        `freedom` and `strokes` are for painting; all between `swap_until` and `inversion_iterations` is for inverting
-        and swapping, and starts from the preset 'paper' where neither preset nor config is given.
+        Those that no preset but classic and paper uses start from 'paper' where neither preset nor config is given.
         `trace` is the trace of an earlier result: with the same content and settings that count for it, the evaluations
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
         style goes), or a place named by `where`, keeps all else as it is, pixel for pixel, and gives a result of the
         content's own size. `regions` are painted in styles of their own, the later over the earlier; `gradient`
         (left-right, top-bottom or an angle) leads from each loaded style to the next, whatever their weights;
         `palette_from` is the style whose colours are wanted instead of the loaded ones'; `texture`, a picture of a
-        surface, is laid on what is painted, whose shading and form stay. Several
-        images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
-        config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
+        surface, is laid on what is painted, whose shading and form stay. Several images of one prompt differ by fresh
+        noise and, when painting, by their strokes. Without a `generator` the config's seed counts.
+        `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
 
         Units: size_px is the short side of the result; noise_sigma counts in steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
-        settings = _settings(locals())
+        given = {"prompt": prompt, "steps": num_inference_steps, **changes}
+        settings = _settings({name: value for name, value in given.items() if value is not None}, preset, config)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
@@ -171,10 +148,8 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         )
 
 
-def _settings(arguments: Mapping[str, Any]) -> TransferConfig:
-    """The settings that a call's arguments ask for, else those of preset or config. Raises: ConfigError."""
-    given = {name: arguments[key] for name, key in _SETTINGS.items() if arguments[key] is not None}
-    config, preset = arguments["config"], arguments["preset"]
+def _settings(given: Mapping[str, Any], preset: str | None, config: TransferConfig | None) -> TransferConfig:
+    """The settings that a call's arguments ask for, on top of preset or config. Raises: ConfigError."""
     if config is None and preset is None and not TransferConfig.paints(given):
         preset = "paper"
     return resolve(TransferConfig, preset, config, given)

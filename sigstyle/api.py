@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.painting.evaluations import OnEvaluation, never
 from sigstyle.painting.sparing import smaller_sides, sparing
 from sigstyle.parts import Parts, RegionLike
-from sigstyle.recipe import asked_for, base_entry, file_entry, input_files, recipe, recipe_with, style_entries
+from sigstyle.recipe import asked_for, file_entry, input_files, recipe
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
@@ -127,40 +128,29 @@ def transfer(
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     parts = Parts.opened(regions, gradient, palette_from, texture)
     opened, paths, weights = _weighted(styles, weights, may_lack=bool(parts.regions))
-    photo = load_image(content)  # what cannot be used is told before a base is loaded
-    parts.check(photo, mask, chosen, Blend.of(opened, weights, parts.colours) if opened else None)
+    blend = Blend.of(opened, weights, parts.colours) if opened else None
+    parts.check(load_image(content), mask, chosen, blend)  # what cannot be used is told before a base is loaded
     pipe = SigStylePipeline.from_base(_base(base, [*opened, *parts.styles][0], device, dtype))
     _load(pipe, opened, weights)
-    surface = parts.surface(pipe.base, photo, pipe.blend, chosen) if opened else None
-
-    def make(size_px: int | None) -> SigStyleOutput:
-        made = pipe(
-            content,
-            config=replace(chosen, size_px=size_px),
-            mask=mask,
-            regions=parts.regions,
-            gradient=gradient,
-            palette_from=parts.colours,
-            texture=surface,
-            trace=trace,
-            num_images_per_prompt=num_images,
-            callback_on_evaluation=_watching(on_progress, should_stop),
-            callback_on_step_end=_previewing(pipe.base, on_preview),
-            callback_on_step_end_tensor_inputs=["pred_x0"],
-        )
-        return cast(SigStyleOutput, made)
-
-    spared = sparing(pipe.base, chosen.size_px, make)
-    output, config = spared.made, replace(chosen, size_px=spared.size_px)
+    paint = partial(
+        pipe,
+        content,
+        mask=mask,
+        **parts.arguments(pipe.base, blend, chosen),
+        trace=trace,
+        num_images_per_prompt=num_images,
+        callback_on_evaluation=_watching(on_progress, should_stop),
+        callback_on_step_end=_previewing(pipe.base, on_preview),
+        callback_on_step_end_tensor_inputs=["pred_x0"],
+    )
+    spared = sparing(pipe.base, chosen.size_px, lambda size_px: paint(config=replace(chosen, size_px=size_px)))
+    output, config = cast(SigStyleOutput, spared.made), replace(chosen, size_px=spared.size_px)
     if output.interrupted:
         raise Cancelled("The transfer was stopped.")
-    styled = style_entries(pipe.blend, paths) if opened else []
-    entries = recipe_with("transfer", config.to_dict(), base_entry(pipe.base, asked_for(base)), styled)
+    entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), blend, paths)
     entries |= used | parts.entries | spared.entries
-    notices = [*output.notices, *spared.notices]
-    return TransferResult(
-        output.images, entries, output.trace, notices, input_files(content, mask, *paths, *parts.files)
-    )
+    files = input_files(content, mask, *paths, *parts.files)
+    return TransferResult(output.images, entries, output.trace, [*output.notices, *spared.notices], files)
 
 
 def generate(

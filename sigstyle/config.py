@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sigstyle.errors import ConfigError
-from sigstyle.places import Place
+from sigstyle.places import Spot
 from sigstyle.settings import Settings, choice, number, switch, words
 
 TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper")
@@ -166,7 +166,7 @@ class TransferConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.where:
-            Place.parsed(self.where)
+            Spot.parsed(self.where)
         used, fields = self.settings_of(self.method), dataclasses.fields(self)
         self._refuse(f.name for f in fields if f.name not in used and getattr(self, f.name) != f.default)
         if self.method == "paint" and self.steps > MOST_PAINTING_STEPS:
@@ -212,9 +212,9 @@ class TransferConfig(Settings):
         ]
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> Spot | None:
         """What of the photo is painted; None where that is all of it, or what a mask says."""
-        return Place.parsed(self.where) if self.where else None
+        return Spot.parsed(self.where) if self.where else None
 
     @property
     def nearest(self) -> str:

@@ -1,7 +1,7 @@
 """What a transfer is told beside one style for all of the photo: regions, a gradient, other colours, a texture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from sigstyle.imaging.images import Source, load_image, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.painting.local import Region, check_area
 from sigstyle.painting.texture import TextureRun
-from sigstyle.places import Place, direction, is_place
+from sigstyle.places import Spot, direction, is_place
 from sigstyle.recipe import file_entry, input_files, style_entry
 from sigstyle.style.blend import Blend
 from sigstyle.style.shipped import StyleLike, open_style
@@ -57,7 +57,7 @@ class Parts:
             entries["palette_from"] = style_entry(colours, _name(palette_from))
         if texture is not None:
             entries["texture"] = OF_STYLE if texture == OF_STYLE else file_entry(texture)
-        masks = [region.where for region in found if not isinstance(region.where, Place)]
+        masks = [region.where for region in found if not isinstance(region.where, Spot)]
         styles = [_name(style) for style in (*(style for _, style in regions), palette_from)]
         files = input_files(*masks, *styles, None if texture == OF_STYLE else texture)
         return cls(found, gradient, colours, texture, entries, files)
@@ -71,7 +71,7 @@ class Parts:
         """Raises: ConfigError, ImageError for what can be known to be wrong before anything is painted."""
         check_area(mask, config.place, config.invert_mask)
         for part in (mask, config.place, *(region.where for region in self.regions)):
-            if isinstance(part, Place):
+            if isinstance(part, Spot):
                 part.within(photo.size)
             elif part is not None:
                 matching(load_mask(part), photo.size)
@@ -83,21 +83,23 @@ class Parts:
             )
         if self.texture is not None and config.method != "paint":
             raise ConfigError("A texture is laid on by painting; leave the preset out, or the texture.")
+        if self.texture is not None and blend is None:
+            raise ConfigError("A texture is laid on in a style, and there are regions alone; give -s.")
         if self.texture is not None and self.texture != OF_STYLE:
             load_image(self.texture)
 
-    def surface(self, base: BaseModel, photo: Image.Image, blend: Blend, config: TransferConfig) -> Image.Image | None:
-        """The texture as a picture: a tile of the styles, or the one that was given; None where none is wanted."""
-        if self.texture is None:
-            return None
-        if self.texture != OF_STYLE:
-            return load_image(self.texture)
-        wanted = TextureConfig(size_px=512, seamless="on", seed=config.seed)
-        return TextureRun(base, ddim(base.scheduler), wanted, replace(blend, colours=self.colours)).paint()
+    def arguments(self, base: BaseModel, blend: Blend | None, config: TransferConfig) -> dict[str, Any]:
+        """What a pipeline is told of them; a texture of the style is painted for it."""
+        surface: Source | None = self.texture
+        if surface == OF_STYLE and blend is not None:
+            wanted = TextureConfig(size_px=512, seamless="on", seed=config.seed)
+            surface = TextureRun(base, ddim(base.scheduler), wanted, blend).paint()
+        parts = {"regions": self.regions, "gradient": self.gradient, "palette_from": self.colours}
+        return {**parts, "texture": surface}
 
 
-def _where(where: Source) -> Source | Place:
-    return Place.parsed(where) if isinstance(where, str) and is_place(where) else where
+def _where(where: Source) -> Source | Spot:
+    return Spot.parsed(where) if isinstance(where, str) and is_place(where) else where
 
 
 def _name(style: StyleLike | None) -> str | None:
@@ -105,9 +107,9 @@ def _name(style: StyleLike | None) -> str | None:
 
 
 def _region_entry(region: Region, path: str | None) -> dict[str, Any]:
-    is_named = isinstance(region.where, Place)
+    is_named = isinstance(region.where, Spot)
     return {
-        "where": region.where.text if isinstance(region.where, Place) else None,
+        "where": region.where.text if isinstance(region.where, Spot) else None,
         "mask": None if is_named else file_entry(region.where),  # type: ignore[arg-type]
         "style": style_entry(region.style, path),
     }

@@ -15,7 +15,7 @@ _NAMED_WAYS = {"left-right": 0.0, "top-bottom": 90.0}
 
 
 @dataclass(frozen=True)
-class Place:
+class Spot:
     """A part of a photo: `name` of the subject or the background, or else two numbers of a point, four of a box.
 
     Units: numbers are pixels, or shares of the side they lie along where `shares` says so.
@@ -27,7 +27,7 @@ class Place:
     shares: tuple[bool, ...] = ()
 
     @classmethod
-    def parsed(cls, text: str) -> "Place":
+    def parsed(cls, text: str) -> "Spot":
         """The place that a text names. Raises: ConfigError for what is none."""
         told = ConfigError(f"The place {brief(text)} is none; {_EXPECTED}.")
         if text in WHOLE_PARTS:

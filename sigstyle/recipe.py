@@ -75,11 +75,12 @@ def recipe(
     settings: dict[str, Any],
     base: BaseModel,
     base_path: str | None,
-    blend: Blend,
+    blend: Blend | None,
     style_paths: Sequence[str | None],
 ) -> dict[str, Any]:
-    """The recipe of a picture in captured styles."""
-    return recipe_with(kind, settings, base_entry(base, base_path), style_entries(blend, style_paths))
+    """The recipe of a picture in captured styles; there is no blend where regions alone are painted."""
+    styles = [] if blend is None else style_entries(blend, style_paths)
+    return recipe_with(kind, settings, base_entry(base, base_path), styles)
 
 
 def recipe_with(

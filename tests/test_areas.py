@@ -12,7 +12,7 @@ from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.imaging.areas import area_of
 from sigstyle.imaging.ramps import ramps
-from sigstyle.places import Place, direction, is_place
+from sigstyle.places import Spot, direction, is_place
 
 SIZE = (240, 180)
 DISC = (90, 50, 170, 130)
@@ -40,17 +40,17 @@ def overlap(mask: Image.Image, wanted: np.ndarray) -> float:
 
 @pytest.mark.parametrize("text", ["subject", "130,90", "54%,50%", "75,40,110,105", "32%,22%,45%,58%"])
 def test_an_object_is_found_by_itself_at_a_point_and_in_a_box(text: str) -> None:
-    mask = area_of(scene(), Place.parsed(text))
+    mask = area_of(scene(), Spot.parsed(text))
     assert mask.size == SIZE and overlap(mask, disc()) > 0.95
 
 
 @pytest.mark.parametrize("text", ["background", "10,10"])
 def test_what_lies_around_it_is_found_too(text: str) -> None:
-    assert overlap(area_of(scene(), Place.parsed(text)), ~disc()) > 0.95
+    assert overlap(area_of(scene(), Spot.parsed(text)), ~disc()) > 0.95
 
 
 def test_the_same_photo_gives_the_same_mask_and_turned_round_they_fit() -> None:
-    place = Place.parsed("subject")
+    place = Spot.parsed("subject")
     one, again = area_of(scene(), place), area_of(scene(), place)
     turned = area_of(scene(), place, invert=True)
     assert one.tobytes() == again.tobytes()
@@ -60,7 +60,7 @@ def test_the_same_photo_gives_the_same_mask_and_turned_round_they_fit() -> None:
 def test_a_large_photo_is_cut_at_its_own_edges() -> None:
     large = scene().resize((960, 720), Image.Resampling.LANCZOS)
     wanted = np.asarray(Image.fromarray(disc()).resize((960, 720)))
-    mask = np.asarray(area_of(large, Place.parsed("subject")))
+    mask = np.asarray(area_of(large, Spot.parsed("subject")))
     assert overlap(Image.fromarray(mask), wanted) > 0.96
     assert (np.isin(mask, (0, 255))).mean() > 0.9  # soft along the edge alone
 
@@ -84,7 +84,7 @@ def test_a_mask_softens_inwards_alone() -> None:
 )
 def test_a_place_outside_is_one_line(text: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        area_of(scene(), Place.parsed(text))
+        area_of(scene(), Spot.parsed(text))
 
 
 @pytest.mark.parametrize("text", ["nowhere", "1", "1,2,3", "1,x", "nan,1", "1,2,0,5", "1,2,5,-1"])
@@ -94,9 +94,9 @@ def test_what_is_no_place_is_told_with_the_settings(text: str) -> None:
 
 
 def test_a_box_that_leaves_the_photo_is_cut_at_its_edge_and_an_empty_one_is_painted_whole() -> None:
-    assert Place.parsed("120,90,500,500").within(SIZE) == (0.5, 0.5, 0.5, 0.5)
+    assert Spot.parsed("120,90,500,500").within(SIZE) == (0.5, 0.5, 0.5, 0.5)
     flat = Image.new("RGB", SIZE, (120, 120, 120))
-    mask = area_of(flat, Place.parsed("60,45,120,90"))
+    mask = area_of(flat, Spot.parsed("60,45,120,90"))
     assert "No object" in mask.info["notice"]
     assert (np.asarray(mask) > 0).sum() == 120 * 90
 
@@ -105,7 +105,7 @@ def test_a_photo_without_a_subject_and_a_mask_of_another_aspect_are_one_line() -
     flat = Image.new("RGB", SIZE, (120, 120, 120))
     for name in ("subject", "background"):
         with pytest.raises(ImageError, match="No subject stands out"):
-            area_of(flat, Place.parsed(name))
+            area_of(flat, Spot.parsed(name))
     with pytest.raises(ImageError, match="same size or aspect"):
         area_of(flat, Image.new("L", (100, 100), 255))
 
@@ -129,8 +129,7 @@ def test_ramps_lead_from_one_end_to_the_other_in_every_direction() -> None:
 
 def test_opencv_is_loaded_only_where_something_is_cut_out() -> None:
     code = (
-        "import sys, sigstyle, sigstyle.api, sigstyle.cli.main, sigstyle.imaging.areas; "
-        "sys.exit('cv2' in sys.modules)"
+        "import sys, sigstyle, sigstyle.api, sigstyle.cli.main, sigstyle.imaging.areas; sys.exit('cv2' in sys.modules)"
     )
     root = Path(__file__).parent.parent
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

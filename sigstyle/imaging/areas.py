@@ -9,18 +9,18 @@ from sigstyle.imaging.images import load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.imaging.matting import matte
 from sigstyle.imaging.opening import Source
-from sigstyle.places import Place
+from sigstyle.places import Spot
 
 _OTHER_WAYS = "Point at it (--point X,Y), draw a box around it (--box X,Y,W,H) or give a mask (--mask)."
 
 
-def area_of(photo: Image.Image, wanted: Source | Place, invert: bool = False, feather_px: float = 0.0) -> Image.Image:
+def area_of(photo: Image.Image, wanted: Source | Spot, invert: bool = False, feather_px: float = 0.0) -> Image.Image:
     """The mask ('L', as large as the photo, white is what is painted) of a place in the photo, or of a mask.
 
     `info["notice"]` says what was taken otherwise than asked. It softens inwards alone: what is black stays black.
     Raises: ImageError for a mask of another aspect, or where nothing stands out; ConfigError for a place outside.
     """
-    found = _of_place(photo, wanted) if isinstance(wanted, Place) else matching(load_mask(wanted), photo.size)
+    found = _of_place(photo, wanted) if isinstance(wanted, Spot) else matching(load_mask(wanted), photo.size)
     notice = found.info.get("notice")
     if invert:
         found = ImageChops.invert(found)
@@ -31,7 +31,7 @@ def area_of(photo: Image.Image, wanted: Source | Place, invert: bool = False, fe
     return found
 
 
-def _of_place(photo: Image.Image, place: Place) -> Image.Image:
+def _of_place(photo: Image.Image, place: Spot) -> Image.Image:
     if place.name:
         cut = cutout.subject(photo)
         if cut is None:

@@ -14,7 +14,10 @@ _LEAST, _MOST = 0.004, 0.93  # shares of the photo that an object has
 _RIM = 0.03  # share of the sides that is background where a subject is sought
 _CRUMB = 0.002  # share of the photo that is too small to be a part of an object, or a hole in it
 _GROUPS = 5  # of colours along the rim
+_DRIFT = 2.2  # how much farther colours may go in small steps, as a sky does towards the horizon
 _REACH = np.array([18.0, 9.0, 9.0])  # in Lab, of colours that are taken for one
+_STEPS = (0.12, 0.6, 2.0)  # of colour from pixel to pixel, in units of that; what is rough needs large ones
+_FEW = 0.02  # share of the photo that is reached at least before larger steps are taken
 _SEED = 0.012  # radius of a point, as a share of the long side
 
 
@@ -140,13 +143,16 @@ def _alike(small: NDArray[np.uint8], x: int, y: int) -> Mask:
     around = lab[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5].reshape(-1, 3)
     reach = _REACH + np.minimum(1.5 * around.std(0), _REACH / 2)
     own, (height, width) = np.median(around, 0), lab.shape[:2]
-    close = (np.abs(lab - own) < reach).all(2).astype(np.uint8)
-    close[y, x] = 1
-    frame = np.ones((height + 2, width + 2), np.uint8)
-    frame[1:-1, 1:-1] = 1 - close
-    steps = tuple(float(value) for value in reach * 0.15)
-    flags = 4 | cv2.FLOODFILL_MASK_ONLY | (2 << 8)
-    cv2.floodFill(lab.copy(), frame, (x, y), (0, 0, 0), steps, steps, flags)
+    for step in _STEPS:
+        close = (np.abs(lab - own) < (_DRIFT if step == _STEPS[0] else 1) * reach).all(2).astype(np.uint8)
+        close[y, x] = 1
+        frame = np.ones((height + 2, width + 2), np.uint8)
+        frame[1:-1, 1:-1] = 1 - close
+        steps = tuple(float(value) for value in reach * step)
+        flags = 4 | cv2.FLOODFILL_MASK_ONLY | (2 << 8)
+        cv2.floodFill(lab.copy(), frame, (x, y), (0, 0, 0), steps, steps, flags)
+        if (frame == 2).mean() > _FEW:
+            break
     return frame[1:-1, 1:-1] == 2
 
 

@@ -15,7 +15,7 @@ from sigstyle.painting.evaluations import OnEvaluation
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.layers import Layer, LayeredRun, gradient_layers
 from sigstyle.painting.run import Run, run_of
-from sigstyle.places import Place
+from sigstyle.places import Spot
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
@@ -24,7 +24,7 @@ from sigstyle.style.style import Style
 class Region:
     """A part of the photo in a style of its own: `where` is a mask, or a place in the photo."""
 
-    where: Source | Place
+    where: Source | Spot
     style: Style
 
 
@@ -83,7 +83,7 @@ class Local:
         return None if source is None else area_of(photo, source, config.invert_mask == "on", config.feather)
 
 
-def check_area(mask: Source | None, place: Place | None, invert_mask: str) -> None:
+def check_area(mask: Source | None, place: Spot | None, invert_mask: str) -> None:
     """Raises: ConfigError where a mask and a place are given, or neither of them and they are to be turned round."""
     if mask is not None and place is not None:
         raise ConfigError(f"There is a mask and a place ({place.text}); expected one of them.")
