@@ -1,7 +1,7 @@
 """What a transfer is told beside one style for all of the photo: regions, a gradient, other colours, a texture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sigstyle.style.shipped import StyleLike, open_style
 from sigstyle.style.style import Style
 
 RegionLike = tuple[Source, StyleLike]  # where, and the style that is painted there
+PARTS = ("regions", "gradient", "palette_from", "texture")  # in a recipe
 OF_STYLE = "style"  # as a texture: a surface painted in the transfer's own styles
 
 
@@ -28,12 +29,17 @@ OF_STYLE = "style"  # as a texture: a surface painted in the transfer's own styl
 class Parts:
     """The parts of a transfer, opened; `entries` are what a recipe says of them, `files` what was read."""
 
-    regions: tuple[Region, ...]
-    gradient: str | None
-    colours: Style | None
-    texture: Source | None
-    entries: dict[str, Any]
-    files: tuple[Path, ...]
+    regions: tuple[Region, ...] = ()
+    gradient: str | None = None
+    colours: Style | None = None
+    texture: Source | None = None
+    entries: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    @property
+    def layered(self) -> bool:
+        """Whether a photo is painted otherwise than in one piece of one style."""
+        return bool(self.regions) or self.gradient is not None or self.texture is not None
 
     @classmethod
     def opened(
@@ -113,3 +119,13 @@ def _region_entry(region: Region, path: str | None) -> dict[str, Any]:
         "mask": None if is_named else file_entry(region.where),  # type: ignore[arg-type]
         "style": style_entry(region.style, path),
     }
+
+
+NO_PARTS = Parts()
+
+
+def without_paths(entries: Any) -> Any:
+    """What a recipe says of parts, told apart by content alone: a file is the same wherever it lies."""
+    if isinstance(entries, Mapping):
+        return {key: without_paths(value) for key, value in entries.items() if key != "path"}
+    return [without_paths(value) for value in entries] if isinstance(entries, list) else entries

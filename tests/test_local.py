@@ -252,6 +252,24 @@ def test_a_batch_paints_the_subject_of_each_photo_as_transfer_does(
     assert "No subject stands out" in lost
 
 
+def test_a_batch_paints_regions_colours_and_textures_as_transfer_does_and_knows_its_pictures(
+    base: BaseModel, styles: list[Style], content: Path, tmp_path: Path
+) -> None:
+    mask = tmp_path / "mask.png"
+    half(scene().size).save(mask)
+    parts: dict[str, Any] = {"regions": [(mask, styles[1])], "palette_from": styles[2], "texture": "style"}
+    (one,) = batch(content, styles[0], tmp_path / "out", base=base, **parts, **FEW)
+    alone = transfer(content, styles[0], base=base, **parts, **FEW)
+    assert one.error is None and load_image(one.path) == alone.images[0]
+    recipe = read_recipe(one.path)
+    assert {key: recipe[key] for key in alone.recipe if key != "content"} == {
+        key: alone.recipe[key] for key in alone.recipe if key != "content"
+    }
+    assert not list(batch(content, styles[0], tmp_path / "out", base=base, **parts, **FEW))
+    with pytest.raises(ConfigError, match="was made with texture"):
+        batch(content, styles[0], tmp_path / "out", base=base, **(parts | {"texture": None}), **FEW)
+
+
 def test_no_subject_and_regions_without_a_style_are_told_before_anything_is_lost(
     base: BaseModel, styles: list[Style], content: Path
 ) -> None:

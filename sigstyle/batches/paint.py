@@ -21,8 +21,9 @@ from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
-from sigstyle.painting.local import check_area
+from sigstyle.painting.local import Local, check_area
 from sigstyle.painting.notices import prompt_notices
+from sigstyle.painting.painted import unchanged
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
@@ -125,8 +126,10 @@ class Painter:
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
-        blend = Blend.of([look.style])
+        blend = look.blend
         self.notices = prompt_notices(blend, self.base, config, guided=config.method == "swap")
+        if look.parts.layered:
+            return self._layered(wanted, look, config, on_evaluation, should_stop)
         mask = self._mask(group[0], config)
         run = run_of(wanted, blend, mask, trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
@@ -140,6 +143,27 @@ class Painter:
             content.finished(image, config.size_px, self.base, mask, wanted.amount)
             for content, image in zip(contents, images, strict=True)
         ]
+
+    def _layered(
+        self,
+        wanted: ContentInversion,
+        look: Look,
+        config: TransferConfig,
+        on_evaluation: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> list[Image.Image]:
+        """One photo with its regions or its texture. Raises: Cancelled when stopped."""
+        surface = look.parts.arguments(self.base, look.blend, config)["texture"]
+        texture = None if surface is None else load_image(surface)
+        local = Local(None, look.parts.regions, None, texture)
+        run = local.run(wanted, look.blend, None, unchanged, on_evaluation, should_stop)
+        with self.base.lock:
+            made = run.paint()
+            if made.latents is None or made.interrupted:
+                raise Cancelled("The batch was stopped.")
+            images = run.decoded(made.latents)
+        self.notices = made.notices
+        return run.finished(images)
 
     def _mask(self, loaded: Loaded, config: TransferConfig) -> Image.Image | None:
         """What of a photo is painted, found once for all looks; None where that is everything. Raises: ImageError."""
@@ -170,6 +194,6 @@ class Painter:
 
     def recipe(self, loaded: Loaded, look: Look, config: TransferConfig, together: int) -> dict[str, Any]:
         """The recipe of a picture, as `api.transfer` writes it; photos painted together are counted in it."""
-        made = recipe("transfer", config.to_dict(), self.base, self.base_path, Blend.of([look.style]), [look.path])
-        made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0}
+        made = recipe("transfer", config.to_dict(), self.base, self.base_path, look.blend, [look.path])
+        made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0} | dict(look.parts.entries)
         return made | ({"together": together} if together > 1 else {})
