@@ -247,7 +247,7 @@ def test_a_batch_paints_the_subject_of_each_photo_as_transfer_does(
     found = list(batch([content, flat], styles[0], tmp_path / "out", base=base, where="subject", **FEW))
     assert sorted((result.error or "") for result in found)[0] == ""
     (one,) = [result for result in found if result.error is None]
-    assert load_image(one.path) == made(content, styles[0], base=base, where="subject")
+    assert one.path and load_image(one.path) == made(content, styles[0], base=base, where="subject")
     (lost,) = [result.error for result in found if result.error is not None]
     assert "No subject stands out" in lost
 
@@ -260,7 +260,8 @@ def test_a_batch_paints_regions_colours_and_textures_as_transfer_does_and_knows_
     parts: dict[str, Any] = {"regions": [(mask, styles[1])], "palette_from": styles[2], "texture": "style"}
     (one,) = batch(content, styles[0], tmp_path / "out", base=base, **parts, **FEW)
     alone = transfer(content, styles[0], base=base, **parts, **FEW)
-    assert one.error is None and load_image(one.path) == alone.images[0]
+    assert one.error is None and one.path is not None
+    assert load_image(one.path) == alone.images[0]
     recipe = read_recipe(one.path)
     assert {key: recipe[key] for key in alone.recipe if key != "content"} == {
         key: alone.recipe[key] for key in alone.recipe if key != "content"

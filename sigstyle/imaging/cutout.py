@@ -78,7 +78,7 @@ def _lab(small: NDArray[np.uint8]) -> NDArray[np.float32]:
     import cv2
 
     smooth = cv2.bilateralFilter(small, 7, 40, 5)
-    return cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    return np.asarray(cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2Lab), np.float32)
 
 
 def _standing_out(small: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -159,14 +159,14 @@ def _alike(small: NDArray[np.uint8], x: int, y: int) -> Mask:
 def _distance(mask: Mask) -> NDArray[np.float32]:
     import cv2
 
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3), np.float32)
 
 
 def _whole(mask: Mask) -> Mask:
     """Without crumbs, and with small holes filled."""
     import cv2
 
-    clean = mask.astype(np.uint8)
+    clean: NDArray[np.uint8] = mask.astype(np.uint8)
     for value in (1, 0):
         count, where, stats, _ = cv2.connectedComponentsWithStats((clean == value).astype(np.uint8))
         small = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] < _CRUMB * mask.size]

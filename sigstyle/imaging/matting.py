@@ -21,7 +21,8 @@ def matte(photo: Image.Image, cut: NDArray[np.bool_]) -> Image.Image:
 
     height, width = cut.shape
     radius = max(2, round(_RADIUS * max(cut.shape)))
-    guide = np.asarray(photo.convert("RGB").resize((width, height), Image.Resampling.BOX), np.float32) / 255
+    guide = np.asarray(photo.convert("RGB").resize((width, height), Image.Resampling.BOX), np.float32)
+    guide = (guide / 255).astype(np.float32)
     slope, offset = _lines(guide, cut.astype(np.float32), radius)
     kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
     hard = cut.astype(np.uint8)
@@ -44,7 +45,8 @@ def _lines(
     import cv2
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cv2.blur(values, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+        window = (2 * radius + 1, 2 * radius + 1)
+        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REFLECT), np.float32)
 
     mean_guide, mean_cut = mean(guide), mean(cut)
     products = guide[..., :, None] * guide[..., None, :]

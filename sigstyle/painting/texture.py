@@ -97,7 +97,8 @@ class TextureRun:
         fields = torch.tanh(crisp * torch.stack(octaves).sum(0))
         colours = torch.einsum("dc,bchw->bdhw", root, fields) + self._palette.mean.view(1, 3, 1, 1)
         turns = smooth_noise(drawn(2), strokes.turn_px / 2)
-        around = stroke_field(*(wrapped(x, _REACH_PX) for x in (colours, drawn(3))), strokes, wrapped(turns, _REACH_PX))
+        around, noise, turned = (wrapped(x, _REACH_PX) for x in (colours, drawn(3), turns))
+        around = stroke_field(around, noise, strokes, turned)
         laid = around[..., _REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX]
         return (colours + strokes.amount * torch.einsum("dc,bchw->bdhw", root, laid)).clamp(-1, 1)
 
