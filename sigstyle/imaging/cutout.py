@@ -144,7 +144,8 @@ def _alike(small: NDArray[np.uint8], x: int, y: int) -> Mask:
     reach = _REACH + np.minimum(1.5 * around.std(0), _REACH / 2)
     own, (height, width) = np.median(around, 0), lab.shape[:2]
     for step in _STEPS:
-        close = (np.abs(lab - own) < (_DRIFT if step == _STEPS[0] else 1) * reach).all(2).astype(np.uint8)
+        far = np.abs(lab - own) >= (_DRIFT if step == _STEPS[0] else 1) * reach
+        close = np.where(far.any(2), 0, 1).astype(np.uint8)
         close[y, x] = 1
         frame = np.ones((height + 2, width + 2), np.uint8)
         frame[1:-1, 1:-1] = 1 - close
