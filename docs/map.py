@@ -45,6 +45,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#eef4fb",
         (
             Room("api", "capture, transfer, generate", 1.4, "1", "1"),
+            Room("textures", "surfaces and seamless tiles"),
             Room("training_free", "a picture with nothing learned"),
         ),
     ),
@@ -53,6 +54,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#eef4fb",
         (
             Room("pipelines/", "thin diffusers pipelines over painting", 1.6),
+            Room("parts", "regions, gradients, textures"),
             Room("recipe", "how a picture was made", 1, "9"),
             Room("result", "images and all about them", 1, "9"),
         ),
@@ -93,6 +95,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
             Room("data", "where shipped data lies"),
             Room("errors", "what can go wrong"),
             Room("settings", "what configs are made of"),
+            Room("places", "where, in words"),
             Room("version", "in one place", 0.8),
         ),
     ),

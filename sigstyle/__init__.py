@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from sigstyle.learning.likeness import similar_styles
     from sigstyle.scoring.pairs import evaluate
     from sigstyle.style.style import Style
+    from sigstyle.textures import texture
     from sigstyle.training_free import transfer_training_free
 
 __all__ = [
     "BatchProgress", "BatchResult", "Style", "__version__", "batch", "capture", "evaluate", "generate",
-    "similar_styles", "transfer", "transfer_training_free",
+    "similar_styles", "texture", "transfer", "transfer_training_free",
 ]  # fmt: skip
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "evaluate": "sigstyle.scoring.pairs",
     "generate": "sigstyle.api",
     "similar_styles": "sigstyle.learning.likeness",
+    "texture": "sigstyle.textures",
     "transfer": "sigstyle.api",
     "transfer_training_free": "sigstyle.training_free",
 }

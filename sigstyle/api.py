@@ -17,13 +17,13 @@ from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.files import check_destination
-from sigstyle.imaging.images import Source, load_image, load_mask
-from sigstyle.imaging.masks import matching
+from sigstyle.imaging.images import Source, load_image
 from sigstyle.learning.instant import instant_style
 from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.painting.evaluations import OnEvaluation, never, unwatched
 from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.sparing import smaller_sides, sparing
+from sigstyle.parts import Parts, RegionLike
 from sigstyle.recipe import asked_for, file_entry, input_files, recipe
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
@@ -97,6 +97,10 @@ def transfer(
     *,
     weights: Sequence[float] | None = None,
     mask: Source | None = None,
+    regions: Sequence[RegionLike] = (),
+    gradient: str | None = None,
+    palette_from: StyleLike | None = None,
+    texture: Source | None = None,
     base: BaseLike | None = None,
     preset: str | None = None,
     config: TransferConfig | None = None,
@@ -111,7 +115,10 @@ def transfer(
 ) -> TransferResult:
     """Repaint `content` in one style or a blend; `settings` are those of TransferConfig (prompt, strength, seed, …).
 
-    Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
+    Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `regions` are
+    pairs of where (a mask, or a place such as 'subject' or '10%,10%,40%,50%') and the style that is painted there;
+    `styles` may then be empty. `texture`, a picture, or 'style' for a surface painted in `styles`, is laid on what is
+    painted. `gradient`, `palette_from` and settings such as where='subject': as in SigStylePipeline. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
     counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
     the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
@@ -121,29 +128,28 @@ def transfer(
     if chosen.best_of > 1 and num_images > 1:
         raise ConfigError(f"best_of is {chosen.best_of} with {num_images} images; expected one image to choose.")
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
-    opened, paths = _opened(styles)
-    Blend.of(opened, weights).check_able(chosen)
-    photo = load_image(content)  # what cannot be used is told before a base is loaded
-    if mask is not None:
-        matching(load_mask(mask), photo.size)
-    pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
+    parts = Parts.opened(regions, gradient, palette_from, texture)
+    opened, paths, weights = _weighted(styles, weights, may_lack=bool(parts.regions))
+    blend = Blend.of(opened, weights, parts.colours) if opened else None
+    parts.check(load_image(content), mask, chosen, blend)  # what cannot be used is told before a base is loaded
+    pipe = SigStylePipeline.from_base(_base(base, [*opened, *parts.styles][0], device, dtype))
     _load(pipe, opened, weights)
-
-    arguments = {"mask": mask, "num_images_per_prompt": num_images}
-    arguments |= {"callback_on_step_end": _previewing(pipe.base, on_preview)}
-
-    def make(size_px: int | None) -> tuple[list[Chosen], _Repaint]:
-        paint = _Repaint(pipe, content, arguments, trace, Attempts(on_progress or unwatched, chosen), should_stop)
-        return lucky(replace(chosen, size_px=size_px), pipe.blend, [photo] * num_images, paint, alike=True), paint
-
-    spared = sparing(pipe.base, chosen.size_px, make)
-    taken, paint = spared.made
-    kept_trace = None if "asked" in taken[0].entries else paint.trace
-    images = [one.image for one in taken]
-    entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    notices = [*paint.notices, *taken[0].notices, *spared.notices]
-    entries |= used | spared.entries | taken[0].entries
-    return TransferResult(images, entries, kept_trace, notices, input_files(content, mask, *paths))
+    repaint = _Repaint(pipe, content, parts.arguments(pipe.base, blend, chosen), trace, should_stop)
+    repaint.arguments |= {"mask": mask, "num_images_per_prompt": num_images}
+    repaint.arguments |= {"callback_on_step_end": _previewing(pipe.base, on_preview)}
+    judged = blend or Blend.of(parts.styles)
+    spared = sparing(
+        pipe.base,
+        chosen.size_px,
+        lambda size_px: repaint.lucky(replace(chosen, size_px=size_px), judged, on_progress or unwatched),
+    )
+    taken: list[Chosen] = spared.made
+    entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), blend, paths)
+    entries |= used | parts.entries | spared.entries | taken[0].entries
+    notices = [*repaint.notices, *taken[0].notices, *spared.notices]
+    files = input_files(content, mask, *paths, *parts.files)
+    kept_trace = None if "asked" in taken[0].entries else repaint.trace
+    return TransferResult([one.image for one in taken], entries, kept_trace, notices, files)
 
 
 @dataclass
@@ -154,25 +160,32 @@ class _Repaint:
     content: Source
     arguments: dict[str, Any]
     trace: ContentTrace | None
-    attempts: Attempts
     should_stop: Callable[[], bool]
     notices: list[str] = field(default_factory=list)
+    _attempts: Attempts | None = None
+
+    def lucky(self, config: TransferConfig, judged: Blend, on_progress: OnEvaluation) -> list[Chosen]:
+        """What is taken for each image, judged by the styles of a blend."""
+        self._attempts = Attempts(on_progress, config)
+        photos = [load_image(self.content)] * self.arguments["num_images_per_prompt"]
+        return lucky(config, judged, photos, self, alike=True)
 
     def __call__(self, config: TransferConfig) -> list[Image.Image]:
         """The images, with these settings. Raises: Cancelled."""
-        self.attempts.next_one()
+        attempts = self._attempts or Attempts(unwatched, config)
+        attempts.next_one()
         made = self.pipe(
             self.content,
             config=config,
-            trace=self.trace if self.attempts.first else None,
-            callback_on_evaluation=_watching(self.attempts, self.should_stop),
+            trace=self.trace if attempts.first else None,
+            callback_on_evaluation=_watching(attempts, self.should_stop),
             callback_on_step_end_tensor_inputs=["pred_x0"],
             **self.arguments,
         )
         output = cast(SigStyleOutput, made)
         if output.interrupted:
             raise Cancelled("The transfer was stopped.")
-        if self.attempts.first:
+        if attempts.first:
             self.notices = output.notices
         self.trace = output.trace
         return output.images
@@ -202,11 +215,9 @@ def generate(
     Units: height and width in pixels; `on_progress` counts calls of the UNet; `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = resolve(GenerateConfig, preset, None, {**settings, "prompt": prompt})
-    opened, paths = _opened(styles)
-    blend = Blend.of(opened, weights)
-    if chosen.method == "paint":
-        blend.palette()  # what cannot be used is told before a base is loaded
+    chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
+    opened, paths, weights = _weighted(styles, weights)
+    Blend.of(opened, weights)
     pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)
 
@@ -271,6 +282,19 @@ def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[
     if not wanted:
         raise ConfigError("There is no style; give a style file or the name of a shipped style.")
     return [open_style(style) for style in wanted], [None if isinstance(s, Style) else str(s) for s in wanted]
+
+
+def _weighted(
+    styles: StyleLike | Sequence[StyleLike], weights: Sequence[float] | None, may_lack: bool = False
+) -> tuple[list[Style], list[str | None], Sequence[float] | None]:
+    """The styles that have a part, what each was asked for by, and their weights: one of weight 0 has none."""
+    if may_lack and not isinstance(styles, StyleLike) and not styles:
+        return [], [], None
+    opened, paths = _opened(styles)
+    if weights is None or len(weights) != len(opened) or not any(weights):
+        return opened, paths, weights
+    kept = [i for i, weight in enumerate(weights) if weight != 0]
+    return [opened[i] for i in kept], [paths[i] for i in kept], [weights[i] for i in kept]
 
 
 def _load(pipe: Any, styles: Sequence[Style], weights: Sequence[float] | None) -> None:

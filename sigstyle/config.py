@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sigstyle.errors import ConfigError
-from sigstyle.settings import Alias, Methodical, Settings, choice, number, words
+from sigstyle.places import Spot
+from sigstyle.settings import Alias, Methodical, Settings, choice, number, switch, words
 
 TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper")
 SWAPS = ("none", "q", "qk")
@@ -193,6 +194,13 @@ class TransferConfig(Methodical):
         "short side of the result in pixels; None is the photo's own, and with classic and paper the base's own",
     )
     max_megapixels: float = number(16.0, 0.01, 80, "most million pixels of the result, which else is made smaller")
+    where: str = words(
+        "",
+        "what of the photo is painted: subject, background, what is at a point X,Y or in a box X,Y,W,H (pixels or %); "
+        "empty is all of it",
+    )
+    invert_mask: str = switch("paint what a mask, or where, leaves out, and leave what it paints")
+    feather: float = number(0.0, 0, 1000, "how softly a mask ends, inwards from its edge, in pixels of the photo")
     seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
     best_of: int = number(1, 1, MOST_TRIES, "paint with so many seeds, and keep the best by structure, style and leak")
     leak_bound: float = number(
@@ -224,6 +232,8 @@ class TransferConfig(Methodical):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.where:
+            Spot.parsed(self.where)
         if self.method == "paint" and self.steps > MOST_PAINTING_STEPS:
             raise ConfigError(
                 f"steps is {self.steps}; painting takes 1 to {MOST_PAINTING_STEPS}. More steps are for the presets "
@@ -234,6 +244,11 @@ class TransferConfig(Methodical):
     def paints(names: Iterable[str]) -> bool:
         """Whether painting uses all settings of these names."""
         return not set(names) & set(_SWAP_ONLY)
+
+    @property
+    def place(self) -> Spot | None:
+        """What of the photo is painted; None where that is all of it, or what a mask says."""
+        return Spot.parsed(self.where) if self.where else None
 
     @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
@@ -287,6 +302,23 @@ class GenerateConfig(Methodical):
         method = settings.get("method", "denoise")
         others = set(TransferConfig.names()) - set(cls.settings_of(method))
         return cls.from_dict({"method": method, **{n: settings[n] for n in settings if n not in others}})
+
+
+@dataclass(frozen=True)
+class TextureConfig(Settings):
+    """How a surface is painted in a style, without a photo."""
+
+    size_px: int = number(1024, 64, 8192, "side of the picture in pixels")
+    seamless: str = switch("make a tile: its edges fit each other, so that copies side by side show no seam")
+    steps: int = number(1, 1, MOST_PAINTING_STEPS, "denoising steps of each part")
+    freedom: float = number(0.5, 0, 1, "how freely it is painted")
+    strokes: float = number(1.5, 0, 3, "how many strokes are laid; 1 is what the style shows")
+    variety: float = number(0.7, 0, 3, "how far colours go apart over the surface; 1 is as far as in the style image")
+    grain_px: int = number(160, 16, 2048, "how large the fields of one colour are")
+    strength: float = number(1.0, 0.01, 4, "how strongly the style's weight offsets apply")
+    seed: int = number(0, 0, 2**63 - 1, "seed of everything random")
+
+    _presets = {"default": {}}
 
 
 @dataclass(frozen=True)

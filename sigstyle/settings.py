@@ -10,6 +10,8 @@ from typing import Any, Self, TypeVar, get_args
 from sigstyle.errors import ConfigError
 from sigstyle.text import brief, check_words
 
+SWITCH = ("off", "on")
+
 
 def number(default: float | None, low: float, high: float, text: str, also: str = "") -> Any:
     """A field for a number; `also` is a word that may be said instead, which the config itself turns into one."""
@@ -18,6 +20,11 @@ def number(default: float | None, low: float, high: float, text: str, also: str 
 
 def choice(default: str, choices: tuple[str, ...], text: str) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices})
+
+
+def switch(text: str) -> Any:
+    """Something that is off unless it is asked for: a flag without a value."""
+    return choice("off", SWITCH, text)
 
 
 def words(default: str, text: str) -> Any:

@@ -16,14 +16,17 @@ from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled
+from sigstyle.imaging.areas import area_of
 from sigstyle.imaging.faces import Face
 from sigstyle.imaging.images import load_image
 from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.local import Local, check_area
 from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.notices import prompt_notices
+from sigstyle.painting.painted import unchanged
 from sigstyle.painting.protection import protection_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
@@ -101,10 +104,11 @@ class Painter:
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
         self._contents: dict[tuple[Any, ...], Content] = {}
+        self._masks: dict[tuple[int, str, str, float], Image.Image] = {}
 
     def forget(self) -> None:
         """Let go of the photos painted so far."""
-        self._photos, self._trace, self._contents = [], None, {}
+        self._photos, self._trace, self._contents, self._masks = [], None, {}, {}
 
     def _content(self, loaded: Loaded, config: TransferConfig) -> Content:
         """The content to work at, made once for all looks."""
@@ -124,6 +128,8 @@ class Painter:
         for loaded in photos:
             content = self._content(loaded, config)
             groups.setdefault((content.work.size, content.sizes), []).append(loaded)
+        if config.where:  # a part of each photo, which is another one in each
+            return [[loaded] for group in groups.values() for loaded in group]
         return list(groups.values())
 
     @torch.no_grad()
@@ -160,9 +166,12 @@ class Painter:
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
-        blend = Blend.of([look.style])
+        blend = look.blend
         self.notices = prompt_notices(blend, self.base, config, guided=config.method == "swap")
-        run = run_of(wanted, blend, trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
+        if look.parts.layered:
+            return self._layered(wanted, look, config, on_evaluation, should_stop)
+        mask = self._mask(group[0], config)
+        run = run_of(wanted, blend, mask, trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
@@ -171,9 +180,43 @@ class Painter:
         self._photos, self._trace = photos, made.trace
         contents = (self._content(loaded, config) for loaded in group)
         return [
-            content.finished(image, config.size_px, self.base, amount=wanted.amount)
+            content.finished(image, config.size_px, self.base, mask, wanted.amount)
             for content, image in zip(contents, images, strict=True)
         ]
+
+    def _layered(
+        self,
+        wanted: ContentInversion,
+        look: Look,
+        config: TransferConfig,
+        on_evaluation: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> list[Image.Image]:
+        """One photo with its regions or its texture. Raises: Cancelled when stopped."""
+        surface = look.parts.arguments(self.base, look.blend, config)["texture"]
+        texture = None if surface is None else load_image(surface)
+        local = Local(None, look.parts.regions, None, texture)
+        run = local.run(wanted, look.blend, None, unchanged, on_evaluation, should_stop)
+        with self.base.lock:
+            made = run.paint()
+            if made.latents is None or made.interrupted:
+                raise Cancelled("The batch was stopped.")
+            images = run.decoded(made.latents)
+        self.notices = made.notices
+        return run.finished(images)
+
+    def _mask(self, loaded: Loaded, config: TransferConfig) -> Image.Image | None:
+        """What of a photo is painted, found once for all looks; None where that is everything. Raises: ImageError."""
+        check_area(None, config.place, config.invert_mask)
+        if config.place is None:
+            return None
+        key = (id(loaded), config.where, config.invert_mask, config.feather)
+        if key not in self._masks:
+            invert = config.invert_mask == "on"
+            self._masks[key] = area_of(loaded.image, config.place, invert, config.feather)
+        mask = self._masks[key]
+        self.notices += [mask.info["notice"]] if "notice" in mask.info else []
+        return mask
 
     def wanted(self, group: Sequence[Loaded], look: Look, config: TransferConfig) -> ContentInversion:
         """The one inversion of all photos of a group."""
@@ -191,6 +234,6 @@ class Painter:
 
     def recipe(self, loaded: Loaded, look: Look, config: TransferConfig, together: int) -> dict[str, Any]:
         """The recipe of a picture, as `api.transfer` writes it; photos painted together are counted in it."""
-        made = recipe("transfer", config.to_dict(), self.base, self.base_path, Blend.of([look.style]), [look.path])
-        made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0}
+        made = recipe("transfer", config.to_dict(), self.base, self.base_path, look.blend, [look.path])
+        made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0} | dict(look.parts.entries)
         return made | ({"together": together} if together > 1 else {})

@@ -30,10 +30,24 @@ from sigstyle.cli.options import (
     output_path,
     split_weights,
 )
+from sigstyle.cli.parts import (
+    Background,
+    Box,
+    Gradient,
+    PaletteFrom,
+    Point,
+    Regions,
+    StylesBesideRegions,
+    Subject,
+    TextureOn,
+    given_parts,
+    place_setting,
+)
 from sigstyle.cli.rename import rename
 from sigstyle.cli.styles import styles as list_styles
+from sigstyle.cli.texture import texture
 from sigstyle.cli.training_free import TrainingFree, without_capture
-from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.config import CaptureConfig, GenerateConfig, TextureConfig, TrainingFreeConfig, TransferConfig
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
@@ -73,12 +87,20 @@ command(app, CaptureConfig())(capture)
 @command(app, TransferConfig())
 def transfer(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="the photo to repaint")],
-    styles: Styles,
     output: Picture,
+    styles: StylesBesideRegions = None,
     mask: Annotated[
         Path | None,
         typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted"),
     ] = None,
+    subject: Subject = False,
+    background: Background = False,
+    point: Point = None,
+    box: Box = None,
+    region: Regions = None,
+    gradient: Gradient = None,
+    palette_from: PaletteFrom = None,
+    texture: TextureOn = None,
     training_free: TrainingFree = False,
     base: OwnBase = None,
     preset: Preset = "default",
@@ -89,12 +111,15 @@ def transfer(
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
-    """Repaint a photo in one style or a blend of several."""
-    read = [content, *([mask] if mask else []), *files_of_styles(styles)]
+    """Repaint a photo in one style or a blend of several, all of it or a part."""
+    settings |= place_setting(subject, background, point, box, settings.get("where"))
+    styles, parts = styles or [], given_parts(region, gradient, palette_from, texture)
+    read = [content, *([mask] if mask else []), *files_of_styles(styles), *parts.files]
     output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
+        parts.check_none("--training-free")
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
     config = TransferConfig.preset(preset, **settings)
@@ -105,6 +130,7 @@ def transfer(
             paths,
             weights=weights,
             mask=mask,
+            **parts.arguments,
             base=base,
             config=config,
             device=place,
@@ -184,6 +210,7 @@ def _paint(
     report.result([f"{path}  {seconds:.1f} s" for path in written], data)
 
 
+command(app, TextureConfig(), without=("size_px",))(texture)
 command(app, TransferConfig())(batch)
 command(app)(cli_evaluate.evaluate)
 

@@ -15,12 +15,12 @@ import typer
 from sigstyle.base.devices import DTYPES
 from sigstyle.base.headers import check_base
 from sigstyle.cli.console import failures_reported
-from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TransferConfig
+from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
 from sigstyle.files import check_destination
-from sigstyle.settings import Alias, field_type, settable
+from sigstyle.settings import SWITCH, Alias, field_type, settable
 
-AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig
+AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig | TextureConfig
 
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fastest there is unless given")]
@@ -70,7 +70,8 @@ def command(
                 if values.get("base"):
                     check_base(values["base"])
                 given = {name: value for name, value in settings.items() if value is not None}
-                function(**values, **_read_words(given, entries))
+                read = _read_words(given, entries)
+                function(**values, **{name: _switched(value) for name, value in read.items()})
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
         flags = [_flag(entry, type(defaults)) for entry in entries if defaults is not None]
@@ -81,6 +82,10 @@ def command(
         return reported
 
     return register
+
+
+def _switched(value: Any) -> Any:
+    return SWITCH[value] if isinstance(value, bool) else value
 
 
 @contextmanager
@@ -102,12 +107,13 @@ def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
     """The flag of a config field, in a panel of its presets; its value is checked by the config alone."""
     choices, presets = entry.metadata.get("choices"), kind.presets_using(entry.name)
     of_all = len(presets) == len(kind.preset_names())
+    worded = str if entry.metadata.get("also") else field_type(entry)
+    kind_of_value = bool if choices == SWITCH else worded
     option = typer.Option(
         help=entry.metadata["help"] + _usual(entry, kind, presets),
-        metavar="|".join(choices) if choices else _metavar(entry),
+        metavar="|".join(choices) if choices and kind_of_value is not bool else _metavar(entry),
         rich_help_panel="Settings" if of_all else f"Settings of {_listed(presets)} alone",
     )
-    kind_of_value = str if entry.metadata.get("also") else field_type(entry)
     annotation = Annotated[kind_of_value | None, option]
     return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
 
@@ -145,7 +151,7 @@ def _usual(entry: dataclasses.Field, kind: type[AnyConfig], presets: Sequence[st
     """What a setting is unless given, in the presets that use it; a preset that agrees with the first is left out."""
     values = {preset: getattr(kind.preset(preset), entry.name) for preset in presets}
     first = next(iter(values.values()))
-    if first in (None, ""):
+    if first in (None, "") or entry.metadata.get("choices") == SWITCH:
         return ""
     others = [f"{preset} {_short(value)}" for preset, value in values.items() if value != first]
     return f" ({', '.join([f'{presets[0]} {_short(first)}', *others])})"

@@ -34,6 +34,11 @@ class Palette:
         within = float(self.mean.abs().max()) <= 1 and float(self.covariance.abs().max()) <= 1
         return symmetric and within and float(torch.linalg.eigvalsh(self.covariance.double()).min()) > -_LEAST_VARIANCE
 
+    @property
+    def root(self) -> Tensor:
+        """The symmetric square root [3, 3] of the covariance, in double: it gives plain noise these colours' spread."""
+        return _root(self.covariance, least=0.0)
+
     @classmethod
     def mix(cls, palettes: Sequence["Palette"], weights: Sequence[float]) -> "Palette":
         """The weighted mean of means and covariances; the weights need not add to 1."""

@@ -72,7 +72,8 @@ class Repainting:
         """The picture as the content of a transfer, which has its own size."""
         config = self.config
         shared = ("strength", "freedom", "palette", "strokes", "margin_px", "seed", "prompt")
-        chosen = TransferConfig.from_dict({name: getattr(config, name) for name in shared})
+        given = {name: getattr(config, name) for name in shared}
+        chosen = TransferConfig.from_dict(given | {"size_px": min(picture.size)})
         multiple = side_multiple_px(self.base)
         margin_px = math.ceil(2 * chosen.margin_px / multiple) * multiple // 2
         return ContentInversion(

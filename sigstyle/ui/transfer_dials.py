@@ -11,7 +11,8 @@ from sigstyle.ui.handlers import PRIVATE, Changes
 from sigstyle.ui.parts import STRENGTH, Dials
 
 FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes", "stroke", "protect")
-MORE = ("steps", "prompt", "size_px", "max_megapixels", "margin_px", "best_of", "leak_bound")
+MORE = ("steps", "prompt", "where", "feather", "invert_mask", "size_px", "max_megapixels", "margin_px")
+MORE += ("best_of", "leak_bound")
 KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
 EXPERT = (
     "anchor", "reference", "adain", "swap_until", "swap", "eta", "smoothing", "guidance_scale", "negative_prompt",
