@@ -145,7 +145,7 @@ def transfer(
     )
     taken: list[Chosen] = spared.made
     entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), blend, paths)
-    entries |= used | parts.entries | spared.entries | taken[0].entries
+    entries |= {**used, **parts.entries, **spared.entries, **taken[0].entries}
     notices = [*repaint.notices, *taken[0].notices, *spared.notices]
     files = input_files(content, mask, *paths, *parts.files)
     kept_trace = None if "asked" in taken[0].entries else repaint.trace
