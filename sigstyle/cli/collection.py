@@ -171,9 +171,7 @@ def take(
         data["box_width"] = round(_width(found, shares), 3)
     style.save(path)
     data["bytes"] = path.stat().st_size
-    between = f", any style between them is within {data['box_width']:.0%}" if "box_width" in data else ""
-    line = f"{path}  {style.name}, {data['bytes'] / 1000:.0f} kB{between}"
-    Report(quiet, as_json).result([line], data)
+    Report(quiet, as_json).result([f"{path}  {style.name}, {data['bytes'] / 1000:.0f} kB"], data)
 
 
 def _width(found: "Collection", shares: dict[str, float]) -> float:
