@@ -66,7 +66,7 @@ class DefaultCapture:
     def of(cls, base: BaseModel) -> "DefaultCapture":
         """The capture of a plain image."""
         config = CaptureConfig(autocast="off", content_bound=0.0)
-        with frozen(base.text_encoder):
+        with frozen(*base.text_encoders):
             learner = Learner(base, config, "<style>")
         style = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX)).convert("RGB")
         network = style_features()
@@ -79,7 +79,7 @@ class DefaultCapture:
     def attached(self, less: bool = False) -> Iterator[Callable[[], None]]:
         """Within the context steps can be taken, `refresh` before each; with `less`, blocks are computed once more."""
         saving = checkpointing(*self.learner.decoders) if less else nullcontext()
-        with frozen(self.base.text_encoder), self.learner.attached() as refresh, saving:
+        with frozen(*self.base.text_encoders), self.learner.attached() as refresh, saving:
             yield refresh
 
     def step(self, half_size: bool, less: bool = False) -> Work:

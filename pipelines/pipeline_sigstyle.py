@@ -11,10 +11,11 @@ from diffusers import (
     DiffusionPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
+    ONLY_XL,
     STEP_TENSORS,
     OnPipeEvaluation,
     OnStepEnd,
@@ -48,6 +49,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     """
 
     model_cpu_offload_seq = OFFLOAD_ORDER
+    _optional_components = ONLY_XL
     _callback_tensor_inputs = STEP_TENSORS
 
     def __init__(
@@ -57,11 +59,21 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         tokenizer: CLIPTokenizer,
         unet: UNet2DConditionModel,
         scheduler: DDIMScheduler,
+        text_encoder_2: CLIPTextModelWithProjection | None = None,
+        tokenizer_2: CLIPTokenizer | None = None,
+        force_zeros_for_empty_prompt: bool = True,
     ) -> None:
         super().__init__()
         self.register_modules(
-            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=ddim(scheduler)
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=ddim(scheduler),
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
         )
+        self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self._loaded = {}
 
     @torch.no_grad()

@@ -11,10 +11,12 @@ from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.devices import default_device, default_dtype
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
 from sigstyle.base.headers import EMBEDDED, check_checkpoint, path_of
+from sigstyle.base.kinds import check_kind, reads_empty_as_zeros
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
 from sigstyle.base.memory import is_out_of_memory
 from sigstyle.base.placement import execution_device
+from sigstyle.base.reader import PromptReader
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, first_line
 
@@ -31,7 +33,8 @@ class BaseModel:
 
     `scheduler` is always DDIM. `fingerprint` tells bases apart whatever dtype they are loaded in: its part before the
     hyphen is the architecture, the part after it the weights; so do `vae_fingerprint`, of what makes latents, and
-    `text_fingerprint`, where '' is unknown. Hold `lock` while weights or processors are changed:
+    `text_fingerprint`, where '' is unknown. XL has a second text encoder and tokenizer, and with `zero_empty` reads an
+    empty prompt as zeros. Hold `lock` while weights or processors are changed:
     it is the UNet's, so bases and pipelines that share the UNet wait for each other.
     """
 
@@ -44,6 +47,27 @@ class BaseModel:
     fingerprint: str
     vae_fingerprint: str = ""
     text_fingerprint: str = ""
+    text_encoder_2: Any = None
+    tokenizer_2: Any = None
+    zero_empty: bool = False
+
+    @property
+    def reader(self) -> PromptReader:
+        """How it reads prompts."""
+        if self.text_encoder_2 is None:
+            return PromptReader((self.tokenizer,), (self.text_encoder,))
+        tokenizers = (self.tokenizer, self.tokenizer_2)
+        return PromptReader(tokenizers, (self.text_encoder, self.text_encoder_2), self.zero_empty)
+
+    @property
+    def text_encoders(self) -> list[Any]:
+        """The one text encoder, or XL's two."""
+        return list(self.reader.encoders)
+
+    @property
+    def modules(self) -> list[Any]:
+        """All networks."""
+        return [self.unet, self.vae, *self.text_encoders]
 
     @property
     def lock(self) -> Any:
@@ -64,11 +88,13 @@ class BaseModel:
     def from_pipeline(cls, pipe: Any, name: str | None = None) -> Self:
         """The base inside a Stable Diffusion pipeline, whose modules are shared; the scheduler becomes DDIM.
 
-        Raises: ConfigError when the pipeline is not Stable Diffusion 1.x or 2.x.
+        Raises: ConfigError when the pipeline is not Stable Diffusion 1.x, 2.x or XL.
         """
         name = name or Path(getattr(pipe, "name_or_path", "") or type(pipe).__name__).name
-        _check_kind(pipe, name)
-        for module in (pipe.unet, pipe.vae, pipe.text_encoder):
+        check_kind(pipe, name)
+        second = getattr(pipe, "text_encoder_2", None)
+        encoders = [pipe.text_encoder, *([] if second is None else [second])]
+        for module in (pipe.unet, pipe.vae, *encoders):
             module.eval()
         with lock_of(pipe.unet):  # another pipeline may have its styles on these weights
             identity = fingerprint(pipe.unet)
@@ -81,7 +107,10 @@ class BaseModel:
             name=name,
             fingerprint=identity,
             vae_fingerprint=latents_fingerprint(pipe.vae),
-            text_fingerprint=text_fingerprint(pipe.text_encoder),
+            text_fingerprint=text_fingerprint(*encoders),
+            text_encoder_2=second,
+            tokenizer_2=getattr(pipe, "tokenizer_2", None),
+            zero_empty=second is not None and reads_empty_as_zeros(pipe),
         )
 
 
@@ -95,25 +124,9 @@ def ddim(scheduler: Any) -> Any:
     if "beta_schedule" not in scheduler.config:
         raise ConfigError(
             f"The base's scheduler is {type(scheduler).__name__}; expected one with betas (DDIM, PNDM, Euler, DPM…). "
-            "Use a Stable Diffusion 1.x or 2.x base."
+            "Use a Stable Diffusion 1.x, 2.x or XL base."
         )
     return DDIMScheduler.from_config(scheduler.config, clip_sample=False, thresholding=False)
-
-
-def _check_kind(pipe: Any, name: str) -> None:
-    """Raises ConfigError unless `pipe` is text-to-image Stable Diffusion 1.x or 2.x."""
-    missing = [part for part in _PARTS if getattr(pipe, part, None) is None]
-    problem = None
-    if missing:
-        problem = f"has no {', '.join(missing)}"
-    elif getattr(pipe, "text_encoder_2", None) is not None or pipe.unet.config.addition_embed_type is not None:
-        problem = "has a second text encoder or extra conditioning (an XL model)"
-    elif pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
-        problem = f"takes {pipe.unet.config.in_channels} channels for {pipe.vae.config.latent_channels} latent ones"
-    elif pipe.unet.config.class_embed_type is not None or pipe.unet.config.num_class_embeds is not None:
-        problem = "is conditioned on classes"
-    if problem:
-        raise ConfigError(f"The base {name} {problem}; expected a text-to-image Stable Diffusion 1.x or 2.x pipeline.")
 
 
 def load_base(
@@ -134,8 +147,9 @@ def load_base(
     device = torch.device(device) if device is not None else default_device()
     try:
         parts = _load_parts(str(base), dtype or default_dtype(device), offline, cache)
-        for module in (parts.unet, parts.vae, parts.text_encoder):
-            align(module.to(device))
+        for module in (parts.unet, parts.vae, parts.text_encoder, getattr(parts, "text_encoder_2", None)):
+            if module is not None:
+                align(module.to(device))
         return BaseModel.from_pipeline(parts, name=base_name(str(base)))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -9,6 +9,7 @@ import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.diffusion.attention import Projections, recorded, recording
 from sigstyle.diffusion.denoise import predict
 
@@ -56,7 +57,7 @@ def invert(
     unet: UNet2DConditionModel,
     scheduler: DDIMScheduler,
     latents: Tensor,
-    prompt_embeds: Tensor,
+    cond: Conditioning,
     *,
     steps: int,
     iterations: int = 1,
@@ -75,7 +76,7 @@ def invert(
     0 iterations it is the published plain DDIM inversion: one evaluation, at (x_s, t). The last evaluation of the
     steps that denoising reaches first (`record_steps` of them) is recorded in `record_layers`.
 
-    Shapes: latents [b, c, h, w]; prompt_embeds [b, tokens, dim].
+    Shapes: latents [b, c, h, w]; cond of b rows.
     Source: Song et al., "Denoising Diffusion Implicit Models", section 4.3; Pan et al., "Effective Real Image Editing
     with Accelerated Iterative Diffusion Inversion" (fixed-point iteration).
     """
@@ -94,7 +95,7 @@ def invert(
                 return None
             layers = record_layers if step < record_steps and left == 0 else ()
             with recording(unet, layers, record_keys, record_values) as recorders:
-                output = predict(unet, guess, timesteps[step], prompt_embeds)
+                output = predict(unet, guess, timesteps[step], cond)
             if recorders:
                 projections[timestep] = recorded(recorders)
             guess = (_undone if iterations else _plain)(scheduler, timestep, lower, output)

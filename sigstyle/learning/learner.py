@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sigstyle.base.autoencoder import decode_unclamped
 from sigstyle.base.devices import Arithmetic, training_arithmetic
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import StyleToken, embed_prompts, starting_embedding, style_prompt, tokenize
+from sigstyle.base.prompts import StyleToken, style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
@@ -30,12 +30,12 @@ class Learner:
 
     def __init__(self, base: BaseModel, config: CaptureConfig, token: str, given: Start | None = None) -> None:
         self.base, self.config, self.token_name, self.given = base, config, token, given
-        start = starting_embedding(base.tokenizer, base.text_encoder, config.domain).to(base.device)
+        start = base.reader.starting_embedding(config.domain).to(base.device)
         if given is not None:
             start = start + given.shift
         self.state = _new_state(base, config, nn.Parameter(start))
         prompt = style_prompt("", config.domain, token)
-        self._prompt = tokenize(base.tokenizer, [prompt], [self.token])
+        self._prompt = base.reader.tokenized([prompt], [self.token])
 
     @property
     def token(self) -> StyleToken:
@@ -55,7 +55,7 @@ class Learner:
     @property
     def models(self) -> list[nn.Module]:
         """The networks of the base."""
-        return [self.base.unet, self.base.vae, self.base.text_encoder]
+        return self.base.modules
 
     def casting(self) -> torch.autocast:
         """The context of the arithmetic that was chosen for this capture."""
@@ -79,9 +79,8 @@ class Learner:
         """As `predict`, for noisy latents [b, c, h, w] at timesteps [b]."""
         unet = self.base.unet
         with self.casting():
-            embeds = embed_prompts(self.base.text_encoder, self._prompt, [self.token])
-            embeds = embeds.to(unet.dtype).expand(len(noisy), -1, -1)
-            return split_forward(unet, noisy.to(unet.dtype), timesteps, embeds).float()
+            cond = self.base.reader.embed(self._prompt, [self.token]).to(unet.dtype).expand(len(noisy))
+            return split_forward(unet, noisy.to(unet.dtype), timesteps, cond).float()
 
     @torch.no_grad()
     def preview(self, clean: Tensor) -> Image.Image:

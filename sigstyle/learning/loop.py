@@ -83,7 +83,7 @@ def capture_style(
     if not images:
         raise ConfigError("There is no style image; give one or more.")
     path = Path(state_path) if state_path is not None else None
-    with _memory_told(), base.lock, frozen(base.text_encoder):
+    with _memory_told(), base.lock, frozen(*base.text_encoders):
         run = _Run(base, images, name, config, path, bank)
         if resume and path is not None and path.exists():
             run.state.restore(load_state(path, run.job))

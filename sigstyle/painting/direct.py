@@ -11,7 +11,6 @@ from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_latents, encode_latents
 from sigstyle.base.finite import Finiteness
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.denoise import OnStep, predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.diffusion.inversion import ContentTrace
@@ -120,10 +119,10 @@ class DirectRun:
         content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
         pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
         clean = encode_latents(base.vae, seeded(pixels, self._palette, self._strokes, generators)).to(base.device)
-        embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
+        cond = base.reader.encode([""]).expand(len(clean))
 
         def plain(noisy: Tensor, timesteps: Tensor) -> Tensor:
-            output = predict(base.unet, noisy, timesteps, embeds)
+            output = predict(base.unet, noisy, timesteps, cond)
             self._evaluations.count()
             return output
 
@@ -135,8 +134,7 @@ class DirectRun:
         """Latents [images, c, h, w] painted in the style."""
         wanted, base, config = self.wanted, self.wanted.base, self.wanted.config
         clean, noise = trace.path.to(base.device)
-        cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
-        cond = cond.expand(len(clean), -1, -1)
+        cond = self.blend.embed(base.reader, config.prompt, config.strength).expand(len(clean))
         with styled(base.unet, self.blend.offsets(config.strength)):
             for step in range(config.steps):
                 timesteps = self._timesteps(clean, round(self.timestep * (1 - step / config.steps)))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.attention import ProjectionsByTimestep, self_attention_layers
 from sigstyle.diffusion.denoise import timesteps_of
@@ -93,12 +92,12 @@ class ContentInversion:
         """Invert the content; None when stopped."""
         base, config = self.base, self.config
         latents = self.content.latents(base, config.noise_sigma, self.copies, self.generator, self.smoothing)
-        embeds = encode_prompts(base.tokenizer, base.text_encoder, [self.prompt])
+        cond = base.reader.encode([self.prompt])
         return invert(
             base.unet,
             self.scheduler,
             latents,
-            embeds.expand(len(latents), -1, -1),
+            cond.expand(len(latents)),
             steps=config.steps,
             iterations=config.inversion_iterations,
             record_layers=self_attention_layers(base.unet),
