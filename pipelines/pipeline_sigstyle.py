@@ -26,6 +26,7 @@ from pipelines.style_mixin import (
 )
 from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.imaging.images import Source, load_mask
 from sigstyle.imaging.masks import matching
@@ -33,7 +34,6 @@ from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.run import Run, run_of
 from sigstyle.painting.seeds import Generators, check_generators
-from sigstyle.settings import resolve
 
 _SETTINGS = {"steps": "num_inference_steps"} | {
     name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
@@ -126,7 +126,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
-        settings = _settings(locals())
+        settings = _settings(locals(), self.base.family)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
@@ -162,10 +162,10 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         )
 
 
-def _settings(arguments: Mapping[str, Any]) -> TransferConfig:
+def _settings(arguments: Mapping[str, Any], family: str) -> TransferConfig:
     """The settings that a call's arguments ask for, else those of preset or config. Raises: ConfigError."""
     given = {name: arguments[key] for name, key in _SETTINGS.items() if arguments[key] is not None}
     config, preset = arguments["config"], arguments["preset"]
     if config is None and preset is None and not TransferConfig.paints(given):
         preset = "paper"
-    return resolve(TransferConfig, preset, config, given)
+    return resolved(TransferConfig, preset, config, given, family)

@@ -26,9 +26,9 @@ from pipelines.style_mixin import (
 )
 from sigstyle.base.model import ddim
 from sigstyle.config import GenerateConfig
+from sigstyle.defaults import resolved
 from sigstyle.painting.content import decoded
 from sigstyle.painting.generate import Generation, check_noise, random_noise
-from sigstyle.settings import resolve
 
 
 class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
@@ -97,7 +97,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength}
         changes |= {"guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
         given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolve(GenerateConfig, None, config, given)
+        settings = resolved(GenerateConfig, None, config, given, self.base.family)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)

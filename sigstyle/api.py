@@ -13,6 +13,7 @@ from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnPipeEvaluation, OnStepEnd, SigStyleOutput
 from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, default_size_px, load_base
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
@@ -55,7 +56,8 @@ def capture(
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
-    Without a `name` the style is called as the first file. `bank` is a folder of photos to paint while learning, None
+    Without a `name` the style is called as the first file. What neither settings nor a config say is as the family of
+    the base has it. `bank` is a folder of photos to paint while learning, None
     the one that ships. With a `state_path` an interrupted capture can `resume`.
     When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
     otherwise than as they are, such as the first frame of an animation. With `instant` nothing is trained: the
@@ -63,7 +65,7 @@ def capture(
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
-    chosen = resolve(CaptureConfig, preset, config, settings)
+    resolve(CaptureConfig, preset, config, settings)  # what is wrong is told before a base is loaded
     loaded = [load_image(source) for source in sources]
     for image in loaded:
         if "notice" in image.info:
@@ -76,11 +78,12 @@ def capture(
         return instant_style(load_base(base, device, dtype), loaded, name or named)
     if state_path is not None:
         check_destination(state_path, input_files(*sources), overwrite=True)
+    model = load_base(base, device, dtype)
     return capture_style(
-        load_base(base, device, dtype),
+        model,
         loaded,
         name or named,
-        chosen,
+        resolved(CaptureConfig, preset, config, settings, model.family),
         bank=bank,
         state_path=state_path,
         resume=resume,
@@ -116,9 +119,9 @@ def transfer(
     the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = resolve(TransferConfig, preset, config, settings)
-    used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     opened, paths = _opened(styles)
+    chosen = resolved(TransferConfig, preset, config, settings, opened[0].family)
+    used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     Blend.of(opened, weights).check_able(chosen)
     photo = load_image(content)  # what cannot be used is told before a base is loaded
     if mask is not None:
@@ -172,8 +175,8 @@ def generate(
     `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
     opened, paths = _opened(styles)
+    chosen = resolved(GenerateConfig, None, None, {**settings, "prompt": prompt}, opened[0].family)
     Blend.of(opened, weights)
     pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
     _load(pipe, opened, weights)

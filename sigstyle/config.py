@@ -11,7 +11,7 @@ from typing import Any, Self
 from sigstyle.errors import ConfigError
 from sigstyle.settings import Settings, choice, number, words
 
-TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper")
+TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper", "style-block")
 SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
@@ -62,7 +62,8 @@ class CaptureConfig(Settings):
         "most",
         TARGET_GROUPS,
         "decoder layers that carry the style; most is 'decoder+all' where that keeps a style below 1 MB, as on the "
-        "embedded base, else auto: 'decoder' or, as on Stable Diffusion 1.5, the published 'attention'",
+        "embedded base, else auto: 'decoder' or, as on Stable Diffusion 1.5, the published 'attention', or, on XL, "
+        "'style-block'",
     )
     style_weight: float = number(5.0, 0, 1000, "weight of the style against the photo while photos are painted")
     content_bound: float = number(

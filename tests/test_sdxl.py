@@ -54,7 +54,7 @@ def theirs(base: BaseModel) -> StableDiffusionXLPipeline:
 @torch.no_grad()
 def test_a_prompt_is_read_as_diffusers_reads_it(base: BaseModel, theirs: StableDiffusionXLPipeline) -> None:
     embeds, negative, pooled, negative_pooled = theirs.encode_prompt("a tower", device="cpu")
-    cond, empty = base.reader.encode(["a tower", ""])[:1], base.reader.encode(["a tower", ""])[1:]
+    cond, empty = base.reader.encode(["a tower"]), base.reader.encode([""])
     assert torch.equal(cond.embeds, embeds) and cond.pooled is not None and torch.equal(cond.pooled, pooled)
     assert torch.equal(empty.embeds, negative) and torch.equal(empty.pooled, negative_pooled)  # type: ignore[arg-type]
     assert not negative.any()

@@ -18,6 +18,7 @@ from sigstyle.base.memory import is_out_of_memory
 from sigstyle.base.placement import execution_device
 from sigstyle.base.reader import PromptReader
 from sigstyle.data import shipped_path
+from sigstyle.defaults import family_of_width
 from sigstyle.errors import ConfigError, first_line
 
 EMBEDDED_FOLDER = shipped_path(f"weights/{EMBEDDED}")
@@ -58,6 +59,11 @@ class BaseModel:
             return PromptReader((self.tokenizer,), (self.text_encoder,))
         tokenizers = (self.tokenizer, self.tokenizer_2)
         return PromptReader(tokenizers, (self.text_encoder, self.text_encoder_2), self.zero_empty)
+
+    @property
+    def family(self) -> str:
+        """Which family's defaults hold for it; '' for the embedded base's."""
+        return family_of_width(sum(self.reader.widths))
 
     @property
     def text_encoders(self) -> list[Any]:

@@ -21,6 +21,7 @@ from sigstyle.batches.work import Work
 from sigstyle.batches.workers import join
 from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.errors import ConfigError
 from sigstyle.files import expanded, reason
 from sigstyle.imaging.images import Source
@@ -67,9 +68,11 @@ def plan(
 
     Raises: ConfigError and StyleFileError for unusable arguments or an unusable job file.
     """
-    chosen = resolve(TransferConfig, preset, config, settings)
+    resolve(TransferConfig, preset, config, settings)
     wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
     opened = [(open_style(style), None if isinstance(style, Style) else str(style)) for style in wanted]
+    family = opened[0][0].family if opened else ""
+    chosen = resolved(TransferConfig, preset, config, settings, family)
     folder = _folder(output)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"The output {folder} is a file; expected a folder.")

@@ -63,7 +63,7 @@ def batch(
     Several processes and machines share the work: start it with torchrun, or once on each machine, with one output
     folder. Exit codes: 0 all done; 1 some pictures failed; 2 the job is unusable.
     """
-    config = TransferConfig.preset(preset, **settings)
+    TransferConfig.preset(preset, **settings)
     place, kind = device_and_dtype(_family(device), dtype)
     from sigstyle.batches.batch import batch as run
     from sigstyle.batches.batch import plan
@@ -71,7 +71,7 @@ def batch(
 
     names = [existing_style(style) for style in styles or []]
     contents = _contents(content)
-    planned = plan(contents, names, output, jobs=jobs, config=config)
+    planned = plan(contents, names, output, jobs=jobs, preset=preset, **settings)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
     if dry_run:
         for notice in planned.notices:
@@ -88,13 +88,14 @@ def batch(
         output,
         jobs=jobs,
         base=base,
-        config=config,
+        preset=preset,
         together=together,
         gallery=gallery,
         device=place,
         dtype=kind,
         on_progress=watch,
         on_notice=report.notice,
+        **settings,
     )
     _follow(results, watch, report, planned, quiet)
 

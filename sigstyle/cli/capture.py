@@ -81,7 +81,7 @@ def capture(
                 images,
                 base=base,
                 name=name,
-                config=config,
+                preset=preset,
                 bank=bank,
                 device=place,
                 dtype=kind,
@@ -89,6 +89,7 @@ def capture(
                 resume=resume,
                 on_progress=watch,
                 on_notice=report.notice,
+                **settings,
             )
         except KeyboardInterrupt:
             raise fail(watch.stopped(state), INTERRUPTED) from None

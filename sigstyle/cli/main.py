@@ -87,7 +87,7 @@ def transfer(
     if training_free:
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
-    config = TransferConfig.preset(preset, **settings)
+    TransferConfig.preset(preset, **settings)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
         return library().transfer(
@@ -96,10 +96,11 @@ def transfer(
             weights=weights,
             mask=mask,
             base=base,
-            config=config,
+            preset=preset,
             device=place,
             dtype=kind,
             on_progress=update,
+            **settings,
         )
 
     _paint(make, styles, output, report, "transfer")
