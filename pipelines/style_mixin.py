@@ -143,6 +143,7 @@ class StyleMixin:
             finally:
                 self._bar = None
                 self.maybe_free_model_hooks()  # type: ignore[attr-defined]
+                self.base.rest()
 
     def _counting(self, callback: OnPipeEvaluation | None = None) -> OnEvaluation:
         """What a run calls after every UNet evaluation: the progress bar moves, and `callback` hears of it."""

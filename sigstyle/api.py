@@ -44,6 +44,7 @@ def capture(
     config: CaptureConfig | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     bank: str | Path | None = None,
     state_path: str | Path | None = None,
     resume: bool = False,
@@ -57,7 +58,7 @@ def capture(
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
     Without a `name` the style is called as the first file. What neither settings nor a config say is as the family of
-    the base has it. `bank` is a folder of photos to paint while learning, None
+    the base has it; `memory` is as in `load_base`. `bank` is a folder of photos to paint while learning, None
     the one that ships. With a `state_path` an interrupted capture can `resume`.
     When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
     otherwise than as they are, such as the first frame of an animation. With `instant` nothing is trained: the
@@ -75,10 +76,10 @@ def capture(
     if instant:
         if settings or preset or config or bank or state_path or resume:
             raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path and resume.")
-        return instant_style(load_base(base, device, dtype), loaded, name or named)
+        return instant_style(load_base(base, device, dtype, memory=memory), loaded, name or named)
     if state_path is not None:
         check_destination(state_path, input_files(*sources), overwrite=True)
-    model = load_base(base, device, dtype)
+    model = load_base(base, device, dtype, memory=memory)
     return capture_style(
         model,
         loaded,
@@ -106,6 +107,7 @@ def transfer(
     num_images: int = 1,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -116,7 +118,7 @@ def transfer(
     Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
     counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
-    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
+    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline; `memory` as in `load_base`.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     opened, paths = _opened(styles)
@@ -126,7 +128,7 @@ def transfer(
     photo = load_image(content)  # what cannot be used is told before a base is loaded
     if mask is not None:
         matching(load_mask(mask), photo.size)
-    pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype))
+    pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype, memory))
     _load(pipe, opened, weights)
 
     def make(size_px: int | None) -> SigStyleOutput:
@@ -164,6 +166,7 @@ def generate(
     num_images: int = 1,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -171,14 +174,15 @@ def generate(
 ) -> TransferResult:
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
-    `styles`, `weights` and `base` as in `transfer`. Units: height and width in pixels; `on_progress` counts steps;
+    `styles`, `weights`, `base` and `memory` as in `transfer`.
+    Units: height and width in pixels; `on_progress` counts steps;
     `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     opened, paths = _opened(styles)
     chosen = resolved(GenerateConfig, None, None, {**settings, "prompt": prompt}, opened[0].family)
     Blend.of(opened, weights)
-    pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
+    pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype, memory))
     _load(pipe, opened, weights)
 
     preview = _previewing(pipe.base, on_preview)
@@ -240,10 +244,12 @@ def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | No
 
 
 def _base(
-    base: BaseLike | None, style: Style, device: str | torch.device | None, dtype: torch.dtype | None
+    base: BaseLike | None, style: Style, device: str | torch.device | None, dtype: torch.dtype | None, memory: str
 ) -> BaseModel:
     """The base that was asked for, else the style's own, which is never fetched."""
-    return load_base(base, device, dtype) if base else load_own_base(style, device, dtype)
+    if base:
+        return load_base(base, device, dtype, memory=memory)
+    return load_own_base(style, device, dtype, memory)
 
 
 def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[str | None]]:

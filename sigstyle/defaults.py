@@ -35,9 +35,7 @@ DEFAULTS: tuple[Default, ...] = (
     *(Default(family, CaptureConfig, "classic", "hypernet_lr", 1e-3, GUESS, _WIDE) for family in (SD1, SD2, SDXL)),
     *(Default(family, CaptureConfig, "default", "token_lr", 1e-3, GUESS, _WIDE) for family in (SD1, SD2, SDXL)),
     Default(SDXL, CaptureConfig, "default", "rank", 3, COUNTED, "keeps a style below 1 MB: 737 kB of offsets"),
-    Default(
-        SDXL, CaptureConfig, "default", "subcrop", 1.0, GUESS, "half of 1024 px, at a quarter of the work"
-    ),
+    Default(SDXL, CaptureConfig, "default", "subcrop", 1.0, GUESS, "half of 1024 px, at a quarter of the work"),
     Default(SDXL, TransferConfig, "default", "freedom", 0.4, GUESS, "noise hides less of a picture with more pixels"),
     Default(SD1, GenerateConfig, "default", "guidance_scale", 7.5, PUBLISHED, _USUAL),
     Default(SD2, GenerateConfig, "default", "guidance_scale", 7.5, PUBLISHED, _USUAL),

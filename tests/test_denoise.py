@@ -153,7 +153,7 @@ def test_fresh_noise_is_what_diffusers_own_loop_adds(base: BaseModel, eta: float
     scheduler.set_timesteps(STEPS)
     for step, timestep in enumerate(scheduler.timesteps.tolist()):
         with torch.no_grad():
-            output = base.unet(latents, timestep, cond).sample
+            output = base.unet(latents, timestep, cond.embeds).sample
         added = eta if step >= 2 else 0.0
         latents = scheduler.step(output, timestep, latents, eta=added, generator=generator).prev_sample
     own = torch.Generator().manual_seed(3)

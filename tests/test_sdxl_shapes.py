@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from benchmarks.random_base import XL_UNET
-from diffusers import UNet2DConditionModel
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.defaults import DEFAULTS, SD1, SDXL, family_of_width, resolved
 from sigstyle.settings import resolve

@@ -132,6 +132,7 @@ def batch(
     gallery: bool = True,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], object] | None = None,
     should_stop: Callable[[], bool] = never,
@@ -154,7 +155,8 @@ def batch(
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
     style = planned.outputs[0].look.style
-    loaded = load_base(base, place.device, dtype) if base else load_own_base(style, place.device, dtype)
+    how = (place.device, dtype)
+    loaded = load_base(base, *how, memory=memory) if base else load_own_base(style, *how, memory)
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     tell = on_notice or (lambda text: None)
     painter, units = Painter(loaded, asked_for(base)), planned.units(count)

@@ -12,7 +12,7 @@ import typer
 
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet
+from sigstyle.cli.options import AsJson, Device, DType, Memory, Preset, Quiet
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 
@@ -54,6 +54,7 @@ def batch(
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
@@ -93,6 +94,7 @@ def batch(
         gallery=gallery,
         device=place,
         dtype=kind,
+        memory=memory,
         on_progress=watch,
         on_notice=report.notice,
         **settings,

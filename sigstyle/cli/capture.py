@@ -11,7 +11,7 @@ from sigstyle.base.devices import device_and_dtype
 from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
 from sigstyle.cli.loading import library
-from sigstyle.cli.options import AsJson, Base, Device, DType, Overwrite, Quiet, output_path
+from sigstyle.cli.options import AsJson, Base, Device, DType, Memory, Overwrite, Quiet, output_path
 from sigstyle.config import CaptureConfig
 from sigstyle.files import expanded
 
@@ -47,6 +47,7 @@ def capture(
     instant: Instant = False,
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -85,6 +86,7 @@ def capture(
                 bank=bank,
                 device=place,
                 dtype=kind,
+                memory=memory,
                 state_path=state,
                 resume=resume,
                 on_progress=watch,

@@ -6,10 +6,13 @@ from contextlib import ExitStack, contextmanager
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sigstyle.base.autoencoder import decode_unclamped
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.devices import Arithmetic, training_arithmetic
 from sigstyle.base.model import BaseModel
+from sigstyle.base.placement import resident, rest
 from sigstyle.base.prompts import StyleToken, style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
@@ -68,7 +71,7 @@ class Learner:
 
         See `attach.training`, whose promises hold for both.
         """
-        with offsets_attached(self.base, self.offsets) as refresh:
+        with resident([self.base.unet, self.base.vae]), offsets_attached(self.base, self.offsets) as refresh:
             yield refresh
 
     def predict(self, batch: Batch) -> Tensor:
@@ -79,8 +82,21 @@ class Learner:
         """As `predict`, for noisy latents [b, c, h, w] at timesteps [b]."""
         unet = self.base.unet
         with self.casting():
-            cond = self.base.reader.embed(self._prompt, [self.token]).to(unet.dtype).expand(len(noisy))
+            cond = self._read().to(unet.dtype).expand(len(noisy))
             return split_forward(unet, noisy.to(unet.dtype), timesteps, cond).float()
+
+    def _read(self) -> Conditioning:
+        """The prompt; where memory is low it is read once more on the way back, with the text encoders away between."""
+        if self.base.memory != "low":
+            return self.base.reader.embed(self._prompt, [self.token])
+        hooks = [hook for hook in self.base.offloaded if hook.model in self.base.text_encoders]
+
+        def read() -> tuple[Tensor, Tensor | None]:
+            found = self.base.reader.embed(self._prompt, [self.token])
+            rest(hooks)
+            return found.embeds, found.pooled
+
+        return Conditioning(*checkpoint(read, use_reentrant=False, preserve_rng_state=False))
 
     @torch.no_grad()
     def preview(self, clean: Tensor) -> Image.Image:

@@ -27,7 +27,8 @@ class Progression:
     fits into memory; `content_weight` is the multiplier of the photos'
     structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why; `painting` is
     whether photos are painted, None before the first step; `checkpointing` is whether blocks are computed once more on
-    the way back, as it was last; `notice` says why, or ''.
+    the way back, as it was last; `notice` says why, or ''; `loss_scale` is what losses are multiplied by, so that
+    gradients do not vanish in float16, and halved where they overflow.
     """
 
     step: int = 0
@@ -39,6 +40,7 @@ class Progression:
     painting: bool | None = None
     checkpointing: bool = False
     notice: str = ""
+    loss_scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from sigstyle.base.model import BaseModel
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.attention import ProjectionsByTimestep, self_attention_layers
@@ -103,6 +105,7 @@ class ContentInversion:
             record_layers=self_attention_layers(base.unet),
             record_steps=len(self.swapped_timesteps),
             record_keys=config.swap == "qk",
+            keep_on=torch.device("cpu") if base.memory == "low" else None,
             settings=self.settings,
             on_evaluation=on_evaluation,
             should_stop=should_stop,
