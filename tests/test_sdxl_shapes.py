@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from benchmarks.random_base import XL_UNET
+from benchmarks.families import XL_UNET
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.defaults import DEFAULTS, SD1, SDXL, family_of_width, resolved
 from sigstyle.settings import resolve
