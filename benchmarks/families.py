@@ -36,15 +36,20 @@ _SECOND = (1280, 32, 20)  # width, layers and heads of XL's other text encoder
 
 def weightless(family: str, dtype: torch.dtype, memory: str = "high") -> BaseModel:
     """A base of '1.5', '2.1' or 'XL' in shapes alone: everything runs on it and nothing is computed."""
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        return _base(family, dtype, memory)
+    usual = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)  # weights without numbers cannot be moved to another one
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return _base(family, memory)
+    finally:
+        torch.set_default_dtype(usual)
 
 
-def _base(family: str, dtype: torch.dtype, memory: str) -> BaseModel:
+def _base(family: str, memory: str) -> BaseModel:
     tokenizer = CLIPTokenizer.from_pretrained(
         EMBEDDED_FOLDER, subfolder="tokenizer", local_files_only=True, model_max_length=PROMPT_TOKENS
     )
-    unet = UNet2DConditionModel(**UNETS[family]).eval().to(dtype)
+    unet = UNet2DConditionModel(**UNETS[family]).eval()
     sizes = {"sample_size": 8 * UNETS[family]["sample_size"], "force_upcast": family == "XL"}
     vae: Any = AutoencoderKL(
         block_out_channels=(128, 256, 512, 512),  # type: ignore[arg-type]
@@ -55,11 +60,11 @@ def _base(family: str, dtype: torch.dtype, memory: str) -> BaseModel:
     )
     second: Any = None
     if family == "XL":
-        second = CLIPTextModelWithProjection(_text(tokenizer, *_SECOND)).eval().to(dtype)
+        second = CLIPTextModelWithProjection(_text(tokenizer, *_SECOND)).eval()
     return BaseModel(
         unet=unet,
-        vae=vae.eval().to(dtype),
-        text_encoder=CLIPTextModel(_text(tokenizer, *_TEXTS[family])).eval().to(dtype),
+        vae=vae.eval(),
+        text_encoder=CLIPTextModel(_text(tokenizer, *_TEXTS[family])).eval(),
         tokenizer=tokenizer,
         scheduler=DDIMScheduler(
             beta_start=0.00085,

@@ -16,6 +16,7 @@ SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
 STARTS = ("zero", "instant")
+DECAYS = ("linear", "constant")
 MOST_PAINTING_STEPS = 8
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
 _PAINT_ONLY = ("freedom", "strokes")
@@ -73,6 +74,8 @@ class CaptureConfig(Settings):
     hypernet_width: int = number(32, 1, 4096, "width of the hypernetwork")
     token_lr: float = number(3e-3, 0, 1, "learning rate of the style token")
     warmup: int = number(10, 0, 10_000, "steps until the learning rates reach their full value")
+    decay: str = choice("linear", DECAYS, "how learning rates go on: falling to nearly 0, or constant as released")
+    token_decay: float = number(0.0, 0, 1, "weight of the token's squared length in the loss; 0.01 as released")
     crops: int = number(24, 1, 4096, "cached crops of the style images")
     crop_min: float = number(0.5, 0.05, 1, "smallest crop, as a share of the image's short side")
     subcrop: float = number(2 / 3, 0, 1, "share of steps on half-size windows of the cached latents")
@@ -89,7 +92,16 @@ class CaptureConfig(Settings):
         "default": {},
         "classic": _REMEMBERING | {"steps": 240, "batch_size": 8, "targets": "auto", "crops": 48},
         "paper": _REMEMBERING
-        | {"steps": 1500, "batch_size": 1, "targets": "paper", "crops": 1, "crop_min": 1.0, "subcrop": 0.0},
+        | {
+            "steps": 1000,
+            "targets": "paper",
+            "crops": 100,
+            "crop_min": 1.0,
+            "subcrop": 0.0,
+            "warmup": 0,
+            "decay": "constant",
+            "token_decay": 0.01,
+        },
     }
 
     @property

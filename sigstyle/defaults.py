@@ -17,9 +17,9 @@ COUNTED, PUBLISHED, GUESS = "counted", "published", "a guess"
 
 @dataclass(frozen=True)
 class Default:
-    """One default of one family: for which preset ('' is all), on what grounds, and why."""
+    """One default of some families: of which config and preset, on what grounds, and why."""
 
-    family: str
+    families: tuple[str, ...]
     kind: type[Settings]
     preset: str
     name: str
@@ -28,18 +28,20 @@ class Default:
     why: str
 
 
+_ALL = (SD1, SD2, SDXL)
 _WIDE = "an offset multiplies, and layers of 320 to 1280 channels add up more of it than those of the embedded base"
+_SHORT = "the numbers in CLIP's vectors are some hundredths"
 _USUAL = "what diffusers' pipelines of this family take"
 DEFAULTS: tuple[Default, ...] = (
-    *(Default(family, CaptureConfig, "default", "hypernet_lr", 2e-3, GUESS, _WIDE) for family in (SD1, SD2, SDXL)),
-    *(Default(family, CaptureConfig, "classic", "hypernet_lr", 1e-3, GUESS, _WIDE) for family in (SD1, SD2, SDXL)),
-    *(Default(family, CaptureConfig, "default", "token_lr", 1e-3, GUESS, _WIDE) for family in (SD1, SD2, SDXL)),
-    Default(SDXL, CaptureConfig, "default", "rank", 3, COUNTED, "keeps a style below 1 MB: 737 kB of offsets"),
-    Default(SDXL, CaptureConfig, "default", "subcrop", 1.0, GUESS, "half of 1024 px, at a quarter of the work"),
-    Default(SDXL, TransferConfig, "default", "freedom", 0.4, GUESS, "noise hides less of a picture with more pixels"),
-    Default(SD1, GenerateConfig, "default", "guidance_scale", 7.5, PUBLISHED, _USUAL),
-    Default(SD2, GenerateConfig, "default", "guidance_scale", 7.5, PUBLISHED, _USUAL),
-    Default(SDXL, GenerateConfig, "default", "guidance_scale", 5.0, PUBLISHED, _USUAL),
+    Default(_ALL, CaptureConfig, "default", "hypernet_lr", 2e-3, GUESS, _WIDE),
+    Default(_ALL, CaptureConfig, "classic", "hypernet_lr", 1e-3, GUESS, _WIDE),
+    Default(_ALL, CaptureConfig, "default", "token_lr", 1e-3, GUESS, _SHORT),
+    Default((SDXL,), CaptureConfig, "default", "rank", 3, COUNTED, "keeps a style below 1 MB: 737 kB of offsets"),
+    Default((SDXL,), CaptureConfig, "paper", "targets", "style-block", COUNTED, "all of 'attention' would be 3.4 MB"),
+    Default((SDXL,), CaptureConfig, "default", "subcrop", 1.0, GUESS, "half of 1024 px, at a quarter of the work"),
+    Default((SDXL,), TransferConfig, "default", "freedom", 0.4, GUESS, "noise hides less where there are more pixels"),
+    Default((SD1, SD2), GenerateConfig, "default", "guidance_scale", 7.5, PUBLISHED, _USUAL),
+    Default((SDXL,), GenerateConfig, "default", "guidance_scale", 5.0, PUBLISHED, _USUAL),
 )
 
 
@@ -51,7 +53,8 @@ def family_of_width(width: int) -> str:
 def family_settings(kind: type[Settings], preset: str | None, family: str) -> Mapping[str, Any]:
     """What a family changes of a preset's settings."""
     chosen = preset or "default"
-    return {d.name: d.value for d in DEFAULTS if (d.family, d.kind, d.preset) == (family, kind, chosen)}
+    mine = [found for found in DEFAULTS if family in found.families and found.kind is kind]
+    return {found.name: found.value for found in mine if found.preset == chosen}
 
 
 C = TypeVar("C", bound=Settings)

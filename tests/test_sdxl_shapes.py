@@ -1,5 +1,6 @@
 """Stable Diffusion XL at its true shapes, without weights: what a style takes, and what families change of defaults."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def test_it_is_xl(unet: Any) -> None:
 @pytest.mark.parametrize("preset", ["default", "classic", "paper"])
 def test_a_style_of_xl_stays_below_a_megabyte(unet: Any, preset: str) -> None:
     config = resolved(CaptureConfig, preset, None, {}, SDXL)
-    layers = target_layers(unet, "auto" if config.targets == "paper" else config.targets, config.rank)
+    layers = target_layers(unet, config.targets, config.rank)
     taken = offset_bytes(layers, config.rank) + (REFERENCE_BYTES if config.classic else 0)
     assert {path.split(".")[0] for path in layers} == {"up_blocks"} and len(layers) == 36
     assert taken < MOST_BYTES
@@ -48,3 +49,9 @@ def test_a_familys_defaults_stand_in_where_nothing_is_said() -> None:
     for found in DEFAULTS:
         assert getattr(found.kind.preset(found.preset, **{found.name: found.value}), found.name) == found.value
         assert found.value != getattr(found.kind.preset(found.preset), found.name) or found.grounds == "published"
+
+
+def test_the_document_lists_every_default_of_a_family() -> None:
+    page = (Path(__file__).parent.parent / "docs/checkpoints.md").read_text(encoding="utf-8")
+    for found in DEFAULTS:
+        assert f"| `{found.name}` | {found.value} | {found.grounds} | {found.why} |" in page

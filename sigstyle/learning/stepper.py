@@ -95,5 +95,6 @@ class Stepper:
 
 
 def _lr_factor(step: int, config: CaptureConfig) -> float:
-    """Linear warm-up, then linear decay to nearly 0 at the last step."""
-    return min(1.0, (step + 1) / max(1, config.warmup)) * (1 - step / config.steps)
+    """Linear warm-up, then linear decay to nearly 0 at the last step, or none."""
+    left = 1.0 if config.decay == "constant" else 1 - step / config.steps
+    return min(1.0, (step + 1) / max(1, config.warmup)) * left
