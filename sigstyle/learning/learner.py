@@ -62,7 +62,7 @@ class Learner:
 
     def casting(self) -> torch.autocast:
         """The context of the arithmetic that was chosen for this capture."""
-        device = self.base.unet.device.type
+        device = self.base.device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.state.progression.autocast)
 
     @contextmanager
