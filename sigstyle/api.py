@@ -174,9 +174,8 @@ def generate(
 ) -> TransferResult:
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
-    `styles`, `weights`, `base` and `memory` as in `transfer`.
-    Units: height and width in pixels; `on_progress` counts steps;
-    `on_preview` as in `transfer`.
+    `styles`, `weights`, `base`, `memory` and `on_preview` as in `transfer`. Units: height and width in pixels;
+    `on_progress` counts steps.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     opened, paths = _opened(styles)
@@ -184,7 +183,6 @@ def generate(
     Blend.of(opened, weights)
     pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype, memory))
     _load(pipe, opened, weights)
-
     preview = _previewing(pipe.base, on_preview)
 
     def watch(pipe: SigStyleText2ImgPipeline, step: int, timestep: int, tensors: dict) -> dict:

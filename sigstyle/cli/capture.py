@@ -58,13 +58,13 @@ def capture(
     A stopped capture leaves its state beside the output, and --resume goes on from there.
     """
     started, report = time.monotonic(), Report(quiet, as_json)
-    config = CaptureConfig.preset(preset, **settings)
+    steps = _preview_steps(CaptureConfig.preset(preset, **settings))
     read = [*images, *(_inside(bank) if bank else [])]
     output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
     if instant:
         return _at_once(report, images, output, started, base=base, name=name, bank=bank, resume=resume, **settings)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
-    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
+    for step in steps:
         if (preview := _preview(output, step)).exists():
             output_path(preview, ".png", read, overwrite, ("preview",))
     if state.exists() != resume:
@@ -105,6 +105,10 @@ def _at_once(report: Report, images: list[Path], output: Path, started: float, *
     style = library().capture(images, instant=True, on_notice=report.notice, **wanted)
     style.save(output)
     _show_style(report, style, output, time.monotonic() - started, "at once", instant=style.instant.network)
+
+
+def _preview_steps(config: CaptureConfig) -> range:
+    return range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1)
 
 
 def _inside(folder: Path) -> list[Path]:
