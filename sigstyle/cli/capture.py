@@ -58,15 +58,13 @@ def capture(
     A stopped capture leaves its state beside the output, and --resume goes on from there.
     """
     started, report = time.monotonic(), Report(quiet, as_json)
-    steps = _preview_steps(CaptureConfig.preset(preset, **settings))
+    config = CaptureConfig.preset(preset, **settings)
     read = [*images, *(_inside(bank) if bank else [])]
     output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
     if instant:
         return _at_once(report, images, output, started, base=base, name=name, bank=bank, resume=resume, **settings)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
-    for step in steps:
-        if (preview := _preview(output, step)).exists():
-            output_path(preview, ".png", read, overwrite, ("preview",))
+    _check_previews(output, config, read, overwrite)
     if state.exists() != resume:
         report.notice(
             f"No state at {state}: starting at the first step."
@@ -107,8 +105,11 @@ def _at_once(report: Report, images: list[Path], output: Path, started: float, *
     _show_style(report, style, output, time.monotonic() - started, "at once", instant=style.instant.network)
 
 
-def _preview_steps(config: CaptureConfig) -> range:
-    return range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1)
+def _check_previews(output: Path, config: CaptureConfig, read: Sequence[Path], overwrite: bool) -> None:
+    """Raises ConfigError where a preview would replace a file that is none of ours."""
+    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
+        if (preview := _preview(output, step)).exists():
+            output_path(preview, ".png", read, overwrite, ("preview",))
 
 
 def _inside(folder: Path) -> list[Path]:
