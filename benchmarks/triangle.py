@@ -25,7 +25,8 @@ def weights_of(rows: int) -> list[list[tuple[float, float, float]]]:
 def triangle(photo: Path, styles: list[str], size_px: int, seed: int) -> Image.Image:
     """The sheet. Units: size_px is the short side of each picture."""
     base, opened = load_base("mini"), load_image(photo)
-    cell = tuple(round(side * size_px / min(opened.size)) for side in opened.size)
+    scale = size_px / min(opened.size)
+    cell = round(opened.width * scale), round(opened.height * scale)
     width, height = (side + _GAP_PX for side in cell)
     sheet = Image.new("RGB", (_ROWS * width + _GAP_PX, _ROWS * height + _GAP_PX), "white")
     for row, line in enumerate(weights_of(_ROWS)):

@@ -76,7 +76,14 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
             Room("scoring/", "distances by networks", 1),
         ),
     ),
-    ("the model", "#e9f6ee", (Room("base/", "load, devices, locks, prompts, encode and decode", 1, "4 8", "3"),)),
+    (
+        "the model",
+        "#e9f6ee",
+        (
+            Room("base/", "load, devices, memory, prompts, encode and decode", 2.4, "4 8", "3"),
+            Room("defaults", "what families change of dials"),
+        ),
+    ),
     (
         "inputs",
         "#e9f6ee",

@@ -12,10 +12,11 @@ from diffusers import (
     DiffusionPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
+    ONLY_XL,
     STEP_TENSORS,
     OnPipeEvaluation,
     OnStepEnd,
@@ -26,6 +27,7 @@ from pipelines.style_mixin import (
 )
 from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_image
@@ -34,7 +36,6 @@ from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.local import Local, Region
 from sigstyle.painting.run import Run
 from sigstyle.painting.seeds import Generators, check_generators
-from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
@@ -48,6 +49,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     """
 
     model_cpu_offload_seq = OFFLOAD_ORDER
+    _optional_components = ONLY_XL
     _callback_tensor_inputs = STEP_TENSORS
 
     def __init__(
@@ -57,11 +59,21 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         tokenizer: CLIPTokenizer,
         unet: UNet2DConditionModel,
         scheduler: DDIMScheduler,
+        text_encoder_2: CLIPTextModelWithProjection | None = None,
+        tokenizer_2: CLIPTokenizer | None = None,
+        force_zeros_for_empty_prompt: bool = True,
     ) -> None:
         super().__init__()
         self.register_modules(
-            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=ddim(scheduler)
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=ddim(scheduler),
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
         )
+        self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self._loaded = {}
 
     @torch.no_grad()
@@ -105,7 +117,8 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
         given = {"prompt": prompt, "steps": num_inference_steps, **changes}
-        settings = _settings({name: value for name, value in given.items() if value is not None}, preset, config)
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = _settings(given, preset, config, self.base.family)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         local = Local(mask, tuple(regions), gradient, None if texture is None else load_image(texture))
@@ -150,11 +163,13 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         )
 
 
-def _settings(given: Mapping[str, Any], preset: str | None, config: TransferConfig | None) -> TransferConfig:
+def _settings(
+    given: Mapping[str, Any], preset: str | None, config: TransferConfig | None, family: str
+) -> TransferConfig:
     """The settings that a call's arguments ask for, on top of preset or config. Raises: ConfigError."""
     if config is None and preset is None and not TransferConfig.paints(given):
         preset = "paper"
-    settings = resolve(TransferConfig, preset, config, given)
+    settings = resolved(TransferConfig, preset, config, given, family)
     if settings.best_of > 1:
         raise ConfigError(f"best_of is {settings.best_of}; a pipeline paints one seed. sigstyle.transfer chooses.")
     return settings

@@ -12,10 +12,11 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
+    ONLY_XL,
     STEP_TENSORS,
     OnPipeEvaluation,
     OnStepEnd,
@@ -26,10 +27,10 @@ from pipelines.style_mixin import (
 )
 from sigstyle.base.model import ddim
 from sigstyle.config import GenerateConfig
+from sigstyle.defaults import resolved
 from sigstyle.painting.content import decoded
 from sigstyle.painting.generate import Generation, check_noise, random_noise, sizes_of
-from sigstyle.painting.repainting import enlarged
-from sigstyle.settings import resolve
+from sigstyle.painting.repainting import at_size
 
 _SETTINGS = {*GenerateConfig.names(), *GenerateConfig.aliases()} - {"steps", "seed", "size_px", "method", "variation"}
 
@@ -41,6 +42,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
     """
 
     model_cpu_offload_seq = OFFLOAD_ORDER
+    _optional_components = ONLY_XL
     _callback_tensor_inputs = STEP_TENSORS
 
     def __init__(
@@ -50,11 +52,21 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         tokenizer: CLIPTokenizer,
         unet: UNet2DConditionModel,
         scheduler: DDIMScheduler,
+        text_encoder_2: CLIPTextModelWithProjection | None = None,
+        tokenizer_2: CLIPTokenizer | None = None,
+        force_zeros_for_empty_prompt: bool = True,
     ) -> None:
         super().__init__()
         self.register_modules(
-            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=ddim(scheduler)
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=ddim(scheduler),
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
         )
+        self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self._loaded = {}
 
     @torch.no_grad()
@@ -96,7 +108,8 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         Raises: ConfigError for unusable settings, for a style that has not learned to paint, or when none is loaded.
         """
         given = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
-        settings = resolve(GenerateConfig, preset, config, given | _steps(num_inference_steps))
+        given |= _steps(num_inference_steps)
+        settings = resolved(GenerateConfig, preset, config, given, self.base.family)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
@@ -114,7 +127,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
             made, pictures = run.paint(noise, generator, larger)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:
-                pictures = pictures or [enlarged(picture, larger) for picture in decoded(self.base.vae, made)]
+                pictures = pictures or [at_size(picture, larger) for picture in decoded(self.base.vae, made)]
                 shown = as_output_type(pictures, output_type)
         output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
         return output if return_dict else (output.images,)

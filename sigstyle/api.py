@@ -13,6 +13,7 @@ from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnPipeEvaluation, OnStepEnd, SigStyleOutput
 from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, default_size_px, load_base
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.diffusion.preview import Preview
 from sigstyle.errors import Cancelled, ConfigError
@@ -44,6 +45,7 @@ def capture(
     config: CaptureConfig | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     bank: str | Path | None = None,
     state_path: str | Path | None = None,
     resume: bool = False,
@@ -56,7 +58,8 @@ def capture(
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
-    Without a `name` the style is called as the first file. `bank` is a folder of photos to paint while learning, None
+    Without a `name` the style is called as the first file. What neither settings nor a config say is as the family of
+    the base has it; `memory` is as in `load_base`. `bank` is a folder of photos to paint while learning, None
     the one that ships. With a `state_path` an interrupted capture can `resume`.
     When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
     otherwise than as they are, such as the first frame of an animation. With `instant` nothing is trained: the
@@ -64,7 +67,7 @@ def capture(
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
-    chosen = resolve(CaptureConfig, preset, config, settings)
+    resolve(CaptureConfig, preset, config, settings)  # what is wrong is told before a base is loaded
     loaded = [load_image(source) for source in sources]
     for image in loaded:
         if "notice" in image.info:
@@ -74,14 +77,15 @@ def capture(
     if instant:
         if settings or preset or config or bank or state_path or resume:
             raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path and resume.")
-        return instant_style(load_base(base, device, dtype), loaded, name or named)
+        return instant_style(load_base(base, device, dtype, memory=memory), loaded, name or named)
     if state_path is not None:
         check_destination(state_path, input_files(*sources), overwrite=True)
+    model = load_base(base, device, dtype, memory=memory)
     return capture_style(
-        load_base(base, device, dtype),
+        model,
         loaded,
         name or named,
-        chosen,
+        resolved(CaptureConfig, preset, config, settings, model.family),
         bank=bank,
         state_path=state_path,
         resume=resume,
@@ -108,6 +112,7 @@ def transfer(
     num_images: int = 1,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -121,18 +126,19 @@ def transfer(
     painted. `gradient`, `palette_from` and settings such as where='subject': as in SigStylePipeline. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
     counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
-    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline.
+    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline; `memory` as in `load_base`.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = resolve(TransferConfig, preset, config, settings)
+    parts = Parts.opened(regions, gradient, palette_from, texture)
+    opened, paths, weights = _weighted(styles, weights, may_lack=bool(parts.regions))
+    first = [*opened, *parts.styles][0]
+    chosen = resolved(TransferConfig, preset, config, settings, first.family)
     if chosen.best_of > 1 and num_images > 1:
         raise ConfigError(f"best_of is {chosen.best_of} with {num_images} images; expected one image to choose.")
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
-    parts = Parts.opened(regions, gradient, palette_from, texture)
-    opened, paths, weights = _weighted(styles, weights, may_lack=bool(parts.regions))
     blend = Blend.of(opened, weights, parts.colours) if opened else None
     parts.check(load_image(content), mask, chosen, blend)  # what cannot be used is told before a base is loaded
-    pipe = SigStylePipeline.from_base(_base(base, [*opened, *parts.styles][0], device, dtype))
+    pipe = SigStylePipeline.from_base(_base(base, first, device, dtype, memory))
     _load(pipe, opened, weights)
     repaint = _Repaint(pipe, content, parts.arguments(pipe.base, blend, chosen), trace, should_stop)
     repaint.arguments |= {"mask": mask, "num_images_per_prompt": num_images}
@@ -203,6 +209,7 @@ def generate(
     num_images: int = 1,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -211,14 +218,14 @@ def generate(
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
     The base makes a picture of the prompt, which is painted as a photo is; with preset='classic' noise is denoised in
-    the style, for styles that have not learned to paint. `styles`, `weights` and `base` as in `transfer`.
-    Units: height and width in pixels; `on_progress` counts calls of the UNet; `on_preview` as in `transfer`.
+    the style, for styles that have not learned to paint. `styles`, `weights`, `base`, `memory` and `on_preview` as in
+    `transfer`. Units: height and width in pixels; `on_progress` counts calls of the UNet.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    chosen = GenerateConfig.from_dict({**settings, "prompt": prompt})
     opened, paths, weights = _weighted(styles, weights)
+    chosen = resolved(GenerateConfig, preset, None, {**settings, "prompt": prompt}, opened[0].family)
     Blend.of(opened, weights)
-    pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype))
+    pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype, memory))
     _load(pipe, opened, weights)
 
     wanted = chosen.size_px or default_size_px(pipe.base)
@@ -270,10 +277,12 @@ def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | No
 
 
 def _base(
-    base: BaseLike | None, style: Style, device: str | torch.device | None, dtype: torch.dtype | None
+    base: BaseLike | None, style: Style, device: str | torch.device | None, dtype: torch.dtype | None, memory: str
 ) -> BaseModel:
     """The base that was asked for, else the style's own, which is never fetched."""
-    return load_base(base, device, dtype) if base else load_own_base(style, device, dtype)
+    if base:
+        return load_base(base, device, dtype, memory=memory)
+    return load_own_base(style, device, dtype, memory)
 
 
 def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[str | None]]:

@@ -11,7 +11,7 @@ from sigstyle.errors import ConfigError
 from sigstyle.places import Spot
 from sigstyle.settings import Alias, Methodical, Settings, choice, number, switch, words
 
-TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper")
+TARGET_GROUPS = ("auto", "most", "attention", "attention+out", "decoder", "decoder+all", "paper", "style-block")
 SWAPS = ("none", "q", "qk")
 AUTOCAST = ("auto", "on", "off")
 METHODS = ("paint", "swap")
@@ -21,6 +21,7 @@ UNTIL = ("steps", "best")
 AUTO, AUTO_STEPS = "auto", 300  # the most that `steps="auto"` takes
 STARTS = ("zero", "instant")
 GENERATORS = ("mip", "mlp", "recurrent")
+DECAYS = ("linear", "constant")
 MOST_PAINTING_STEPS = 8
 MOST_TRIES = 32
 _READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
@@ -77,7 +78,8 @@ class CaptureConfig(Settings):
         "most",
         TARGET_GROUPS,
         "decoder layers that carry the style; most is 'decoder+all' where that keeps a style below 1 MB, as on the "
-        "embedded base, else auto: 'decoder' or, as on Stable Diffusion 1.5, the published 'attention'",
+        "embedded base, else auto: 'decoder' or, as on Stable Diffusion 1.5, the published 'attention', or, on XL, "
+        "'style-block'",
     )
     style_weight: float = number(5.0, 0, 1000, "weight of the style against the photo while photos are painted")
     content_bound: float = number(
@@ -90,6 +92,8 @@ class CaptureConfig(Settings):
     hypernet_width: int = number(32, 1, 4096, "width of the hypernetwork")
     token_lr: float = number(3e-3, 0, 1, "learning rate of the style token")
     warmup: int = number(10, 0, 10_000, "steps until the learning rates reach their full value")
+    decay: str = choice("linear", DECAYS, "how learning rates go on: falling to nearly 0, or constant as released")
+    token_decay: float = number(0.0, 0, 1, "weight of the token's squared length in the loss; 0.01 as released")
     crops: int = number(24, 1, 4096, "cached crops of the style images")
     crop_min: float = number(0.5, 0.05, 1, "smallest crop, as a share of the image's short side")
     subcrop: float = number(2 / 3, 0, 1, "share of steps on half-size windows of the cached latents")
@@ -106,7 +110,16 @@ class CaptureConfig(Settings):
         "default": {},
         "classic": _REMEMBERING | {"steps": 240, "batch_size": 8, "targets": "auto", "crops": 48},
         "paper": _REMEMBERING
-        | {"steps": 1500, "batch_size": 1, "targets": "paper", "crops": 1, "crop_min": 1.0, "subcrop": 0.0},
+        | {
+            "steps": 1000,
+            "targets": "paper",
+            "crops": 100,
+            "crop_min": 1.0,
+            "subcrop": 0.0,
+            "warmup": 0,
+            "decay": "constant",
+            "token_decay": 0.01,
+        },
     }
 
     @classmethod

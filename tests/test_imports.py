@@ -12,6 +12,7 @@ ORDER: tuple[set[str], ...] = (
     {"files", "text"},
     {"settings", "places"},
     {"config", "imaging"},
+    {"defaults"},
     {"base"},
     {"style", "diffusion", "scoring"},
     {"learning", "painting"},

@@ -266,7 +266,9 @@ def test_a_batch_and_a_recipe_give_the_same_picture(base: BaseModel, painting: I
     groups = painter.alike(loaded, config)
     assert [len(group) for group in groups] == [2, 1]
     for group in groups:
-        images = painter.paint(group, Look(style, None, "wave"), config, lambda *_: None, lambda: False)
+        images = [
+            one.image for one in painter.paint(group, Look(style, None, "wave"), config, lambda *_: None, lambda: False)
+        ]
         for image, one in zip(images, group, strict=True):
             assert image.size == one.image.size
             assert difference(image, piped(base, style)(one.image, config=config).images[0]) <= 1

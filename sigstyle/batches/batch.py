@@ -21,6 +21,7 @@ from sigstyle.batches.work import Work
 from sigstyle.batches.workers import join
 from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.errors import ConfigError
 from sigstyle.files import expanded, reason
 from sigstyle.imaging.images import Source
@@ -69,9 +70,11 @@ def plan(
 
     Raises: ConfigError and StyleFileError for unusable arguments or an unusable job file.
     """
-    chosen = resolve(TransferConfig, preset, config, settings)
+    resolve(TransferConfig, preset, config, settings)
     wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
     opened = [(open_style(style), None if isinstance(style, Style) else str(style)) for style in wanted]
+    family = opened[0][0].family if opened else ""
+    chosen = resolved(TransferConfig, preset, config, settings, family)
     folder = _folder(output)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"The output {folder} is a file; expected a folder.")
@@ -135,6 +138,7 @@ def batch(
     gallery: bool = True,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], object] | None = None,
     should_stop: Callable[[], bool] = never,
@@ -160,7 +164,8 @@ def batch(
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
     style = planned.outputs[0].look.style
-    loaded = load_base(base, place.device, dtype) if base else load_own_base(style, place.device, dtype)
+    how = (place.device, dtype)
+    loaded = load_base(base, *how, memory=memory) if base else load_own_base(style, *how, memory)
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     count = 1 if parts.layered else count
     tell = on_notice or (lambda text: None)

@@ -12,7 +12,7 @@ import typer
 
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet
+from sigstyle.cli.options import AsJson, Device, DType, Memory, Preset, Quiet
 from sigstyle.cli.parts import (
     Background,
     Box,
@@ -72,6 +72,7 @@ def batch(
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
@@ -82,7 +83,7 @@ def batch(
     folder. Exit codes: 0 all done; 1 some pictures failed; 2 the job is unusable.
     """
     settings |= place_setting(subject, background, point, box, settings.get("where"))
-    config = TransferConfig.preset(preset, **settings)
+    TransferConfig.preset(preset, **settings)
     place, kind = device_and_dtype(_family(device), dtype)
     from sigstyle.batches.batch import batch as run
     from sigstyle.batches.batch import plan
@@ -92,7 +93,7 @@ def batch(
     names = [existing_style(style) for style in styles or []]
     contents, parts = _contents(content), given_parts(region, None, palette_from, texture).arguments
     del parts["gradient"]
-    planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), config=config)
+    planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), preset=preset, **settings)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
     if dry_run:
         return _estimated(planned, report, base, place, kind, together)
@@ -103,14 +104,16 @@ def batch(
         output,
         jobs=jobs,
         base=base,
-        config=config,
+        preset=preset,
         together=together,
         **parts,
         gallery=gallery,
         device=place,
         dtype=kind,
+        memory=memory,
         on_progress=watch,
         on_notice=report.notice,
+        **settings,
     )
     _follow(results, watch, report, planned, quiet)
 

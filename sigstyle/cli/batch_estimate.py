@@ -10,7 +10,6 @@ from PIL import Image
 
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, default_size_px, load_base
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.base.speed import Speed
 from sigstyle.batches.batch import TOGETHER_ON_CUDA, Plan
 from sigstyle.batches.jobs import Output
@@ -157,7 +156,7 @@ def _trace_bytes(base: BaseModel, side_px: int, config: TransferConfig) -> int:
     latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
     if config.method == "paint":
         return 2 * latents.nbytes
-    embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
+    embeds = base.reader.encode([""])
     with recording(base.unet, self_attention_layers(base.unet), config.swap == "qk") as recorders:
         predict(base.unet, latents, torch.tensor(500, device=base.device), embeds)
     projections = [tensor for layer in recorded(recorders).values() for tensor in layer if tensor is not None]

@@ -21,6 +21,7 @@ from sigstyle.cli.options import (
     Base,
     Device,
     DType,
+    Memory,
     Overwrite,
     Preset,
     Quiet,
@@ -106,6 +107,7 @@ def transfer(
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -122,7 +124,7 @@ def transfer(
         parts.check_none("--training-free")
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
-    config = TransferConfig.preset(preset, **settings)
+    TransferConfig.preset(preset, **settings)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
         return library().transfer(
@@ -132,10 +134,12 @@ def transfer(
             mask=mask,
             **parts.arguments,
             base=base,
-            config=config,
+            preset=preset,
             device=place,
             dtype=kind,
+            memory=memory,
             on_progress=update,
+            **settings,
         )
 
     _paint(make, styles, output, report, "transfer")
@@ -158,6 +162,7 @@ def generate(
     preset: PromptPreset = "default",
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -183,6 +188,7 @@ def generate(
             preset=preset,
             device=place,
             dtype=kind,
+            memory=memory,
             on_progress=update,
             **settings,
         )

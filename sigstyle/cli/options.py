@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import DTYPES
+from sigstyle.base.devices import DTYPES, MEMORY
 from sigstyle.base.headers import check_base
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TextureConfig, TransferConfig
@@ -25,6 +25,14 @@ AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig |
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fastest there is unless given")]
 DType = Annotated[str | None, typer.Option(help=f"{', '.join(DTYPES)}; the device's own unless given")]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(MEMORY),
+        help="low keeps as little as possible on the device at once, for cards of 8 GB and less; auto does so where "
+        "the card's free memory is short; high never",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print nothing but errors, and --json's object")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")]
 Overwrite = Annotated[

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import StyleToken, starting_embedding, token_for
+from sigstyle.base.prompts import StyleToken, token_for
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import thumbnail_uri
 from sigstyle.learning.measured import Measured
@@ -64,7 +64,7 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
         raise ConfigError("There is no style image; give one or more.")
     measured = Measured.on(images, style_features().to(base.device), base.device)
     start = Start.of(base, measured)
-    token = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN) + start.shift.cpu()
+    token = base.reader.starting_embedding(DOMAIN) + start.shift.cpu()
     offsets, decoder_offsets = split_offsets(start.offsets)
     return Style(
         name=name,

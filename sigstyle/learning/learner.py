@@ -6,11 +6,14 @@ from contextlib import ExitStack, contextmanager
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sigstyle.base.autoencoder import decode_unclamped
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.devices import Arithmetic, training_arithmetic
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import StyleToken, embed_prompts, starting_embedding, style_prompt, tokenize
+from sigstyle.base.placement import resident, rest
+from sigstyle.base.prompts import StyleToken, style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
@@ -40,12 +43,12 @@ class Learner:
         state: TrainingState | None = None,
     ) -> None:
         self.base, self.config, self.token_name, self.given = base, config, token, given
-        start = starting_embedding(base.tokenizer, base.text_encoder, config.domain).to(base.device)
+        start = base.reader.starting_embedding(config.domain).to(base.device)
         if given is not None:
             start = start + given.shift
         self.state = state or _new_state(base, config, nn.Parameter(start))
         prompt = style_prompt("", config.domain, token)
-        self._prompt = tokenize(base.tokenizer, [prompt], [self.token])
+        self._prompt = base.reader.tokenized([prompt], [self.token])
 
     @property
     def token(self) -> StyleToken:
@@ -65,11 +68,11 @@ class Learner:
     @property
     def models(self) -> list[nn.Module]:
         """The networks of the base."""
-        return [self.base.unet, self.base.vae, self.base.text_encoder]
+        return self.base.modules
 
     def casting(self) -> torch.autocast:
         """The context of the arithmetic that was chosen for this capture."""
-        device = self.base.unet.device.type
+        device = self.base.device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.state.progression.autocast)
 
     @contextmanager
@@ -78,7 +81,7 @@ class Learner:
 
         See `attach.training`, whose promises hold for both.
         """
-        with offsets_attached(self.base, self.offsets) as refresh:
+        with resident([self.base.unet, self.base.vae]), offsets_attached(self.base, self.offsets) as refresh:
             yield refresh
 
     def predict(self, batch: Batch) -> Tensor:
@@ -89,9 +92,21 @@ class Learner:
         """As `predict`, for noisy latents [b, c, h, w] at timesteps [b]."""
         unet = self.base.unet
         with self.casting():
-            embeds = embed_prompts(self.base.text_encoder, self._prompt, [self.token])
-            embeds = embeds.to(unet.dtype).expand(len(noisy), -1, -1)
-            return split_forward(unet, noisy.to(unet.dtype), timesteps, embeds).float()
+            cond = self._read().to(unet.dtype).expand(len(noisy))
+            return split_forward(unet, noisy.to(unet.dtype), timesteps, cond).float()
+
+    def _read(self) -> Conditioning:
+        """The prompt; where memory is low it is read once more on the way back, with the text encoders away between."""
+        if self.base.memory != "low":
+            return self.base.reader.embed(self._prompt, [self.token])
+        hooks = [hook for hook in self.base.offloaded if hook.model in self.base.text_encoders]
+
+        def read() -> tuple[Tensor, Tensor | None]:
+            found = self.base.reader.embed(self._prompt, [self.token])
+            rest(hooks)
+            return found.embeds, found.pooled
+
+        return Conditioning(*checkpoint(read, use_reentrant=False, preserve_rng_state=False))
 
     @torch.no_grad()
     def preview(self, clean: Tensor) -> Image.Image:

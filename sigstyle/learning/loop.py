@@ -84,7 +84,8 @@ def capture_style(
     if not images:
         raise ConfigError("There is no style image; give one or more.")
     path = Path(state_path) if state_path is not None else None
-    with _memory_told(), base.lock, frozen(base.text_encoder):
+    with _memory_told(), base.lock, ExitStack() as undo, frozen(*base.text_encoders):
+        undo.callback(base.rest)
         run = _Run(base, images, name, config, path, bank)
         if resume and path is not None and path.exists():
             run.state.restore(load_state(path, run.job))
@@ -163,6 +164,7 @@ class _Run:
         """Choose the arithmetic and save: whoever resumes, on whatever machine, goes on in the same."""
         chosen, progression = self.learner.arithmetic(), self.state.progression
         progression.autocast, progression.autocast_reason = chosen.bfloat16, chosen.reason
+        progression.loss_scale = chosen.loss_scale
         self._save(self.state.snapshot())
 
     def train(
@@ -218,12 +220,17 @@ class _Run:
                 progression.painting, progression.notice = room.painting, room.notice
             if progression.painting:
                 lessons.insert(0, self.painting)
-            if progression.checkpointing:
-                undo.enter_context(checkpointing(*self.learner.decoders))
+        if self.base.memory == "low":
+            progression.checkpointing = True
+            progression.chunks = max(self.config.painting, self.config.batch_size)
+        if progression.checkpointing:
+            undo.enter_context(checkpointing(*self.learner.decoders))
         return Stepper(self.state, self.config, lessons)
 
     def _room(self, painting: Painting) -> Room:
         """How to learn in the memory there is, which is asked anew each time; gradients are the same either way."""
+        if self.base.memory != "auto":
+            return Room(checkpointing=self.base.memory == "low")
         photo, crop = painting.kept(), self.remembering.kept()
         usual = max(self.config.painting * photo.usual, self.config.batch_size * crop.usual)
         device, begun = self.base.device, self.state.progression.painting is True

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
@@ -84,14 +84,14 @@ class Painting:
     style: Sequence[LayerStatistics]
     palette: Palette
     brushwork: Brushwork
-    plain: Tensor  # embeddings of the empty prompt
+    plain: Conditioning  # the empty prompt
 
     @classmethod
     def of(cls, learner: Learner, measured: Measured, files: Sequence[Any], network: StyleFeatures) -> "Painting":
         """The lesson of painting the photos in `files` like what was measured. Raises: ConfigError, ImageError."""
         base = learner.base
         with torch.no_grad():
-            plain = encode_prompts(base.tokenizer, base.text_encoder, [""])
+            plain = base.reader.encode([""])
         return cls(
             learner=learner,
             bank=Bank.of(files, measured.palette, window_px(base)),

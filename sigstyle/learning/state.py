@@ -27,7 +27,8 @@ class Progression:
     structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why; `painting` is
     whether photos are painted, None before the first step; `checkpointing` is whether blocks are computed once more on
     the way back, as it was last; `notice` says why, or ''; `best_step` and `best_score` are of what held-out samples
-    show to be best, None before they were looked at.
+    show to be best, None before they were looked at; `loss_scale` is what losses are multiplied by, so that gradients
+    do not vanish in float16, and halved where they overflow.
     """
 
     step: int = 0
@@ -41,6 +42,7 @@ class Progression:
     notice: str = ""
     best_step: int = 0
     best_score: float | None = None
+    loss_scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

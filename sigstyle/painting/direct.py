@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.finite import Finiteness
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.denoise import OnStep, predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.diffusion.inversion import ContentTrace
@@ -150,10 +150,10 @@ class DirectRun:
         laid = barer(laid, pixels, kept_map(wanted.content, wanted.config, pixels))
         scale = pixels_per_latent(base.vae)
         clean = self._tiling.blended(lambda box: encode_latents(base.vae, box.cut(laid, scale)).to(base.device))
-        embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
+        cond = base.reader.encode([""]).expand(len(clean))
 
         def plain(noisy: Tensor, timesteps: Tensor) -> Tensor:
-            output = predict(base.unet, noisy, timesteps, embeds)
+            output = predict(base.unet, noisy, timesteps, cond)
             self._evaluations.count()
             return output
 
@@ -172,8 +172,7 @@ class DirectRun:
         wanted, base, config = self.wanted, self.wanted.base, self.wanted.config
         photo, noise = trace.path.to(base.device)
         clean, held = photo, kept_map(wanted.content, config, photo)
-        cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
-        cond = cond.expand(len(clean), -1, -1)
+        cond = self.blend.embed(base.reader, config.prompt, config.strength).expand(len(clean))
         with styled(base.unet, self.blend.offsets(config.strength)):
             for step in range(config.steps):
                 timestep = round(self.timestep * (1 - step / config.steps))
@@ -185,7 +184,7 @@ class DirectRun:
                     break
         return clean
 
-    def _predicted(self, clean: Tensor, noise: Tensor, timestep: int, cond: Tensor) -> Tensor:
+    def _predicted(self, clean: Tensor, noise: Tensor, timestep: int, cond: Conditioning) -> Tensor:
         """The clean latents that the styled UNet sees; of its evaluations the last one is left to be counted."""
         scheduler, left = self.wanted.scheduler, self._tiling.count
 

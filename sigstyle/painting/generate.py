@@ -13,7 +13,6 @@ from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.headers import EMBEDDED
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px, trained_size_px
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import GenerateConfig
 from sigstyle.diffusion.denoise import OnStep, denoise
 from sigstyle.errors import ConfigError
@@ -106,15 +105,15 @@ class Generation:
             return latents
 
         with base.lock:
-            cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, strength)
-            uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
+            cond = self.blend.embed(base.reader, config.prompt, strength)
+            uncond = base.reader.encode([config.negative_prompt])
             with styled(base.unet, self.blend.offsets(strength)):
                 latents = denoise(
                     base.unet,
                     self.scheduler,
                     noise.to(base.device),
-                    cond.expand(len(noise), -1, -1),
-                    uncond.expand(len(noise), -1, -1),
+                    cond.expand(len(noise)),
+                    uncond.expand(len(noise)),
                     steps=config.steps,
                     guidance_scale=config.guidance_scale,
                     on_step=on_step,

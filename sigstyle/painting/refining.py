@@ -64,8 +64,8 @@ class Refining:
         base, config, tiling = self.base, self.config, self.tiling
         channels = base.unet.config.in_channels
         noise = torch.stack([self._noise(each, channels) for each in generators]).to(base.device)
-        cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
-        cond = cond.expand(len(noise), -1, -1)
+        cond = self.blend.embed(base.reader, config.prompt, config.strength)
+        cond = cond.expand(len(noise))
         step = round(LEVEL * self.amount * self.scheduler.config["num_train_timesteps"])
         timesteps = torch.full((len(noise),), step, device=base.device)
 

@@ -19,7 +19,7 @@ from sigstyle.painting.inversion import ContentInversion
 from sigstyle.style.blend import Blend
 
 
-def enlarged(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+def at_size(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     """A picture at `size`, (width, height) in pixels; None leaves it as it is."""
     return picture if size is None else picture.resize(size, Image.Resampling.LANCZOS)
 
@@ -45,7 +45,7 @@ class Repainting:
         """
         rows, images = [], []
         for row, generator in zip(latents.split(1), generators, strict=True):
-            picture = enlarged(decoded(self.base.vae, row)[0], size)
+            picture = at_size(decoded(self.base.vae, row)[0], size)
             made = None if self.should_stop() else self._painted(picture, generator)
             if made is None:
                 return latents, []

@@ -13,7 +13,6 @@ from torch import Tensor
 from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TextureConfig
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
@@ -107,9 +106,9 @@ class TextureRun:
         base, tiles = self.base, self._tiles
         self._check_stopped()
         clean = encode_latents(base.vae, tiles.tile(pixels, start)).to(base.device)
-        embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
+        cond = base.reader.encode([""])
         own = implied_noise(
-            lambda noisy, timesteps: predict(base.unet, noisy, timesteps, embeds),
+            lambda noisy, timesteps: predict(base.unet, noisy, timesteps, cond),
             self.scheduler,
             clean,
             self._timesteps(0),
@@ -120,7 +119,7 @@ class TextureRun:
     def _painted(self, read: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
         """The tiles as pixels, painted and decoded in the style."""
         base, config, finite = self.base, self.config, Finiteness(self.base.dtype)
-        cond = self.blend.embed(base.tokenizer, base.text_encoder, "", config.strength)
+        cond = self.blend.embed(base.reader, "", config.strength)
         decoder, tiles = self.blend.decoder_offsets(config.strength), []
         with ExitStack() as undo:
             undo.enter_context(styled(base.unet, self.blend.offsets(config.strength)))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sigstyle.base.prompts import cut_notice, encode_prompts, fitted, style_prompt
+from sigstyle.base.conditioning import Conditioning
+from sigstyle.base.prompts import cut_notice, fitted, style_prompt
+from sigstyle.base.reader import PromptReader
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.brushwork import Brushwork
@@ -122,15 +124,17 @@ class Blend:
             for style, rest in zip(self.styles, others, strict=True)
         ]
 
-    def embed(self, tokenizer: Any, text_encoder: nn.Module, prompt: str, strength: float) -> Tensor:
-        """Prompt embeddings [1, tokens, dim]: the source prompt's at amount 0, the blended style prompts' at 1."""
-        source = encode_prompts(tokenizer, text_encoder, [self.source_prompt(prompt)])
+    def embed(self, reader: PromptReader, prompt: str, strength: float) -> Conditioning:
+        """One prompt as the UNet reads it: the source prompt's at amount 0, the blended style prompts' at 1."""
+        source = reader.encode([self.source_prompt(prompt)])
         total = sum(self.weights)
-        styled = torch.zeros_like(source)
+        styled = source.mapped(torch.zeros_like)
         for style, weight, text in zip(self.styles, self.weights, self.prompts(prompt), strict=True):
-            fitting = fitted(tokenizer, text, style.token).text
-            styled += encode_prompts(tokenizer, text_encoder, [fitting], [style.token]) * (weight / total)
-        return torch.lerp(source, styled, self.amount(strength))
+            fitting = fitted(reader.tokenizers[0], text, style.token).text
+            share, found = weight / total, reader.encode([fitting], [style.token])
+            styled = styled.mapped(lambda all, own, share=share: all + own * share, found)
+        amount = self.amount(strength)
+        return source.mapped(lambda own, other: torch.lerp(own, other, amount), styled)
 
     def cut_words(self, tokenizer: Any, prompt: str) -> list[str]:
         """Lines that quote what of a prompt a base does not read: its subject gives way to the style's words."""

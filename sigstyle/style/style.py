@@ -12,6 +12,7 @@ from torch import Tensor
 from sigstyle.base.content_hash import content_hash
 from sigstyle.base.headers import COLLECTION, kind_of_tensors, read_header
 from sigstyle.base.prompts import StyleToken, token_for
+from sigstyle.defaults import family_of_width
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
 from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
@@ -82,6 +83,11 @@ class Style:
     def rank(self) -> int:
         """The highest rank among the offsets."""
         return max((offset.rank for offset in self.offsets.values()), default=0)
+
+    @property
+    def family(self) -> str:
+        """The family of bases that it was captured on, as `BaseModel.family`."""
+        return family_of_width(self.token.embedding.shape[1])
 
     @property
     def abilities(self) -> list[str]:
