@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from pipelines.style_mixin import OnPipeEvaluation, OnStepEnd, SigStyleOutput
+from pipelines.style_mixin import OnStepEnd, SigStyleOutput
 from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, default_size_px, load_base
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.defaults import resolved
@@ -21,11 +21,12 @@ from sigstyle.files import check_destination
 from sigstyle.imaging.images import Source, load_image
 from sigstyle.learning.instant import instant_style
 from sigstyle.learning.loop import OnProgress, capture_style
-from sigstyle.painting.evaluations import OnEvaluation, never, unwatched
-from sigstyle.painting.luck import Attempts, Chosen, lucky
+from sigstyle.painting.evaluations import never, unwatched
+from sigstyle.painting.luck import Chosen
 from sigstyle.painting.sparing import smaller_sides, sparing
 from sigstyle.parts import Parts, RegionLike
 from sigstyle.recipe import asked_for, file_entry, input_files, recipe
+from sigstyle.repaint import Repaint, watching
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
@@ -140,7 +141,7 @@ def transfer(
     parts.check(load_image(content), mask, chosen, blend)  # what cannot be used is told before a base is loaded
     pipe = SigStylePipeline.from_base(_base(base, first, device, dtype, memory))
     _load(pipe, opened, weights)
-    repaint = _Repaint(pipe, content, parts.arguments(pipe.base, blend, chosen), trace, should_stop)
+    repaint = Repaint(pipe, content, parts.arguments(pipe.base, blend, chosen), trace, should_stop)
     repaint.arguments |= {"mask": mask, "num_images_per_prompt": num_images}
     repaint.arguments |= {"callback_on_step_end": _previewing(pipe.base, on_preview)}
     judged = blend or Blend.of(parts.styles)
@@ -156,45 +157,6 @@ def transfer(
     files = input_files(content, mask, *paths, *parts.files)
     kept_trace = None if "asked" in taken[0].entries else repaint.trace
     return TransferResult([one.image for one in taken], entries, kept_trace, notices, files)
-
-
-@dataclass
-class _Repaint:
-    """Paints one photo with a pipeline whenever it is called; `notices` are of the first time, `trace` of the last."""
-
-    pipe: SigStylePipeline
-    content: Source
-    arguments: dict[str, Any]
-    trace: ContentTrace | None
-    should_stop: Callable[[], bool]
-    notices: list[str] = field(default_factory=list)
-    _attempts: Attempts | None = None
-
-    def lucky(self, config: TransferConfig, judged: Blend, on_progress: OnEvaluation) -> list[Chosen]:
-        """What is taken for each image, judged by the styles of a blend."""
-        self._attempts = Attempts(on_progress, config)
-        photos = [load_image(self.content)] * self.arguments["num_images_per_prompt"]
-        return lucky(config, judged, photos, self, alike=True)
-
-    def __call__(self, config: TransferConfig) -> list[Image.Image]:
-        """The images, with these settings. Raises: Cancelled."""
-        attempts = self._attempts or Attempts(unwatched, config)
-        attempts.next_one()
-        made = self.pipe(
-            self.content,
-            config=config,
-            trace=self.trace if attempts.first else None,
-            callback_on_evaluation=_watching(attempts, self.should_stop),
-            callback_on_step_end_tensor_inputs=["pred_x0"],
-            **self.arguments,
-        )
-        output = cast(SigStyleOutput, made)
-        if output.interrupted:
-            raise Cancelled("The transfer was stopped.")
-        if attempts.first:
-            self.notices = output.notices
-        self.trace = output.trace
-        return output.images
 
 
 def generate(
@@ -236,7 +198,7 @@ def generate(
             config=chosen,
             **smaller_sides(height, width, sides, size_px),
             num_images_per_prompt=num_images,
-            callback_on_evaluation=_watching(on_progress, should_stop),
+            callback_on_evaluation=watching(on_progress, should_stop),
             callback_on_step_end=_previewing(pipe.base, on_preview),
             callback_on_step_end_tensor_inputs=["pred_x0"],
         )
@@ -250,18 +212,6 @@ def generate(
     entries |= {**smaller_sides(height, width, sides, spared.size_px), "images": num_images} | spared.entries
     notices = [*output.notices, *spared.notices]
     return TransferResult(output.images, entries, notices=notices, inputs=input_files(*paths))
-
-
-def _watching(on_progress: OnEvaluation | None, should_stop: Callable[[], bool]) -> OnPipeEvaluation:
-    """A callback after evaluations that says how far it is, and stops the pipeline when it should."""
-
-    def watch(pipe: Any, done: int, total: int) -> None:
-        if on_progress is not None:
-            on_progress(done, total)
-        if should_stop():
-            pipe.stop()
-
-    return watch
 
 
 def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | None:

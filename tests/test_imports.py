@@ -17,7 +17,7 @@ ORDER: tuple[set[str], ...] = (
     {"style", "diffusion", "scoring"},
     {"learning", "painting"},
     {"pipelines", "recipe", "result"},
-    {"parts"},
+    {"parts", "repaint"},
     {"api", "textures", "training_free"},
     {"batches", "doctor"},
     {"studio", "cli"},
