@@ -12,6 +12,7 @@ ORDER: tuple[set[str], ...] = (
     {"files", "text"},
     {"settings"},
     {"config", "imaging"},
+    {"film"},
     {"base"},
     {"style", "diffusion", "scoring"},
     {"learning", "painting"},

@@ -58,9 +58,9 @@ class _Together(Content):
         """Those of each content, [contents, 3, h, w]."""
         return torch.cat([content.pixels(smoothing) for content in self.contents])
 
-    def recoloured(self, palette: Palette, amount: float) -> "_Together":
+    def recoloured(self, palette: Palette, amount: float, own: Palette | None = None) -> "_Together":
         """Each content by itself moved to a palette."""
-        contents = tuple(content.recoloured(palette, amount) for content in self.contents)
+        contents = tuple(content.recoloured(palette, amount, own) for content in self.contents)
         return _Together(contents[0].image, contents[0].work, contents[0].margin_px, contents)
 
     def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:

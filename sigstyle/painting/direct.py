@@ -19,6 +19,7 @@ from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import recoloured
 from sigstyle.imaging.strokes import SMOOTHING, seeded
+from sigstyle.painting.content import Content
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.painting.inversion import ContentInversion
@@ -83,11 +84,15 @@ class DirectRun:
             "content": wanted.content.digest,
             "size": list(wanted.content.work.size),
             "palette": self._palette.digest,
-            "colour": wanted.config.palette * wanted.amount,
+            "colour": self._colour,
             "strokes": list(astuple(self._strokes)),
             "timestep": self.timestep,
             "seeds": [generator.initial_seed() for generator in self._generators()],
         }
+
+    @property
+    def _colour(self) -> float:
+        return self.wanted.config.palette * self.wanted.amount
 
     @property
     def _strokes(self) -> Brushwork:
@@ -122,11 +127,8 @@ class DirectRun:
     def _encoded(self) -> ContentTrace:
         """The photo's latents and its noise, one for each image."""
         wanted, base = self.wanted, self.wanted.base
-        generators = self._generators()
-        content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
-        pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
-        laid = seeded(pixels, self._palette, self._strokes, self._stroke_generators())
-        clean = encode_latents(base.vae, laid).to(base.device)
+        pixels = self._recoloured().pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
+        clean = encode_latents(base.vae, self._seeded(pixels)).to(base.device)
         embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
 
         def plain(noisy: Tensor, timesteps: Tensor) -> Tensor:
@@ -135,8 +137,19 @@ class DirectRun:
             return output
 
         own = implied_noise(plain, wanted.scheduler, clean, self._timesteps(clean, self.timestep))
-        fresh = torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in generators])
-        return ContentTrace(torch.stack([clean, with_fresh(own, fresh.to(own), FRESH)]), {}, self.settings)
+        return ContentTrace(torch.stack([clean, with_fresh(own, self._fresh(clean).to(own), FRESH)]), {}, self.settings)
+
+    def _recoloured(self) -> Content:
+        """The photo in the style's palette."""
+        return self.wanted.content.recoloured(self._palette, self._colour)
+
+    def _seeded(self, pixels: Tensor) -> Tensor:
+        """The photo's pixels [images, 3, h, w] with seeds of strokes on them."""
+        return seeded(pixels, self._palette, self._strokes, self._stroke_generators())
+
+    def _fresh(self, clean: Tensor) -> Tensor:
+        """Fresh noise for latents [images, c, h, w]."""
+        return torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in self._generators()])
 
     def _painted(self, trace: ContentTrace) -> Tensor:
         """Latents [images, c, h, w] painted in the style."""
@@ -165,13 +178,16 @@ class DirectRun:
     def decoded(self, latents: Tensor) -> list[Image.Image]:
         """Working copies of latents [b, c, h, w], by the styled decoder, in the style's palette once more."""
         base, config = self.wanted.base, self.wanted.config
-        colour = config.palette * self.wanted.amount
         offsets = self.blend.decoder_offsets(config.strength)
         with base.lock, ExitStack() as undo:
             if offsets:
                 undo.enter_context(styled(base.vae.decoder, offsets))
             rows = [decode_latents(base.vae, row.unsqueeze(0)).cpu() for row in latents]
-        return [to_pil(recoloured(row, self._palette, colour)) for row in rows]
+        return [to_pil(self._in_palette(row)) for row in rows]
+
+    def _in_palette(self, row: Tensor) -> Tensor:
+        """A decoded picture [1, 3, h, w] in the style's palette."""
+        return recoloured(row, self._palette, self._colour)
 
     def finished(self, images: list[Image.Image]) -> list[Image.Image]:
         """Decoded working copies, brought to the content's aspect; outside a mask they are the content."""

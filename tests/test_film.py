@@ -1,0 +1,132 @@
+"""Films: clips of every kind read evenly, painted still, restartable to the bit, written whole with their sound."""
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from conftest import MakeBase
+from PIL import Image
+from random_style import random_style
+
+import sigstyle
+from sigstyle.base.model import BaseModel
+from sigstyle.batches.film import FilmProgress, video
+from sigstyle.batches.film_plan import film_plan
+from sigstyle.errors import Cancelled, ConfigError, ImageError
+from sigstyle.film.clip import Clip
+from sigstyle.film.encoding import film_comment
+from sigstyle.style.style import Style
+from sigstyle.text import parsed_json
+
+SMALL: dict[str, Any] = {"size_px": 32, "margin_px": 0}
+
+
+@pytest.fixture
+def base(make_base: MakeBase) -> BaseModel:
+    return make_base(prediction_type="v_prediction")
+
+
+@pytest.fixture
+def style(base: BaseModel) -> Style:
+    return random_style(base)
+
+
+def moving(count: int = 8, size: tuple[int, int] = (48, 32), seed: int = 0) -> list[Image.Image]:
+    """Frames of a pan over smooth colours."""
+    noise = np.random.default_rng(seed).integers(0, 255, (8, 16, 3), dtype=np.uint8)
+    wide = Image.fromarray(noise).resize((size[0] + 4 * count, size[1]), Image.Resampling.BICUBIC)
+    return [wide.crop((2 * place, 0, 2 * place + size[0], size[1])) for place in range(count)]
+
+
+def write_clip(
+    path: Path,
+    frames: Sequence[Image.Image],
+    times: Sequence[float] | None = None,
+    codec: str = "libx264",
+    rate: int = 8,
+    sound: str | None = None,
+    prepare: Callable[[Any], object] = lambda stream: None,
+    pix_fmt: str = "yuv444p",
+) -> Path:
+    """A film of these frames, at these seconds where they are not even."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=rate, options={"crf": "4"})
+        stream.width, stream.height = frames[0].size
+        stream.pix_fmt = pix_fmt
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        prepare(stream)
+        heard: Any = output.add_stream(sound, rate=48_000, layout="mono") if sound else None
+        for place, picture in enumerate(frames):
+            frame = av.VideoFrame.from_image(picture).reformat(format=pix_fmt)
+            time_s = times[place] if times else place / rate
+            frame.pts, frame.time_base = round(1000 * time_s), Fraction(1, 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+        if heard is not None:
+            tone = np.sin(np.arange(48_000 * len(frames) // rate) / 20).astype(np.float32)[None]
+            ready = av.AudioFrame.from_ndarray(tone, "fltp", "mono")
+            ready.rate = 48_000
+            for part in av.AudioResampler(heard.format, "mono", 48_000, heard.frame_size or None).resample(ready):
+                output.mux(heard.encode(part))
+            output.mux(heard.encode())
+    return path
+
+
+def read(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def sounds(path: Path) -> tuple[str, float]:
+    """The codec and the seconds of a film's sound."""
+    with av.open(str(path)) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+        stream = container.streams.audio[0]
+        return stream.codec_context.name, samples / stream.rate
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+# --- painting
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", moving(), sound="aac")
+
+
+def test_a_film_has_the_clips_frames_rate_sound_and_recipe(
+    clip: Path, tmp_path: Path, base: BaseModel, style: Style
+) -> None:
+    told: list[FilmProgress] = []
+    made = video(clip, style, tmp_path / "out.mp4", base=base, on_progress=told.append, **SMALL)
+    assert len(read(made.path)) == made.frames == 8 and made.fps == 8 and made.shots == 1
+    codec, seconds = sounds(made.path)
+    assert codec == "aac" and abs(seconds - 1) < 0.06
+    assert [progress.done for progress in told] == list(range(9)) and told[0].eta_s is None and told[-1].eta_s == 0
+    found = parsed_json(film_comment(made.path))
+    assert found["kind"] == "video" and found["settings"]["size_px"] == 32 and found["styles"][0]["hash"] == style.hash
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_a_stopped_film_goes_on_to_the_same_bits(clip: Path, tmp_path: Path, base: BaseModel, style: Style) -> None:
+    whole = video(clip, style, tmp_path / "whole", base=base, **SMALL)
+    counted = 0
+
+    def stop_at(progress: FilmProgress) -> None:
+        nonlocal counted
+        counted = progress.done
+
+    with pytest.raises(Cancelled):
+        video(clip, style, tmp_path / "part", base=base, on_progress=stop_at, should_stop=lambda: counted == 3, **SMALL)
+    assert not (tmp_path / "part").exists()
+    told: list[FilmProgress] = []
+    parts = video(clip, style, tmp_path / "part", base=base, on_progress=told.append, **SMALL)
+    assert told[0].there_before == told[0].done == 3 and len(told) == 6
+    assert kept(parts.path) == kept(whole.path) and len(kept(whole.path)) == 8
