@@ -67,7 +67,7 @@ class Brushwork:
         return {name: round(value, 3) for name, value in asdict(self).items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """The numbers as a style file holds them: the amount, and the shape where it is not the one of before 0.3."""
+        """The numbers as a style file holds them: the amount, and the shape where it is not the usual one."""
         amount, *shape = astuple(self)
         own = {} if tuple(shape) == astuple(Brushwork())[1:] else {"strokes": torch.tensor(shape)}
         return {"brushwork": torch.tensor([amount]), **own}

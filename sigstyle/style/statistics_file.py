@@ -12,7 +12,7 @@ from sigstyle.imaging.palette import Palette
 
 STATISTICS = ("start_mean", "start_std", "latent_mean", "latent_std")
 _PALETTE = {"palette_mean": (3,), "palette_covariance": (3, 3), "brushwork": (1,)}
-_STROKES = "strokes"  # their shape, which styles of before 0.3 do not have
+_STROKES = "strokes"  # their shape, which first styles that paint do not have
 KNOWN = {"token", "reference", *STATISTICS, *_PALETTE, _STROKES}
 
 
