@@ -1,6 +1,6 @@
 """Films: clips of every kind read evenly, painted still, restartable to the bit, written whole with their sound."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,9 @@ from conftest import MakeBase
 from PIL import Image
 from random_style import random_style
 
-import sigstyle
 from sigstyle.base.model import BaseModel
 from sigstyle.batches.film import FilmProgress, video
-from sigstyle.batches.film_plan import film_plan
-from sigstyle.errors import Cancelled, ConfigError, ImageError
-from sigstyle.film.clip import Clip
+from sigstyle.errors import Cancelled
 from sigstyle.film.encoding import film_comment
 from sigstyle.style.style import Style
 from sigstyle.text import parsed_json

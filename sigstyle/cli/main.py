@@ -31,6 +31,7 @@ from sigstyle.cli.options import (
 )
 from sigstyle.cli.rename import rename
 from sigstyle.cli.training_free import TrainingFree, without_capture
+from sigstyle.cli.video import video
 from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _paint(
 
 
 command(app, TransferConfig())(batch)
+command(app, TransferConfig())(video)
 command(app)(cli_evaluate.evaluate)
 
 

@@ -110,7 +110,7 @@ class ShotPainter:
             painted = self._painted(run)
         else:
             run.places = last.places.carried(flow, number)
-            painted = self._blended(self._painted(run), last.painted, flow)
+            painted = blended(self._painted(run), last.painted, flow, self.kept)
         assert run.correction is not None
         return Carried(number, pixels, painted, run.places, run.correction)
 
@@ -142,8 +142,9 @@ class ShotPainter:
             raise Cancelled("The film was stopped; the same call goes on with the rest.")
         return np.asarray(run.wanted.content.without_margin(run.decoded(made.latents)[0]))
 
-    def _blended(self, painted: NDArray[np.uint8], last: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
-        """A painted frame with the last one, carried along, over it as far as it can be trusted."""
-        share = (self.kept * flow.trust)[..., None]
-        mixed = share * flow.carried(last, "lanczos") + (1 - share) * painted
-        return mixed.clip(0, 255).round().astype(np.uint8)
+
+def blended(painted: NDArray[np.uint8], last: NDArray[np.uint8], flow: Flow, kept: float = KEPT) -> NDArray[np.uint8]:
+    """A painted frame with the last one, carried along, over it as far as it can be trusted."""
+    share = (kept * flow.trust)[..., None]
+    mixed = share * flow.carried(last, "lanczos") + (1 - share) * painted
+    return mixed.clip(0, 255).round().astype(np.uint8)
