@@ -17,6 +17,7 @@ from sigstyle.errors import ConfigError
 from sigstyle.files import check_destination, expanded, reason
 from sigstyle.film.encoding import check_kind, film_comment
 from sigstyle.painting.evaluations import never
+from sigstyle.painting.notices import prompt_notices
 from sigstyle.recipe import asked_for, recipe
 from sigstyle.style.shipped import StyleLike, load_own_base, style_file
 from sigstyle.style.style import Style
@@ -75,14 +76,16 @@ def video(
     loaded = load_base(base, device, dtype) if base else load_own_base(own, device, dtype)
     for style in plan.blend.styles:
         style.check_base(loaded)
+    notices = prompt_notices(plan.blend, loaded, plan.config, guided=False)
     making = FilmMaking(plan, loaded, _recipe(plan, loaded, asked_for(base)), place, on_progress, should_stop)
-    for notice in [*plan.clip.notices(plan.size(loaded), plan.config.size_px is not None), *plan.notices]:
+    notices += [*plan.clip.notices(plan.size(loaded), plan.config.size_px is not None), *plan.notices]
+    for notice in notices:
         on_notice(notice)
     told = making.run()
     for notice in told:
         on_notice(notice)
     seconds = time.monotonic() - began
-    return FilmResult(place, plan.frames, len(plan.shots), float(plan.clip.fps), seconds, making.recipe, told)
+    return FilmResult(place, plan.frames, len(plan.shots), float(plan.clip.fps), seconds, making.recipe, notices + told)
 
 
 def _files(styles: StyleLike | Sequence[StyleLike]) -> list[Path]:
@@ -117,7 +120,7 @@ def is_film_of_ours(path: Path) -> bool:
 def _recipe(plan: FilmPlan, base: BaseModel, base_path: str | None) -> dict[str, Any]:
     part = {"start_s": plan.clip.start_s, "end_s": plan.clip.end_s, "fps": float(plan.clip.fps)}
     made = recipe(_KIND, plan.config.to_dict(), base, base_path, plan.blend, plan.styles)
-    return made | {"content": {"path": str(plan.source), "sha256": _digest(plan.source)}, **part}
+    return made | {"content": {"path": plan.source.name, "sha256": _digest(plan.source)}, **part}
 
 
 def _digest(path: Path) -> str:

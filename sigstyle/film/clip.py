@@ -64,16 +64,17 @@ class Clip:
         """What makes each frame."""
         half, tick = 1 / (2 * self.fps), 0
         latest: _Once | None = None
-        time_s = before_s = -1.0
+        begun_s, lasts_s = 0.0, float(1 / self.footage.rate)  # the last picture lasts as long as the one before it
         for time_s, make in self.footage.pictures(size, self.start_s):
             while latest is not None and time_s - self.start_s >= tick / self.fps + half:
                 if self._over(tick):
                     return
                 yield latest
                 tick += 1
-            latest, before_s = _Once(make), time_s
-        last_s = before_s - self.start_s + float(1 / self.footage.rate)
-        while latest is not None and tick / self.fps < last_s - 1e-3 and not self._over(tick):
+            lasts_s = lasts_s if latest is None else min(time_s - begun_s, lasts_s)
+            latest, begun_s = _Once(make), time_s
+        end_s = begun_s - self.start_s + lasts_s
+        while latest is not None and tick / self.fps < end_s - 1e-3 and not self._over(tick):
             yield latest
             tick += 1
 

@@ -69,7 +69,8 @@ class FilmFile:
             self.has_sound = bool(container.streams.audio)
             stream = container.streams.video[self._decoder.stream]
             own = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-            self._said_s = float(own) if own is not None else None
+            whole = container.duration / 1e6 if container.duration else None  # with its sound
+            self._said_s = float(own) if own is not None else whole
         self.size, self.rate = self._decoder.size, self._decoder.rate
         if self._decoder.tones:
             self.notices.append(f"{self.name} is HDR; its brightness is brought down to what sRGB can show.")

@@ -94,6 +94,8 @@ class ShotPainter:
     def corrected_by(self, frame: Image.Image) -> Correction:
         """Find the correction of the shot's colours on its most usual frame."""
         run = self._run(frame)
+        if run.wanted.amount == 0:
+            return Correction(self.own, self.own)
         self._painted(run)
         assert run.correction is not None
         return run.correction
@@ -104,6 +106,9 @@ class ShotPainter:
         pixels = np.asarray(run.wanted.content.without_margin(run.wanted.content.work))
         if last is not None and np.array_equal(pixels, last.frame):
             return replace(last, number=number)
+        if run.wanted.amount == 0:
+            self.correction = Correction(self.own, self.own)
+            return Carried(number, pixels, pixels, run.places, self.correction)
         flow = flow_between(Image.fromarray(last.frame), Image.fromarray(pixels)) if last is not None else None
         if last is None or flow is None or flow.share < _LEAST_SEEN:
             run.places = Places.own(pixels.shape[:2], number)
