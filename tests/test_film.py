@@ -11,10 +11,15 @@ import pytest
 from conftest import MakeBase
 from PIL import Image
 from random_style import random_style
+from typer.testing import CliRunner
 
+import sigstyle
 from sigstyle.base.model import BaseModel
+from sigstyle.batches import film_work
 from sigstyle.batches.film import FilmProgress, video
-from sigstyle.errors import Cancelled
+from sigstyle.batches.film_plan import film_plan
+from sigstyle.cli.main import app
+from sigstyle.errors import Cancelled, ConfigError, ImageError
 from sigstyle.film.encoding import film_comment
 from sigstyle.style.style import Style
 from sigstyle.text import parsed_json
@@ -127,3 +132,116 @@ def test_a_stopped_film_goes_on_to_the_same_bits(clip: Path, tmp_path: Path, bas
     parts = video(clip, style, tmp_path / "part", base=base, on_progress=told.append, **SMALL)
     assert told[0].there_before == told[0].done == 3 and len(told) == 6
     assert kept(parts.path) == kept(whole.path) and len(kept(whole.path)) == 8
+
+
+def test_a_crash_between_a_frame_and_what_the_next_needs_loses_nothing(
+    clip: Path, tmp_path: Path, base: BaseModel, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = video(clip, style, tmp_path / "whole", base=base, **SMALL)
+    written: list[Path] = []
+    write = film_work.write_atomically
+
+    def dying(path: Path, data: bytes) -> None:
+        written.append(path)
+        if len(written) == 6:
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(film_work, "write_atomically", dying)
+    with pytest.raises(KeyboardInterrupt):
+        video(clip, style, tmp_path / "part", base=base, **SMALL)
+    assert written[-1].suffix == ".safetensors" and written[-2].name == "000002.png"
+    parts = video(clip, style, tmp_path / "part", base=base, **SMALL)
+    assert kept(parts.path) == kept(whole.path)
+    assert sum(path.suffix == ".png" for path in written) == 8 + 1  # the frame at hand once more, the same
+
+
+def test_what_is_left_of_a_shot_and_damaged_is_painted_again(
+    clip: Path, tmp_path: Path, base: BaseModel, style: Style
+) -> None:
+    whole = video(clip, style, tmp_path / "whole", base=base, **SMALL)
+    count = iter(range(100))
+    with pytest.raises(Cancelled):
+        video(clip, style, tmp_path / "part", base=base, should_stop=lambda: next(count) > 12, **SMALL)
+    state = next(tmp_path.glob(".part.*.film/shot-*.safetensors"))
+    state.write_bytes(state.read_bytes()[:200])
+    assert kept(video(clip, style, tmp_path / "part", base=base, **SMALL).path) == kept(whole.path)
+
+
+def test_shots_are_found_painted_apart_and_claimed(tmp_path: Path, base: BaseModel, style: Style) -> None:
+    dark = [Image.new("RGB", (48, 32), (10, 20, 30 + place)) for place in range(3)]
+    path = write_clip(tmp_path / "two.mp4", [*moving(4), *dark])
+    plan = film_plan(path, style, **SMALL)
+    assert [(shot.first, shot.end) for shot in plan.shots] == [(0, 4), (4, 7)] and plan.frames == 7
+    work = film_work.FilmWork(tmp_path / "out.mp4", "job")
+    work.enter()
+    with work.claimed("shot-1", wait=False) as mine, work.claimed("shot-1", wait=False) as again:
+        assert mine and not again
+    made = video(path, style, tmp_path / "out.gif", base=base, **SMALL)
+    assert made.shots == 2 and len(read(made.path)) == 7
+    work.clear()
+    assert not work.folder.exists()
+
+
+def test_a_part_at_another_rate_of_a_folder(tmp_path: Path, base: BaseModel, style: Style) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for place, frame in enumerate(moving(8)):
+        frame.save(folder / f"{place}.png")
+    made = video(folder, style, tmp_path / "out.webm", base=base, fps=12, start_s=0, end_s=0.25, **SMALL)
+    assert made.frames == 3 and made.recipe["fps"] == 12 and made.recipe["end_s"] == 0.25
+    assert made.recipe["content"]["path"] == "frames"
+
+
+# --- input
+
+
+def test_what_cannot_be_is_told_before_anything_is_painted(clip: Path, tmp_path: Path, style: Style) -> None:
+    def refused(match: str, output: Path = tmp_path / "out.mp4", **more: Any) -> None:
+        with pytest.raises((ConfigError, ImageError), match=match):
+            video(clip, more.pop("style", style), output, base="nowhere", **more)
+
+    refused("ends in", tmp_path / "out.avi")
+    refused("is an input", clip)
+    refused("preset default", preset="classic")
+    refused("no frames in the part", start_s=5.0)
+    refused("behind the begin", start_s=1.0, end_s=0.5)
+    refused("existing folder", tmp_path / "no/out.mp4")
+    (tmp_path / "there.mp4").write_bytes(b"mine")
+    refused("was not made by this command", tmp_path / "there.mp4")
+    (tmp_path / "folder").mkdir()
+    refused("is there already", tmp_path / "folder")
+    refused("There is no style", style=[])
+    with pytest.raises(ImageError, match="no film"):
+        video(tmp_path / "none.mp4", style, tmp_path / "out.mp4")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_film_of_this_command_is_replaced_and_another_with_overwrite(
+    clip: Path, tmp_path: Path, base: BaseModel, style: Style
+) -> None:
+    output = tmp_path / "out.mp4"
+    part: dict[str, Any] = {"base": base, "end_s": 0.25, **SMALL}
+    video(clip, style, output, **part)
+    video(clip, style, output, seed=1, **part)
+    output.write_bytes(b"mine")
+    made = video(clip, style, output, overwrite=True, **part)
+    assert len(read(made.path)) == 2
+
+
+def test_the_command_paints_and_says_what_it_made(
+    clip: Path, tmp_path: Path, base: BaseModel, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    style.save(tmp_path / "wave.safetensors")
+    monkeypatch.setattr("sigstyle.batches.film.load_own_base", lambda *_: base)
+    named = [str(clip), "-s", str(tmp_path / "wave.safetensors"), "-o", str(tmp_path / "out.mp4")]
+    said = CliRunner().invoke(app, ["video", *named, "--to", "0.25", "--size-px", "32", "--margin-px", "0", "--json"])
+    assert said.exit_code == 0, said.output
+    found = parsed_json(said.stdout)
+    assert found["frames"] == 2 and found["film"].endswith("out.mp4") and found["recipe"]["end_s"] == 0.25
+    bad = CliRunner().invoke(app, ["video", str(tmp_path), "-s", "nobody", "-o", "x.mp4"])
+    assert bad.exit_code == 2
+
+
+def test_the_library_has_it() -> None:
+    assert sigstyle.video is video

@@ -187,7 +187,7 @@ def test_a_film_cut_off_ends_there_with_a_notice_or_is_refused(tmp_path: Path) -
     assert 0 < count < 22 and "cut off" in clip.footage.ended(count / 8)[0]
     headless = tmp_path / "headless.mp4"
     headless.write_bytes(write_clip(tmp_path / "mp4.mp4", moving()).read_bytes()[:-900])
-    with pytest.raises(ImageError, match="headless.mp4"):
+    with pytest.raises(ImageError, match=r"headless\.mp4"):
         footage_of(headless)
 
 
