@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "many pictures",
         "#eef4fb",
         (
-            Room("batches/", "jobs, shared inversions, manifest, gallery", 1.6),
+            Room("batches/", "jobs, shared inversions, manifest, gallery; films", 1.6),
             Room("doctor", "what this machine can do"),
         ),
     ),
@@ -62,7 +62,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#fdf3e7",
         (
             Room("learning/", "batches, learner, loop, state, statistics", 1.3, "", "4 6"),
-            Room("painting/", "content, run, anchor, reference, generate, cost", 1.7, "4 6 8"),
+            Room("painting/", "content, run, anchor, reference, generate, film, cost", 1.7, "4 6 8"),
         ),
     ),
     (
@@ -74,7 +74,14 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
             Room("scoring/", "distances by networks", 1),
         ),
     ),
-    ("the model", "#e9f6ee", (Room("base/", "load, devices, locks, prompts, encode and decode", 1, "4 8", "3"),)),
+    (
+        "the model, films",
+        "#e9f6ee",
+        (
+            Room("base/", "load, devices, locks, prompts, encode and decode", 1.5, "4 8", "3"),
+            Room("film/", "clips in and out, sound, shots, optical flow"),
+        ),
+    ),
     (
         "inputs",
         "#e9f6ee",

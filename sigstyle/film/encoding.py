@@ -9,6 +9,7 @@ from PIL import Image
 
 from sigstyle.errors import ConfigError
 from sigstyle.film.sound import Sound
+from sigstyle.imaging.images import load_image
 
 _H264 = ("libx264", {"crf": "16", "preset": "medium"})
 KINDS: dict[str, tuple[str, str, dict[str, str]]] = {  # by suffix: container, encoder and its settings
@@ -47,8 +48,7 @@ def write_film(
         with av.open(str(path), "w", format=container_format, options=faststart) as output:
             if comment and container_format != "gif":
                 output.metadata["comment"] = comment
-            with Image.open(frames[0]) as first:
-                stream = _stream(output, encoder, options, fps, first.size)
+            stream = _stream(output, encoder, options, fps, load_image(frames[0]).size)
             told = sound.into(output, container_format) if sound is not None else []
             for place, frame in enumerate(_prepared(frames, fps, suffix == ".gif")):
                 if sound is not None:
@@ -81,8 +81,7 @@ def _prepared(frames: Sequence[Path], fps: Fraction, as_gif: bool) -> Iterator[A
 
     colours = _FewColours(frames, fps) if as_gif else None
     for path in frames:
-        with Image.open(path) as picture:
-            frame = av.VideoFrame.from_image(picture.convert("RGB"))
+        frame = av.VideoFrame.from_image(load_image(path))
         yield colours(frame) if colours is not None else frame.reformat(format="yuv420p", dst_colorspace=_BT709)
 
 
@@ -106,8 +105,7 @@ class _FewColours:
         from av.filter import Graph
 
         palette = _common_palette(frames)
-        with Image.open(frames[0]) as first:
-            width, height = first.size
+        width, height = load_image(frames[0]).size
         self._graph, base = Graph(), 1 / fps
         picture = self._graph.add_buffer(width=width, height=height, format="bgra", time_base=base)
         table = self._graph.add_buffer(width=16, height=16, format="bgra", time_base=base)
@@ -132,10 +130,7 @@ class _FewColours:
 def _common_palette(frames: Sequence[Path]) -> Image.Image:
     """16x16 colours that suit all frames."""
     step = max(1, len(frames) // _GIF_SAMPLES)
-    small = []
-    for path in frames[::step]:
-        with Image.open(path) as picture:
-            small.append(picture.convert("RGB").resize((96, 96)))
+    small = [load_image(path).resize((96, 96)) for path in frames[::step]]
     sheet = Image.new("RGB", (96 * len(small), 96))
     for place, picture in enumerate(small):
         sheet.paste(picture, (96 * place, 0))

@@ -13,7 +13,8 @@ from sigstyle.imaging.palette import Palette
 
 SIDE_PX = 96  # short side of the frames that are looked at
 _BINS = 8
-_OTHER_COLOURS = 0.35  # share of the pixels whose colours are not those of the frame before
+_OTHER_COLOURS = 0.35  # share of the pixels whose colours are not those of the frame before, where that is sudden
+_ALL_OTHER_COLOURS = 0.7  # the same, where all moves fast
 _SUDDEN = 3.0  # times what changes between the frames around
 _STEPS = 20.0  # least difference of two frames across a cut, of 255
 
@@ -93,4 +94,5 @@ class _Look:
     def is_cut(self, before: "_Look", change: float, usual: float) -> bool:
         """Whether another shot begins here: other colours, suddenly."""
         others = 0.5 * float(np.abs(self.histogram - before.histogram).sum())
-        return others > _OTHER_COLOURS and change > max(_STEPS, _SUDDEN * usual)
+        sudden = others > _OTHER_COLOURS and change > _SUDDEN * usual
+        return change > _STEPS and (sudden or others > _ALL_OTHER_COLOURS)
