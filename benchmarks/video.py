@@ -36,8 +36,9 @@ from sigstyle.film.clip import Clip  # noqa: E402
 from sigstyle.film.encoding import write_film  # noqa: E402
 from sigstyle.film.flow import Flow, flow_between  # noqa: E402
 from sigstyle.film.footage import resized  # noqa: E402
+from sigstyle.film.mixing import KEPT, mixed  # noqa: E402
 from sigstyle.film.shots import shots_of  # noqa: E402
-from sigstyle.painting.film import KEPT, ShotPainter, blended  # noqa: E402
+from sigstyle.painting.film import ShotPainter  # noqa: E402
 from sigstyle.scoring.scores import Scorer  # noqa: E402
 from sigstyle.scoring.vgg16_hed import Vgg16HedScorer  # noqa: E402
 from sigstyle.style.blend import Blend  # noqa: E402
@@ -114,11 +115,11 @@ def ours(frames: Frames, name: str, size_px: int, kept: Sequence[float]) -> Iter
         flow_between(Image.fromarray(a.frame), Image.fromarray(b.frame)) for a, b in zip(made, made[1:], strict=False)
     ]
     for share in kept:
-        mixed = [made[0].painted]
+        frames_kept = [made[0].painted]
         for each, flow in zip(made[1:], flows, strict=True):
-            mixed.append(blended(each.painted, mixed[-1], flow, share))
+            frames_kept.append(mixed(each.painted, frames_kept[-1], flow, share))
         method = f"and {share:.0%} of the last frame" + (" (default)" if share == KEPT else "")
-        yield method, [painter.finished(each, size) for each in mixed], cpu_s
+        yield method, [painter.finished(each, size) for each in frames_kept], cpu_s
 
 
 def peer(program: Path, frames: Frames, smooth: float) -> Frames:

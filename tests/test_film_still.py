@@ -12,11 +12,12 @@ import sigstyle
 from sigstyle.base.model import BaseModel
 from sigstyle.config import TransferConfig
 from sigstyle.film.flow import flow_between
+from sigstyle.film.mixing import mixed
 from sigstyle.film.places import Places
 from sigstyle.film.shots import shots_of
 from sigstyle.imaging.images import to_tensor
 from sigstyle.imaging.palette import Palette, recoloured
-from sigstyle.painting.film import Carried, ShotPainter, blended
+from sigstyle.painting.film import Carried, ShotPainter
 from sigstyle.style.blend import Blend
 
 CONFIG = TransferConfig(size_px=64, margin_px=0)
@@ -132,13 +133,21 @@ def test_a_film_holds_stiller_than_its_frames_and_strength_zero_gives_them_back(
         )
         return float(np.mean([np.abs(f.carried(a).astype(int) - b)[f.seen].mean() for f, a, b in pairs]))
 
-    assert error(0.85) < 0.6 * error(0.0)
+    assert error(0.7) < 0.6 * error(0.0)
     none = ShotPainter(base, painter.blend, TransferConfig(size_px=64, margin_px=0, strength=0), painter.own)
     assert all(np.array_equal(each.painted, frame) for each, frame in zip(film(none, frames), frames, strict=True))
 
 
-def test_nothing_is_kept_where_nothing_is_trusted() -> None:
-    painted, last = np.full((64, 96, 3), 200, np.uint8), np.zeros((64, 96, 3), np.uint8)
-    flow = flow_between(pan()[0], Image.effect_noise((96, 64), 90).convert("RGB"))
-    mixed = blended(painted, last, flow)
-    assert (mixed[flow.trust == 0] == 200).all()
+def test_the_last_frame_is_kept_where_it_is_trusted_and_detail_stays_as_strong() -> None:
+    frames = pan()
+    flow = flow_between(*frames[:2])
+    drawn = np.random.default_rng(3)
+    last, painted = (drawn.normal(128, 30, (64, 96, 3)).clip(0, 255).astype(np.uint8) for _ in range(2))
+    made = mixed(painted, last, flow).astype(float)
+    inner = (slice(16, 48), slice(16, 80))
+    carried = flow.carried(last, "lanczos").astype(float)
+    mean = 0.7 * carried[inner] + 0.3 * painted[inner]
+    assert mean.std() < 0.8 * painted[inner].std() < made[inner].std() < 1.1 * painted[inner].std()
+    assert np.corrcoef(made[inner].ravel(), carried[inner].ravel())[0, 1] > 0.8
+    other = flow_between(frames[0], Image.effect_noise((96, 64), 90).convert("RGB"))
+    assert np.abs(mixed(painted, last, other).astype(int) - painted)[other.trust < 1e-3].max() <= 1

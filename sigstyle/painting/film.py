@@ -13,7 +13,8 @@ from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, ddim
 from sigstyle.config import TransferConfig
 from sigstyle.errors import Cancelled
-from sigstyle.film.flow import Flow, flow_between
+from sigstyle.film.flow import flow_between
+from sigstyle.film.mixing import KEPT, mixed
 from sigstyle.film.places import Places
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import drawn_for, laid
@@ -23,7 +24,6 @@ from sigstyle.painting.evaluations import never
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.style.blend import Blend
 
-KEPT = 0.85  # share of the last frame where it can be carried along
 _LEAST_SEEN = 0.1  # share of a frame below which nothing of the last one is carried: a cut that was not found
 
 
@@ -115,7 +115,7 @@ class ShotPainter:
             painted = self._painted(run)
         else:
             run.places = last.places.carried(flow, number)
-            painted = blended(self._painted(run), last.painted, flow, self.kept)
+            painted = mixed(self._painted(run), last.painted, flow, self.kept)
         assert run.correction is not None
         return Carried(number, pixels, painted, run.places, run.correction)
 
@@ -146,10 +146,3 @@ class ShotPainter:
         if made.latents is None or made.interrupted:
             raise Cancelled("The film was stopped; the same call goes on with the rest.")
         return np.asarray(run.wanted.content.without_margin(run.decoded(made.latents)[0]))
-
-
-def blended(painted: NDArray[np.uint8], last: NDArray[np.uint8], flow: Flow, kept: float = KEPT) -> NDArray[np.uint8]:
-    """A painted frame with the last one, carried along, over it as far as it can be trusted."""
-    share = (kept * flow.trust)[..., None]
-    mixed = share * flow.carried(last, "lanczos") + (1 - share) * painted
-    return mixed.clip(0, 255).round().astype(np.uint8)
