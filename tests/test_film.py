@@ -56,7 +56,7 @@ def write_clip(
 ) -> Path:
     """A film of these frames, at these seconds where they are not even."""
     with av.open(str(path), "w") as output:
-        stream = output.add_stream(codec, rate=rate, options={"crf": "4"})
+        stream: Any = output.add_stream(codec, rate=rate, options={"crf": "4"})
         stream.width, stream.height = frames[0].size
         stream.pix_fmt = pix_fmt
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)

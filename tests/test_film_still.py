@@ -135,7 +135,9 @@ def test_a_film_holds_stiller_than_its_frames_and_strength_zero_gives_them_back(
 
     assert error(0.7) < 0.6 * error(0.0)
     none = ShotPainter(base, painter.blend, TransferConfig(size_px=64, margin_px=0, strength=0), painter.own)
-    assert all(np.array_equal(each.painted, frame) for each, frame in zip(film(none, frames), frames, strict=True))
+    assert all(
+        np.array_equal(each.painted, np.asarray(frame)) for each, frame in zip(film(none, frames), frames, strict=True)
+    )
 
 
 def test_the_last_frame_is_kept_where_it_is_trusted_and_detail_stays_as_strong() -> None:

@@ -25,10 +25,11 @@ Size = tuple[int, int]
 def opened_film(path: Path, name: str) -> Any:
     """An open container; nothing but this file is read, whatever it refers to. Raises: ImageError."""
     import av
+    from av.error import FFmpegError
 
     try:
         return av.open(str(path), options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS})
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         kinds = "an mp4, mov, webm, mkv or gif that is whole"
         raise ImageError(f"{name} cannot be read as a film: {first_line(error)}. Expected {kinds}.") from error
 
@@ -72,7 +73,7 @@ class Decoder:
 
 def decoder_of(container: Any, name: str) -> Decoder:
     """How a film is decoded, after a look at its first frame. Raises: ImageError for what cannot be."""
-    import av
+    from av.error import FFmpegError
 
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams:
@@ -82,7 +83,7 @@ def decoder_of(container: Any, name: str) -> Decoder:
     stream = streams[0]
     try:
         frame = next((frame for frame in container.decode(stream) if frame.time is not None), None)
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise ImageError(f"{name} is damaged or encrypted: {first_line(error)}. Export it again.") from error
     if frame is None:
         raise ImageError(f"{name} has no frames; expected a film with at least one. Export it again.")
@@ -131,13 +132,13 @@ def _transparent(frame: Any) -> bool:
 
 def _is_cover(stream: Any) -> bool:
     """Whether a stream is the cover picture of a piece of music."""
-    import av
+    from av.stream import Disposition
 
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _kinds(container: Any) -> str:
-    kinds = sorted({{"audio": "sound"}.get(stream.type, stream.type) for stream in container.streams})
+    kinds = sorted({"sound" if stream.type == "audio" else str(stream.type) for stream in container.streams})
     return " and ".join(kinds) or "nothing"
 
 

@@ -41,6 +41,7 @@ def write_film(
     `comment` goes into the container, where it has a place for it. Raises: OSError.
     """
     import av
+    from av.error import FFmpegError
 
     container_format, encoder, options = KINDS[suffix]
     faststart = {"movflags": "+faststart+use_metadata_tags"} if container_format in ("mp4", "mov") else {}
@@ -59,7 +60,7 @@ def write_film(
                 sound.write(output, until_s=float(len(frames) / fps), last=True)
             output.mux(stream.encode())
         return told
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise OSError(error.errno, error.strerror) from error
 
 
@@ -88,12 +89,13 @@ def _prepared(frames: Sequence[Path], fps: Fraction, as_gif: bool) -> Iterator[A
 def film_comment(path: Path) -> str:
     """What `write_film` wrote into a film as its comment; '' where there is none or the file is no film."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
             found = {key.lower(): value for key, value in container.metadata.items()}
             return found.get("comment", "")
-    except (av.error.FFmpegError, OSError, ValueError):
+    except (FFmpegError, OSError, ValueError):
         return ""
 
 
@@ -106,15 +108,16 @@ class _FewColours:
 
         palette = _common_palette(frames)
         width, height = load_image(frames[0]).size
-        self._graph, base = Graph(), 1 / fps
-        picture = self._graph.add_buffer(width=width, height=height, format="bgra", time_base=base)
-        table = self._graph.add_buffer(width=16, height=16, format="bgra", time_base=base)
-        use, self._sink = self._graph.add("paletteuse", "dither=bayer:bayer_scale=3"), self._graph.add("buffersink")
+        graph: Any = Graph()
+        base = 1 / fps
+        picture = graph.add_buffer(width=width, height=height, format="bgra", time_base=base)
+        table = graph.add_buffer(width=16, height=16, format="bgra", time_base=base)
+        use, self._sink = graph.add("paletteuse", "dither=bayer:bayer_scale=3"), graph.add("buffersink")
         picture.link_to(use, 0, 0)
         table.link_to(use, 0, 1)
         use.link_to(self._sink)
-        self._graph.configure()
-        self._picture, self._place = picture, 0
+        graph.configure()
+        self._graph, self._picture, self._place = graph, picture, 0
         colours = av.VideoFrame.from_image(palette).reformat(format="bgra")
         colours.pts, colours.time_base = 0, base
         table.push(colours)

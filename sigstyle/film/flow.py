@@ -38,7 +38,7 @@ class Flow:
         kinds = {"cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4, "linear": cv2.INTER_LINEAR}
         kinds["nearest"] = cv2.INTER_NEAREST
         places = pixel_grid(self.back.shape[:2]) + self.back
-        return cv2.remap(image, places, None, kinds[interpolation], borderMode=cv2.BORDER_REFLECT_101)
+        return cv2.remap(image, places[..., 0], places[..., 1], kinds[interpolation], borderMode=cv2.BORDER_REFLECT_101)
 
 
 def flow_between(before: Image.Image, now: Image.Image) -> Flow:
@@ -50,11 +50,10 @@ def flow_between(before: Image.Image, now: Image.Image) -> Flow:
     import cv2
 
     old, new = (cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2GRAY) for image in (before, now))
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    back = search.calc(new, old, None)  # type: ignore[call-overload]
-    there = search.calc(old, new, None)  # type: ignore[call-overload]
+    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    back, there = search.calc(new, old, None), search.calc(old, new, None)
     places = pixel_grid(back.shape[:2]) + back
-    returned = cv2.remap(there, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    returned = cv2.remap(there, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     missed = np.square(back + returned).sum(-1)
     moved = np.square(back).sum(-1) + np.square(returned).sum(-1)
     height, width = missed.shape

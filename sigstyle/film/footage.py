@@ -77,13 +77,13 @@ class FilmFile:
 
     def pictures(self, size: Size, start_s: float) -> Iterator[Timed]:
         """The pictures at a size, at least those from `start_s` on; a damaged film ends where the damage begins."""
-        import av
+        from av.error import FFmpegError
 
         self._trouble = ""
         try:
             with opened_film(self.path, self.name) as container:
                 yield from self._decoder.timed(container, size, start_s)
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             self._trouble = first_line(error)
 
     def ended(self, at_s: float) -> list[str]:

@@ -46,7 +46,7 @@ class Sound:
             self._next = next(self._packets, None)
 
     def _copied(self, container: Any, source: Any, stream: Any) -> Iterator[tuple[float, Any]]:
-        import av
+        from av.error import FFmpegError
 
         shift = round(self.shift_s / source.time_base)
         try:
@@ -59,13 +59,14 @@ class Sound:
                 if time_s >= 0 or packet.pts - shift >= 0:
                     packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
                     yield time_s, packet
-        except av.error.FFmpegError:  # a damaged film's sound ends where the damage begins, as its pictures do
+        except FFmpegError:  # a damaged film's sound ends where the damage begins, as its pictures do
             return
         finally:
             container.close()
 
     def _encoded(self, container: Any, source: Any, stream: Any) -> Iterator[tuple[float, Any]]:
         import av
+        from av.error import FFmpegError
 
         context = stream.codec_context
         resampler = av.AudioResampler(context.format or "fltp", stream.layout, stream.rate)
@@ -81,7 +82,7 @@ class Sound:
                     ready.pts, samples = samples, samples + ready.samples
                     ready.time_base = 1 / _fraction(stream.rate)
                     yield from ((time_s, packet) for packet in stream.encode(ready))
-        except av.error.FFmpegError:
+        except FFmpegError:
             pass  # as above; what was decoded is kept
         finally:
             container.close()

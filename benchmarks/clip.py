@@ -1,6 +1,6 @@
 """Makes the clip of docs/video.md and benchmarks/video.py: a camera pans over a photo while something crosses it.
 
-python docs/clip.py [OUT.mp4]      5 seconds, 24 frames a second, 640x480; no sound
+python -m benchmarks.clip [OUT.mp4]      5 seconds, 24 frames a second, 640x480; no sound
 """
 
 import sys
@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sigstyle.film.encoding import write_film
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 SIZE, FPS, SECONDS = (640, 480), 24, 5
 SCENE, THING = "neuschwanstein", "macaw"
 
@@ -46,8 +47,6 @@ def pictures(size: tuple[int, int] = SIZE, fps: int = FPS, seconds: float = SECO
 
 def main(path: Path) -> None:
     """Write the clip."""
-    from sigstyle.film.encoding import write_film
-
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for place, picture in enumerate(pictures()):
