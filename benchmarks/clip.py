@@ -52,7 +52,7 @@ def main(path: Path) -> None:
         for place, picture in enumerate(pictures()):
             files.append(Path(folder) / f"{place:04d}.png")
             picture.save(files[-1], compress_level=1)
-        write_film(path, path.suffix, files, Fraction(FPS), "", None)
+        write_film(path, path.suffix, files, Fraction(FPS), None, None)
 
 
 if __name__ == "__main__":

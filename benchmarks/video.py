@@ -125,7 +125,7 @@ def peer(program: Path, frames: Frames, smooth: float) -> Frames:
         for frame, file in zip(frames, files, strict=True):
             frame.save(file)
         given, made = Path(folder) / "clip.mp4", Path(folder) / "made.mp4"
-        write_film(given, ".mp4", files, Fraction(FPS), "", None)
+        write_film(given, ".mp4", files, Fraction(FPS), None, None)
         size = str(max(frames[0].size))
         command = [str(program), "video", str(given), "-o", str(made), "--smooth", str(smooth), "--max-size", size]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

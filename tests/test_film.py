@@ -20,7 +20,7 @@ from sigstyle.batches.film import FilmProgress, video
 from sigstyle.batches.film_plan import film_plan
 from sigstyle.cli.main import app
 from sigstyle.errors import Cancelled, ConfigError, ImageError
-from sigstyle.film.encoding import film_comment
+from sigstyle.film.encoding import film_recipe
 from sigstyle.style.style import Style
 from sigstyle.text import parsed_json
 
@@ -112,8 +112,13 @@ def test_a_film_has_the_clips_frames_rate_sound_and_recipe(
     codec, seconds = sounds(made.path)
     assert codec == "aac" and abs(seconds - 1) < 0.06
     assert [progress.done for progress in told] == list(range(9)) and told[0].eta_s is None and told[-1].eta_s == 0
-    found = parsed_json(film_comment(made.path))
-    assert found["kind"] == "video" and found["settings"]["size_px"] == 32 and found["styles"][0]["hash"] == style.hash
+    found = film_recipe(made.path)
+    assert (
+        found is not None
+        and found["kind"] == "video"
+        and found["settings"]["size_px"] == 32
+        and found["styles"][0]["hash"] == style.hash
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
@@ -239,6 +244,9 @@ def test_the_command_paints_and_says_what_it_made(
     assert said.exit_code == 0, said.output
     found = parsed_json(said.stdout)
     assert found["frames"] == 2 and found["film"].endswith("out.mp4") and found["recipe"]["end_s"] == 0.25
+    told = parsed_json(CliRunner().invoke(app, ["info", str(tmp_path / "out.mp4"), "--json"]).stdout)
+    assert told["kind"] == "video" and "sigstyle video clip.mp4" in told["command"]
+    assert "--to 0.25 --fps 8.0" in told["command"] and "--size-px 32" in told["command"]
     bad = CliRunner().invoke(app, ["video", str(tmp_path), "-s", "nobody", "-o", "x.mp4"])
     assert bad.exit_code == 2
 

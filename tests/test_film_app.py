@@ -11,7 +11,7 @@ from test_film import SMALL, moving, read, write_clip
 from sigstyle.base.model import BaseModel
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
-from sigstyle.film.encoding import film_comment
+from sigstyle.film.encoding import film_recipe
 from sigstyle.studio import film as studio_film
 from sigstyle.studio.film import first_frame, paint_film
 from sigstyle.studio.studio import Studio, Who
@@ -43,7 +43,7 @@ def test_a_first_frame_tells_what_the_whole_takes_and_the_whole_follows(
     made = paint_film(studio, ANNA, clip, "wave", "mini", config).wait()
     assert len(read(made.path)) == made.frames == 4
     assert made.path.is_relative_to(studio.workspace(ANNA).root / "results")
-    assert str(tmp_path) not in film_comment(made.path), "a recipe tells nothing about this computer's folders"
+    assert str(tmp_path) not in str(film_recipe(made.path)), "a recipe tells nothing about this computer's folders"
     with pytest.raises(ConfigError, match="Drop one"):
         first_frame(studio, ANNA, None, "wave", "mini", config)
     monkeypatch.setattr(studio_film, "MOST_FRAMES", 3)

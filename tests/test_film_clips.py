@@ -11,7 +11,7 @@ from test_film import moving, read, sounds, write_clip
 
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.film.clip import Clip
-from sigstyle.film.encoding import film_comment, write_film
+from sigstyle.film.encoding import film_recipe, write_film
 from sigstyle.film.footage import footage_of
 from sigstyle.film.sound import Sound
 from sigstyle.imaging.tone import toned, tones_of
@@ -108,11 +108,11 @@ def test_a_film_keeps_its_colours(tmp_path: Path) -> None:
     files = pngs(tmp_path / "in", [colours] * 2)
     for suffix in (".mp4", ".webm", ".gif", ".mov", ".mkv"):
         path = tmp_path / f"film{suffix}"
-        write_film(path, suffix, files, Fraction(8), '{"a": 1}', None)
+        write_film(path, suffix, files, Fraction(8), {"a": 1}, None)
         frames = list(Clip.open(path).frames((48, 32)))
         assert len(frames) == 2
         assert np.abs(np.asarray(frames[1]).mean((0, 1)) - (200, 60, 30)).max() < 4, suffix
-        assert film_comment(path) == ('{"a": 1}' if suffix != ".gif" else "")
+        assert film_recipe(path) == ({"a": 1} if suffix != ".gif" else None)
 
 
 def test_a_folder_is_a_film_in_the_order_of_its_numbers(tmp_path: Path) -> None:
@@ -141,10 +141,10 @@ def test_hdr_keeps_what_is_dark_and_rolls_off_what_is_bright() -> None:
 def test_sound_goes_into_each_container_for_as_long_as_the_pictures(tmp_path: Path, suffix: str, codec: str) -> None:
     clip = write_clip(tmp_path / "clip.mp4", numbered(16), sound="aac")
     files = pngs(tmp_path / "in", numbered(8))
-    told = write_film(tmp_path / f"a{suffix}", suffix, files, Fraction(8), "", Sound(clip, 0.0, 0.5, 1.5))
+    told = write_film(tmp_path / f"a{suffix}", suffix, files, Fraction(8), None, Sound(clip, 0.0, 0.5, 1.5))
     found, seconds = sounds(tmp_path / f"a{suffix}")
     assert found.startswith(codec) and abs(seconds - 1) < 0.08 and told == []
-    assert "left out" in write_film(tmp_path / "a.gif", ".gif", files, Fraction(8), "", Sound(clip, 0.0, 0, 1))[0]
+    assert "left out" in write_film(tmp_path / "a.gif", ".gif", files, Fraction(8), None, Sound(clip, 0.0, 0, 1))[0]
 
 
 # --- bad input
@@ -211,7 +211,7 @@ def test_frames_too_small_or_too_large_are_refused(tmp_path: Path, monkeypatch: 
 
 def test_a_film_written_is_read_back_frame_for_frame(tmp_path: Path) -> None:
     files = pngs(tmp_path / "in", moving(6))
-    write_film(tmp_path / "film.mp4", ".mp4", files, Fraction(24000, 1001), "", None)
+    write_film(tmp_path / "film.mp4", ".mp4", files, Fraction(24000, 1001), None, None)
     found = read(tmp_path / "film.mp4")
     assert len(found) == 6
     assert all(

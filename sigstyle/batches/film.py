@@ -15,13 +15,12 @@ from sigstyle.batches.film_plan import FilmPlan, film_plan
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.files import check_destination, expanded, reason
-from sigstyle.film.encoding import check_kind, film_comment
+from sigstyle.film.encoding import check_kind, film_recipe
 from sigstyle.painting.evaluations import never
 from sigstyle.painting.notices import prompt_notices
 from sigstyle.recipe import asked_for, recipe
 from sigstyle.style.shipped import StyleLike, load_own_base, style_file
 from sigstyle.style.style import Style
-from sigstyle.text import parsed_json
 
 __all__ = ["FilmPlan", "FilmProgress", "FilmResult", "film_plan", "video"]
 
@@ -110,11 +109,7 @@ def _place(output: str | Path, inputs: Sequence[str | Path], overwrite: bool) ->
 
 def is_film_of_ours(path: Path) -> bool:
     """Whether a film carries a recipe of a film painted here."""
-    try:
-        found = parsed_json(film_comment(path) or "null")
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("kind") == _KIND
+    return (film_recipe(path) or {}).get("kind") == _KIND
 
 
 def _recipe(plan: FilmPlan, base: BaseModel, base_path: str | None) -> dict[str, Any]:

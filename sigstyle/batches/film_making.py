@@ -16,7 +16,6 @@ from sigstyle.errors import Cancelled, ImageError
 from sigstyle.files import reason, written_whole
 from sigstyle.film.encoding import write_film
 from sigstyle.film.shots import Shot
-from sigstyle.text import json_text
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,7 @@ class FilmMaking:
         clip, length = self.plan.clip, Fraction(len(frames)) / self.plan.clip.fps
         sound = clip.footage.sound(clip.start_s, clip.start_s + float(length))
         with written_whole(self.output) as temporary:
-            return write_film(
-                temporary, self.output.suffix.lower(), frames, clip.fps, json_text(self.recipe, sort_keys=True), sound
-            )
+            return write_film(temporary, self.output.suffix.lower(), frames, clip.fps, self.recipe, sound)
 
     def _folder(self, frames: list[Path]) -> list[str]:
         """A folder of the pictures, whole or not there."""

@@ -7,22 +7,30 @@ from typing import Any
 
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.errors import ConfigError
+from sigstyle.film.encoding import KINDS, film_recipe
 from sigstyle.imaging.images import read_recipe
 from sigstyle.settings import settable
 from sigstyle.style.shipped import existing_style, open_style
 from sigstyle.style.style import Style
 from sigstyle.text import shown
 
-_COMMANDS = {"transfer": ["transfer"], "generate": ["generate"], "training-free": ["transfer", "--training-free"]}
+_COMMANDS = {
+    "transfer": ["transfer"],
+    "video": ["video"],
+    "generate": ["generate"],
+    "training-free": ["transfer", "--training-free"],
+}
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
 def describe(file: str) -> dict[str, Any]:
-    """The recipe of a PNG with the command that makes it again, or the contents of a style, as plain values.
+    """The recipe of a PNG or a film with the command that makes it again, or the contents of a style, as plain values.
 
     Raises: ImageError for a picture without a recipe, StyleFileError for what is neither picture nor style.
     """
     path = Path(existing_style(file)).expanduser()
+    if path.suffix.lower() in KINDS and (recipe := film_recipe(path)):
+        return {**recipe, "command": command_of({**recipe, "images": 1})}
     if not _head(path).startswith(_PICTURES):
         return describe_style(open_style(file))
     recipe = read_recipe(path)
@@ -50,8 +58,9 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         words = ["python", "-m", "sigstyle", *_COMMANDS[kind], subject]
         for style in recipe["styles"]:
             words += ["-s", _style_word(kind, style)]
-        words += ["-o", "again.png", *_flags(kind, settings)]
-        extras = {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
+        words += ["-o", "again.mp4" if kind == "video" else "again.png", *_flags(kind, settings)]
+        extras: dict[str, Any] = {"from": recipe.get("start_s"), "to": recipe.get("end_s"), "fps": recipe.get("fps")}
+        extras |= {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
         extras["mask"] = (extras["mask"] or {}).get("path")
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
@@ -85,7 +94,7 @@ def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
 
 def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
     """The settings as flags: of a transfer its preset and what differs from it, of all else every one."""
-    if kind == "transfer":
+    if kind in ("transfer", "video"):
         given = _over_preset(settings)
     else:
         config = GenerateConfig if kind == "generate" else TransferConfig

@@ -10,6 +10,7 @@ from PIL import Image
 from sigstyle.errors import ConfigError
 from sigstyle.film.sound import Sound
 from sigstyle.imaging.images import load_image
+from sigstyle.text import json_text, parsed_json
 
 _H264 = ("libx264", {"crf": "16", "preset": "medium"})
 KINDS: dict[str, tuple[str, str, dict[str, str]]] = {  # by suffix: container, encoder and its settings
@@ -34,11 +35,11 @@ def check_kind(path: Path) -> None:
 
 
 def write_film(
-    path: Path, suffix: str, frames: Sequence[Path], fps: Fraction, comment: str, sound: Sound | None
+    path: Path, suffix: str, frames: Sequence[Path], fps: Fraction, recipe: dict[str, Any] | None, sound: Sound | None
 ) -> list[str]:
     """Write a film of pictures of one size with even sides, in the container of `suffix`; lines on what was left out.
 
-    `comment` goes into the container, where it has a place for it. Raises: OSError.
+    `recipe` goes into the container's comment, where it has a place for one. Raises: OSError.
     """
     import av
     from av.error import FFmpegError
@@ -47,8 +48,8 @@ def write_film(
     faststart = {"movflags": "+faststart+use_metadata_tags"} if container_format in ("mp4", "mov") else {}
     try:
         with av.open(str(path), "w", format=container_format, options=faststart) as output:
-            if comment and container_format != "gif":
-                output.metadata["comment"] = comment
+            if recipe is not None and container_format != "gif":
+                output.metadata["comment"] = json_text(recipe, sort_keys=True)
             stream = _stream(output, encoder, options, fps, load_image(frames[0]).size)
             told = sound.into(output, container_format) if sound is not None else []
             for place, frame in enumerate(_prepared(frames, fps, suffix == ".gif")):
@@ -86,17 +87,18 @@ def _prepared(frames: Sequence[Path], fps: Fraction, as_gif: bool) -> Iterator[A
         yield colours(frame) if colours is not None else frame.reformat(format="yuv420p", dst_colorspace=_BT709)
 
 
-def film_comment(path: Path) -> str:
-    """What `write_film` wrote into a film as its comment; '' where there is none or the file is no film."""
+def film_recipe(path: Path) -> dict[str, Any] | None:
+    """The recipe that `write_film` wrote into a film; None where there is none, or the file is no film."""
     import av
     from av.error import FFmpegError
 
     try:
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
-            found = {key.lower(): value for key, value in container.metadata.items()}
-            return found.get("comment", "")
+            comments = {key.lower(): value for key, value in container.metadata.items()}
+        found = parsed_json(comments.get("comment", "null"))
     except (FFmpegError, OSError, ValueError):
-        return ""
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class _FewColours:
