@@ -15,6 +15,7 @@ from sigstyle.film.flow import flow_between
 from sigstyle.film.mixing import mixed
 from sigstyle.film.places import Places
 from sigstyle.film.shots import shots_of
+from sigstyle.imaging.filters import blurred
 from sigstyle.imaging.images import to_tensor
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.painting.film import Carried, ShotPainter
@@ -71,16 +72,26 @@ def test_noise_moves_with_the_picture_and_keeps_its_variance() -> None:
     correlation = torch.corrcoef(torch.stack([moved[:, :, :80].flatten(), noise[:, :, 2:82].flatten()]))[0, 1]
     assert correlation > 0.9
     half = Places(places.at + np.float32(0.5))
-    assert abs(float(half.read(noise).std()) - 1) < 0.05
+    assert torch.allclose(half.read(noise)[:, 5, 5], noise[:, 5:7, 5:7].mean((1, 2)))
+    assert abs(float(half.nearest(noise).std()) - 1) < 0.02
     assert half.widened(8).read(noise).shape == (3, 80, 112)
-    assert half.coarse(8).read(torch.randn(4, 8, 12)).shape == (4, 8, 12)
+    assert half.coarse(8).nearest(torch.randn(4, 8, 12)).shape == (4, 8, 12)
+
+
+def test_noise_stays_as_strong_however_long_it_is_carried() -> None:
+    noise = torch.randn(3, 64, 96, generator=torch.Generator().manual_seed(0))
+    places, flow = Places.own((64, 96), 0), flow_between(*pan()[:2])
+    first = blurred(noise[None], 2.0).std()
+    for number in range(1, 60):
+        places = places.carried(flow, number)
+    assert abs(float(blurred(places.read(noise)[None], 2.0).std() / first) - 1) < 0.15
+    assert abs(float(places.nearest(noise).std()) - 1) < 0.05
 
 
 def test_what_is_stretched_reads_anew_and_what_comes_into_view_reads_something_else() -> None:
     flow = flow_between(*pan()[:2])
     wide = Places(Places.own((64, 96), 0).at * np.float32(2))
-    again = wide.carried(flow, 3).at
-    assert np.array_equal(again, Places.own((64, 96), 3).at)
+    assert np.array_equal(wide.carried(flow, 3).at, Places.own((64, 96), 3).at)
     fresh = Places.own((64, 96), 0).carried(flow, 1).at[:, -1]
     assert np.array_equal(fresh, Places.own((64, 96), 1).at[:, -1])
 

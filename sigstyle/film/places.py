@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sigstyle.film.flow import Floats, Flow, pixel_grid
 
-_SQUEEZED, _STRETCHED, _TORN = 0.4, 2.5, 8.0  # areas of noise, in pixels, that one pixel reads
+_EVEN = (0.4, 2.5)  # area of noise, in pixels, that the middle pixel reads: beyond it all is laid anew
 _APART = (0.754877666, 0.569840296)  # of a low-discrepancy sequence: where noise is read that was not yet
 
 
@@ -25,9 +25,17 @@ class Places:
         return cls(pixel_grid(size) + np.round(apart).astype(np.float32))
 
     def carried(self, flow: Flow, number: int) -> "Places":
-        """The places of the next frame: carried along, new ones where something comes into view or is stretched."""
-        moved = flow.carried(self.at, "linear")
-        return Places(np.where((flow.seen & _even(moved))[..., None], moved, Places.own(moved.shape[:2], number).at))
+        """The places of the next frame: carried along, new ones where something comes into view.
+
+        A pixel takes the place of the one nearest to where it came from, moved by what lies between: in between two
+        places that are far apart is none of either. Where a long zoom has stretched all, all places are new.
+        """
+        height, width = self.at.shape[:2]
+        from_ = pixel_grid((height, width)) + flow.back
+        x, y = (np.rint(from_[..., i]).astype(np.int64).clip(0, side - 1) for i, side in enumerate((width, height)))
+        moved = self.at[y, x] + (from_ - np.stack([x, y], axis=-1)).astype(np.float32)
+        new = Places.own((height, width), number)
+        return Places(np.where(flow.seen[..., None], moved, new.at)) if _even(moved) else new
 
     def widened(self, margin_px: int) -> "Places":
         """With a mirrored margin, as the picture's."""
@@ -41,23 +49,28 @@ class Places:
         return Places(((middle + 0.5) / factor - 0.5).astype(np.float32))
 
     def read(self, noise: Tensor) -> Tensor:
-        """White noise [c, h, w] at these places, between pixels with the variance it has on them."""
+        """Noise [c, h, w] at these places, between pixels as they are mixed there: what is broader than that stays."""
         height, width = noise.shape[-2:]
         at = torch.from_numpy(np.ascontiguousarray(self.at)).to(noise)
         low = at.floor()
         part = at - low
         x, y = low[..., 0].long(), low[..., 1].long()
-        total, power = torch.zeros(noise.shape[0], *at.shape[:2]), torch.zeros(at.shape[:2])
+        total = torch.zeros(noise.shape[0], *at.shape[:2])
         for right in (0, 1):
             for down in (0, 1):
                 weight = (part[..., 0] if right else 1 - part[..., 0]) * (part[..., 1] if down else 1 - part[..., 1])
                 total += weight * noise[:, (y + down) % height, (x + right) % width]
-                power += weight.square()
-        return total / power.sqrt()
+        return total
+
+    def nearest(self, noise: Tensor) -> Tensor:
+        """White noise [c, h, w] at the pixels nearest to these places, as white as it was."""
+        height, width = noise.shape[-2:]
+        at = torch.from_numpy(np.rint(self.at).astype(np.int64))
+        return noise[:, at[..., 1] % height, at[..., 0] % width]
 
 
-def _even(at: Floats) -> np.ndarray:
-    """Where neighbouring pixels read neighbouring places, neither squeezed nor stretched; along tears all is well."""
+def _even(at: Floats) -> bool:
+    """Whether most neighbouring pixels read neighbouring places, neither squeezed nor stretched."""
     down, across = np.gradient(at, axis=0), np.gradient(at, axis=1)
-    area = np.abs(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
-    return ((area > _SQUEEZED) & (area < _STRETCHED)) | (area > _TORN)
+    area = float(np.median(np.abs(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])))
+    return _EVEN[0] < area < _EVEN[1]

@@ -70,7 +70,7 @@ class FrameRun(DirectRun):
     def _fresh(self, clean: Tensor) -> Tensor:
         drawn = torch.randn(clean.shape[1:], generator=self._generators()[0])
         places = self.places.widened(self.wanted.content.margin_px)
-        return places.coarse(pixels_per_latent(self.wanted.base.vae)).read(drawn)[None]
+        return places.coarse(pixels_per_latent(self.wanted.base.vae)).nearest(drawn)[None]
 
     def _in_palette(self, row: Tensor) -> Tensor:
         if self.correction is None:
