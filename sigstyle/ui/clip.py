@@ -97,7 +97,7 @@ class ClipTab:
         def start() -> Any:
             return paint_film(self.page.studio, who, _path(clip), style or "", base, self.dials.config(values))
 
-        yield from followed(start, self.showing, self._painted, self._idle)
+        yield from followed(start, self.showing, self._painted, self._ready)
 
     def _stop(self, request: gr.Request, key: str) -> None:
         self.page.studio.stop(who_asks(request, key), "film")
@@ -132,6 +132,10 @@ class ClipTab:
 
     def _idle(self) -> Changes:
         return {self.status: "", self.look: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
+
+    def _ready(self) -> Changes:
+        """As before the whole was painted: it can be again, and goes on where it was stopped."""
+        return {**self._idle(), self.go: gr.Button(interactive=True)}
 
 
 def _path(clip: str | None) -> Path | None:
