@@ -97,8 +97,9 @@ def ours(frames: Frames, name: str, size_px: int, kept: Sequence[float]) -> Iter
     began = time.process_time()
     alone = [sigstyle.transfer(frame, style, base=base, config=config).images[0] for frame in frames]
     yield "frame by frame", alone, (time.process_time() - began) / len(frames)
-    shot = shots_of(frames)[0]
-    painter = ShotPainter(base, Blend.of([style]), config, shot.palette, kept=0.0)
+    shot = shots_of(resized(frame, (128, 96)) for frame in frames)[0]
+    painter = ShotPainter.of_shot(base, Blend.of([style]), config, shot, frames[shot.usual])
+    painter.kept = 0.0
     painter.correction = painter.corrected_by(frames[shot.usual])
     began, last, made = time.process_time(), None, []
     for number, frame in enumerate(frames):

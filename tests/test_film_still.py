@@ -31,8 +31,8 @@ def base(make_base: MakeBase) -> BaseModel:
 
 @pytest.fixture
 def painter(base: BaseModel) -> ShotPainter:
-    frames = pan()
-    return ShotPainter(base, Blend.of([random_style(base)]), CONFIG, shots_of(frames)[0].palette)
+    shot, usual = shots_of(pan())[0], pan()[shots_of(pan())[0].usual]
+    return ShotPainter.of_shot(base, Blend.of([random_style(base)]), CONFIG, shot, usual)
 
 
 def pan(count: int = 4) -> list[Image.Image]:
@@ -117,7 +117,8 @@ def test_one_map_of_colours_serves_all_frames() -> None:
 
 def test_the_first_frame_of_a_still_shot_is_the_picture_transfer_makes(base: BaseModel) -> None:
     frame, style = pan()[0], random_style(base)
-    painter = ShotPainter(base, Blend.of([style]), CONFIG, Palette.of(to_tensor(frame)))
+    shot = shots_of([frame.resize((48, 32))] * 2)[0]  # of which detail is lost
+    painter = ShotPainter.of_shot(base, Blend.of([style]), CONFIG, shot, frame)
     made = painter.next(0, frame, None).painted.astype(int)
     alone = np.asarray(sigstyle.transfer(frame, style, base=base, config=CONFIG).images[0]).astype(int)
     assert np.abs(made - alone).max() <= 2

@@ -42,7 +42,8 @@ class FilmPlan:
 
     def painter(self, base: BaseModel, shot: Shot, should_stop: Callable[[], bool] = never) -> ShotPainter:
         """What paints a shot."""
-        return ShotPainter(base, self.blend, self.config, shot.palette, should_stop=should_stop)
+        usual = next(self.clip.frames(self.size(base), shot.usual))
+        return ShotPainter.of_shot(base, self.blend, self.config, shot, usual, should_stop)
 
 
 def film_plan(

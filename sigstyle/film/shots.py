@@ -23,13 +23,19 @@ _STEPS = 20.0  # least difference of two frames across a cut, of 255
 class Shot:
     """Frames between two cuts, from number `first` up to but not with `end`, and the palette of them all.
 
-    `usual` is the frame whose own palette is nearest to it.
+    `usual` is the frame whose own palette is nearest to it, and `small` that palette, at the size that was looked at.
     """
 
     first: int
     end: int
     palette: Palette
     usual: int
+    small: Palette
+
+    def palette_at(self, found: Palette) -> Palette:
+        """The shot's palette at another size, at which the usual frame's is `found`: detail adds to the contrast."""
+        mean = self.palette.mean + found.mean - self.small.mean
+        return Palette(mean, self.palette.covariance + found.covariance - self.small.covariance)
 
 
 def shots_of(frames: Iterable[Image.Image], on_frame: Callable[[int], object] = lambda count: None) -> list[Shot]:
@@ -66,9 +72,13 @@ class _Looks:
         rows = np.stack(self._rows)
         mean = rows.astype(np.float64).mean(0)
         usual = int(np.square(rows - mean).sum(1).argmin())
-        numbers = torch.from_numpy(mean).float()
-        palette = Palette(numbers[:3], numbers[3:].reshape(3, 3))
-        return Shot(self.first, self.first + len(rows), palette, self.first + usual)
+        palette, small = (_palette(row) for row in (mean, rows[usual]))
+        return Shot(self.first, self.first + len(rows), palette, self.first + usual, small)
+
+
+def _palette(row: NDArray) -> Palette:
+    numbers = torch.from_numpy(np.array(row)).float()
+    return Palette(numbers[:3], numbers[3:].reshape(3, 3))
 
 
 @dataclass(frozen=True, eq=False)

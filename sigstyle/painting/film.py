@@ -16,6 +16,7 @@ from sigstyle.errors import Cancelled
 from sigstyle.film.flow import flow_between
 from sigstyle.film.mixing import KEPT, mixed
 from sigstyle.film.places import Places
+from sigstyle.film.shots import Shot
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import drawn_for, laid
 from sigstyle.painting.content import Content
@@ -90,6 +91,21 @@ class ShotPainter:
     correction: Correction | None = None
     should_stop: Callable[[], bool] = never
     kept: float = KEPT
+
+    @classmethod
+    def of_shot(
+        cls,
+        base: BaseModel,
+        blend: Blend,
+        config: TransferConfig,
+        shot: Shot,
+        usual: Image.Image,
+        should_stop: Callable[[], bool] = never,
+    ) -> "ShotPainter":
+        """What paints a shot whose `usual` frame, at the size of the film, this is."""
+        content = Content.load(usual, base, config.size_px, config.margin_px)
+        own = shot.palette_at(Palette.of(content.pixels()))
+        return cls(base, blend, config, own, should_stop=should_stop)
 
     def corrected_by(self, frame: Image.Image) -> Correction:
         """Find the correction of the shot's colours on its most usual frame."""
