@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "many pictures",
         "#eef4fb",
         (
-            Room("batches/", "jobs, shared inversions, manifest, gallery", 1.6),
+            Room("batches/", "jobs, shared inversions, manifest, gallery; films", 1.6),
             Room("doctor", "what this machine can do"),
         ),
     ),
@@ -64,7 +64,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#fdf3e7",
         (
             Room("learning/", "batches, learner, loop, state, statistics", 1.3, "", "4 6"),
-            Room("painting/", "content, run, anchor, reference, generate, cost", 1.7, "4 6 8"),
+            Room("painting/", "content, run, anchor, reference, generate, film, cost", 1.7, "4 6 8"),
         ),
     ),
     (
@@ -77,11 +77,12 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         ),
     ),
     (
-        "the model",
+        "the model, films",
         "#e9f6ee",
         (
-            Room("base/", "load, devices, memory, prompts, encode and decode", 2.4, "4 8", "3"),
+            Room("base/", "load, devices, memory, prompts, encode and decode", 1.5, "4 8", "3"),
             Room("defaults", "what families change of dials"),
+            Room("film/", "clips in and out, sound, shots, optical flow"),
         ),
     ),
     (

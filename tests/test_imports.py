@@ -12,7 +12,7 @@ ORDER: tuple[set[str], ...] = (
     {"files", "text"},
     {"settings", "places"},
     {"config", "imaging"},
-    {"defaults"},
+    {"defaults", "film"},
     {"base"},
     {"style", "diffusion", "scoring"},
     {"learning", "painting"},

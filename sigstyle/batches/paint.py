@@ -70,9 +70,9 @@ class _Together(Content):
         """Those of each content."""
         return [faces for content in self.contents for faces in content.faces]
 
-    def recoloured(self, palette: Palette, amount: float) -> "_Together":
+    def recoloured(self, palette: Palette, amount: float, own: Palette | None = None) -> "_Together":
         """Each content by itself moved to a palette."""
-        contents = tuple(content.recoloured(palette, amount) for content in self.contents)
+        contents = tuple(content.recoloured(palette, amount, own) for content in self.contents)
         return _together(contents)
 
     def each(self, images: int) -> list[Content]:

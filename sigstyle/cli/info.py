@@ -7,6 +7,7 @@ from typing import Any
 
 from sigstyle.config import GenerateConfig, TextureConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.errors import ConfigError
+from sigstyle.film.encoding import KINDS, film_recipe
 from sigstyle.imaging.images import read_recipe
 from sigstyle.settings import SWITCH, settable
 from sigstyle.style.shipped import existing_style, open_style
@@ -16,6 +17,7 @@ from sigstyle.text import shown
 
 _COMMANDS = {
     "transfer": ["transfer"],
+    "video": ["video"],
     "generate": ["generate"],
     "texture": ["texture"],
     "training-free": ["transfer", "--training-free"],
@@ -30,11 +32,13 @@ _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"M
 
 
 def describe(file: str) -> dict[str, Any]:
-    """The recipe of a PNG with the command that makes it again, or the contents of a style, as plain values.
+    """The recipe of a PNG or a film with the command that makes it again, or the contents of a style, as plain values.
 
     Raises: ImageError for a picture without a recipe, StyleFileError for what is neither picture nor style.
     """
     path = Path(existing_style(file)).expanduser()
+    if path.suffix.lower() in KINDS and (recipe := film_recipe(path)):
+        return {**recipe, "command": command_of({**recipe, "images": 1})}
     if not _head(path).startswith(_PICTURES):
         return describe_style(open_style(file))
     recipe = read_recipe(path)
@@ -62,8 +66,10 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         words += [] if kind == "texture" else [_subject(kind, recipe)]
         for style in recipe["styles"]:
             words += [*([] if kind == "texture" else ["-s"]), _style_word(kind, style)]
-        words += ["-o", "again.png", *_part_words(recipe), *_flags(kind, settings)]
-        extras = {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
+        words += ["-o", "again.mp4" if kind == "video" else "again.png"]
+        words += [*_part_words(recipe), *_flags(kind, settings)]
+        extras: dict[str, Any] = {"from": recipe.get("start_s"), "to": recipe.get("end_s"), "fps": recipe.get("fps")}
+        extras |= {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
         extras["mask"] = (extras["mask"] or {}).get("path")
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
@@ -123,7 +129,7 @@ def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
             name: settings[name] for name in (entry.name for entry in settable(TransferConfig)) if name in settings
         }
     else:
-        given = _over_preset(TransferConfig if kind == "transfer" else GenerateConfig, settings)
+        given = _over_preset(GenerateConfig if kind == "generate" else TransferConfig, settings)
     if kind == "generate":
         given.pop("prompt", None)
     given = {name: value for name, value in given.items() if value not in (None, "")}

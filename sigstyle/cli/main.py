@@ -48,6 +48,7 @@ from sigstyle.cli.rename import rename
 from sigstyle.cli.styles import styles as list_styles
 from sigstyle.cli.texture import texture
 from sigstyle.cli.training_free import TrainingFree, without_capture
+from sigstyle.cli.video import video
 from sigstyle.config import CaptureConfig, GenerateConfig, TextureConfig, TrainingFreeConfig, TransferConfig
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ def _paint(
 
 command(app, TextureConfig(), without=("size_px",))(texture)
 command(app, TransferConfig())(batch)
+command(app, TransferConfig())(video)
 command(app)(cli_evaluate.evaluate)
 
 

@@ -54,10 +54,17 @@ class Palette:
         centred = colours - mean[:, None]
         return cls(mean.float(), (centred @ centred.T / colours.shape[1]).float())
 
+    def through(self, own: "Palette", wanted: "Palette") -> "Palette":
+        """What the map that takes `own` to `wanted` makes of this palette."""
+        matrix, centred = _map(own.covariance, wanted.covariance), (self.mean - own.mean).double()
+        mean = matrix @ centred + wanted.mean.double()
+        return Palette(mean.float(), (matrix @ self.covariance.double() @ matrix.T).float())
 
-def recoloured(pixels: Tensor, palette: Palette, amount: float = 1.0) -> Tensor:
+
+def recoloured(pixels: Tensor, palette: Palette, amount: float = 1.0, own: Palette | None = None) -> Tensor:
     """`pixels` with the mean and covariance of `palette`, each image by itself; 0 changes nothing.
 
+    With `own` they are not what is brought there, but moved as pixels of that palette would be: one map for many.
     The map is affine and the least movement of colours that gets there, so hues keep their order.
 
     Shapes: pixels [b, 3, h, w] in [-1, 1], as the result.
@@ -65,12 +72,11 @@ def recoloured(pixels: Tensor, palette: Palette, amount: float = 1.0) -> Tensor:
     """
     if amount == 0:
         return pixels
-    return torch.cat([_moved(image, palette, amount) for image in pixels.split(1)])
+    return torch.cat([_moved(image, palette, amount, own or Palette.of(image)) for image in pixels.split(1)])
 
 
-def _moved(pixels: Tensor, palette: Palette, amount: float) -> Tensor:
-    """One image [1, 3, h, w], part of the way to the palette."""
-    own = Palette.of(pixels)
+def _moved(pixels: Tensor, palette: Palette, amount: float, own: Palette) -> Tensor:
+    """One image [1, 3, h, w], part of the way from its `own` palette to the other."""
     matrix = torch.lerp(torch.eye(3, dtype=torch.double), _map(own.covariance, palette.covariance), amount)
     mean = torch.lerp(own.mean, palette.mean, amount)
     matrix, mean, centre = (tensor.to(pixels) for tensor in (matrix, mean, own.mean))

@@ -28,6 +28,11 @@ def seeded(pixels: Tensor, palette: Palette, strokes: Brushwork, generators: lis
         return pixels
     drawn = [drawn_for(pixels, strokes, generator) for generator in generators]
     noise, turns = (torch.stack(each).to(pixels) for each in zip(*drawn, strict=True))
+    return laid(pixels, palette, strokes, noise, turns)
+
+
+def laid(pixels: Tensor, palette: Palette, strokes: Brushwork, noise: Tensor, turns: Tensor) -> Tensor:
+    """As `seeded`, of what was drawn: noise [b, 3, h, w] and turns [b, 2, y, x], as `drawn_for` gives them."""
     field = stroke_field(pixels, noise, strokes, turns)
     return (pixels + strokes.amount * torch.einsum("dc,bchw->bdhw", palette.root.to(pixels), field)).clamp(-1, 1)
 

@@ -72,11 +72,11 @@ class Content:
         """The working copy, [1, 3, h, w] in [-1, 1], with its fine texture smoothed away."""
         return guided_filter(to_tensor(self.work), smoothing)
 
-    def recoloured(self, palette: Palette, amount: float) -> "Content":
-        """The same content, its working copy moved to a palette; amount 0 changes nothing."""
+    def recoloured(self, palette: Palette, amount: float, own: Palette | None = None) -> "Content":
+        """The same content, its working copy moved to a palette, as `own` would be; amount 0 changes nothing."""
         if amount == 0:
             return self
-        return dataclasses.replace(self, work=to_pil(recoloured(to_tensor(self.work), palette, amount)))
+        return dataclasses.replace(self, work=to_pil(recoloured(to_tensor(self.work), palette, amount, own)))
 
     @cached_property
     def faces(self) -> Sequence[Sequence[Face]]:

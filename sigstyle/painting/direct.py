@@ -19,6 +19,7 @@ from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import recoloured
 from sigstyle.imaging.strokes import SMOOTHING, seeded
+from sigstyle.painting.content import Content
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.painting.inversion import ContentInversion
@@ -100,12 +101,16 @@ class DirectRun:
             "content": wanted.content.digest,
             "size": list(wanted.content.work.size),
             "palette": self._palette.digest,
-            "colour": wanted.config.palette * wanted.amount,
+            "colour": self._colour,
             "strokes": list(astuple(self._strokes)),
             "protect": wanted.config.protect,
             "timestep": self.timestep,
             "seeds": [generator.initial_seed() for generator in self._generators()],
         }
+
+    @property
+    def _colour(self) -> float:
+        return self.wanted.config.palette * self.wanted.amount
 
     @property
     def _strokes(self) -> Brushwork:
@@ -143,11 +148,8 @@ class DirectRun:
     def _encoded(self) -> ContentTrace:
         """The photo's latents and its noise, one for each image."""
         wanted, base = self.wanted, self.wanted.base
-        generators = self._generators()
-        content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
-        pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
-        laid = seeded(pixels, self._palette, self._strokes, self._stroke_generators())
-        laid = barer(laid, pixels, kept_map(wanted.content, wanted.config, pixels))
+        pixels = self._recoloured().pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
+        laid = barer(self._seeded(pixels), pixels, kept_map(wanted.content, wanted.config, pixels))
         scale = pixels_per_latent(base.vae)
         clean = self._tiling.blended(lambda box: encode_latents(base.vae, box.cut(laid, scale)).to(base.device))
         cond = base.reader.encode([""]).expand(len(clean))
@@ -164,8 +166,19 @@ class DirectRun:
             return implied_noise(plain, wanted.scheduler, part, self._timesteps(part, self.timestep))
 
         own = self._tiling.blended(read)
-        fresh = torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in generators])
-        return ContentTrace(torch.stack([clean, with_fresh(own, fresh.to(own), FRESH)]), {}, self.settings)
+        return ContentTrace(torch.stack([clean, with_fresh(own, self._fresh(clean).to(own), FRESH)]), {}, self.settings)
+
+    def _recoloured(self) -> Content:
+        """The photo in the style's palette."""
+        return self.wanted.content.recoloured(self._palette, self._colour)
+
+    def _seeded(self, pixels: Tensor) -> Tensor:
+        """The photo's pixels [images, 3, h, w] with seeds of strokes on them."""
+        return seeded(pixels, self._palette, self._strokes, self._stroke_generators())
+
+    def _fresh(self, clean: Tensor) -> Tensor:
+        """Fresh noise for latents [images, c, h, w]."""
+        return torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in self._generators()])
 
     def _painted(self, trace: ContentTrace) -> Tensor:
         """Latents [images, c, h, w] painted in the style."""
@@ -239,13 +252,16 @@ class DirectRun:
     def _decoded(self, latents: Tensor) -> list[Image.Image]:
         """Working copies of latents [b, c, h, w], by the styled decoder, in the style's palette once more."""
         base, config = self.wanted.base, self.wanted.config
-        colour = config.palette * self.wanted.amount
         offsets = self.blend.decoder_offsets(config.strength)
         with base.lock, ExitStack() as undo:
             if offsets:
                 undo.enter_context(styled(base.vae.decoder, offsets))
             rows = [self._pixels(row.unsqueeze(0)) for row in latents]
-        return [to_pil(recoloured(row, self._palette, colour)) for row in rows]
+        return [to_pil(self._in_palette(row)) for row in rows]
+
+    def _in_palette(self, row: Tensor) -> Tensor:
+        """A decoded picture [1, 3, h, w] in the style's palette."""
+        return recoloured(row, self._palette, self._colour)
 
     def _pixels(self, latents: Tensor) -> Tensor:
         vae = self.wanted.base.vae
