@@ -29,7 +29,7 @@ from sigstyle.learning.measured import Measured
 from sigstyle.scoring.features import style_features
 from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
 from sigstyle.style.collection import Collection, Member
-from sigstyle.style.fusion import Box
+from sigstyle.style.fusion import HyperBox
 
 STYLES = HELD_OUT / "style"
 PAIRS = (
@@ -70,7 +70,7 @@ class Bench:
         """The bounds of the box between two styles, and how far points inside were found to be; as shares."""
         net = self.collection.network.net
         ends = [self.collection.member(name).embedding for name in pair]
-        box, generator = Box.between(ends), torch.Generator().manual_seed(0)
+        box, generator = HyperBox.between(ends), torch.Generator().manual_seed(0)
         middle = net.offsets(net.predict(box.corners.middle).coefficients)
         size = sum(offset.delta().square().sum() for offset in middle.values())
         farthest = 0.0

@@ -55,6 +55,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         (
             Room("pipelines/", "thin diffusers pipelines over painting", 1.6),
             Room("parts", "regions, gradients, textures"),
+            Room("repaint", "as often as it takes"),
             Room("recipe", "how a picture was made", 1, "9"),
             Room("result", "images and all about them", 1, "9"),
         ),

@@ -108,8 +108,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         Raises: ConfigError for unusable settings, for a style that has not learned to paint, or when none is loaded.
         """
         given = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
-        given |= _steps(num_inference_steps)
-        settings = resolved(GenerateConfig, preset, config, given, self.base.family)
+        settings = resolved(GenerateConfig, preset, config, given | _steps(num_inference_steps), self.base.family)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)

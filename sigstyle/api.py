@@ -144,11 +144,10 @@ def transfer(
     repaint = Repaint(pipe, content, parts.arguments(pipe.base, blend, chosen), trace, should_stop)
     repaint.arguments |= {"mask": mask, "num_images_per_prompt": num_images}
     repaint.arguments |= {"callback_on_step_end": _previewing(pipe.base, on_preview)}
-    judged = blend or Blend.of(parts.styles)
     spared = sparing(
         pipe.base,
         chosen.size_px,
-        lambda size_px: repaint.lucky(replace(chosen, size_px=size_px), judged, on_progress or unwatched),
+        lambda size_px: repaint.lucky(replace(chosen, size_px=size_px), blend, on_progress or unwatched),
     )
     taken: list[Chosen] = spared.made
     entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), blend, paths)

@@ -29,10 +29,11 @@ class Repaint:
     notices: list[str] = field(default_factory=list)
     _attempts: Attempts | None = None
 
-    def lucky(self, config: TransferConfig, judged: Blend, on_progress: OnEvaluation) -> list[Chosen]:
-        """What is taken for each image, judged by the styles of a blend."""
+    def lucky(self, config: TransferConfig, blend: Blend | None, on_progress: OnEvaluation) -> list[Chosen]:
+        """What is taken for each image, judged by the styles of a blend, or where there is none of the regions."""
         self._attempts = Attempts(on_progress, config)
         photos = [load_image(self.content)] * self.arguments["num_images_per_prompt"]
+        judged = blend or Blend.of([region.style for region in self.arguments["regions"]])
         return lucky(config, judged, photos, self, alike=True)
 
     def __call__(self, config: TransferConfig) -> list[Image.Image]:

@@ -18,7 +18,7 @@ from sigstyle.learning.collecting import add_to_collection, forgetting, new_coll
 from sigstyle.style.collection import Collection
 from sigstyle.style.collection_file import load_collection, save_collection
 from sigstyle.style.drift import Held, offsets_sketch
-from sigstyle.style.fusion import Box, Interval, fused
+from sigstyle.style.fusion import HyperBox, Interval, fused
 from sigstyle.style.instant import save_hypernetwork
 from sigstyle.style.offsets import Offset, of_rank
 from sigstyle.style.shared_hypernet import EMBEDDING, SharedHypernet
@@ -205,9 +205,9 @@ def test_between_styles_the_norm_stays_and_the_ends_are_the_styles(pair: Collect
 
 
 @pytest.mark.parametrize(
-    "box", [Box.around(embeddings(1)[0], 0.3), Box.between(embeddings(3))], ids=["around", "between"]
+    "box", [HyperBox.around(embeddings(1)[0], 0.3), HyperBox.between(embeddings(3))], ids=["around", "between"]
 )
-def test_whatever_is_in_a_box_makes_offsets_within_its_bounds(base: BaseModel, box: Box) -> None:
+def test_whatever_is_in_a_box_makes_offsets_within_its_bounds(base: BaseModel, box: HyperBox) -> None:
     net = network(base)
     coefficients, bounds = box.coefficients(net), box.offsets(net)
     generator = torch.Generator().manual_seed(1)
@@ -225,7 +225,7 @@ def test_whatever_is_in_a_box_makes_offsets_within_its_bounds(base: BaseModel, b
 
 def test_a_box_without_width_is_its_point(base: BaseModel) -> None:
     net, point = network(base), embeddings(1)[0]
-    box = Box.around(point, 0.0)
+    box = HyperBox.around(point, 0.0)
     torch.testing.assert_close(box.coefficients(net).middle, net.predict(point).coefficients, rtol=1e-4, atol=1e-5)
     assert box.width(net) < 1e-3
 

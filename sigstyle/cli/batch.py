@@ -97,7 +97,7 @@ def batch(
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
     if dry_run:
         return _estimated(planned, report, base, place, kind, together)
-    watch = _Watch(report)
+    watch, how = _Watch(report), {"device": place, "dtype": kind, "memory": memory, "together": together}
     results = run(
         contents,
         names,
@@ -105,12 +105,9 @@ def batch(
         jobs=jobs,
         base=base,
         preset=preset,
-        together=together,
         **parts,
+        **how,
         gallery=gallery,
-        device=place,
-        dtype=kind,
-        memory=memory,
         on_progress=watch,
         on_notice=report.notice,
         **settings,

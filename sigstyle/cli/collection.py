@@ -176,9 +176,9 @@ def take(
 
 def _width(found: "Collection", shares: dict[str, float]) -> float:
     """How far the offsets of whatever lies between styles can be from those in the middle, as a share of these."""
-    from sigstyle.style.fusion import Box
+    from sigstyle.style.fusion import HyperBox
 
-    return Box.between([found.member(name).embedding for name in shares]).width(found.network.net)
+    return HyperBox.between([found.member(name).embedding for name in shares]).width(found.network.net)
 
 
 def _shares(texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:

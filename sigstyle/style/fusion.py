@@ -91,7 +91,7 @@ class BoundedOffset:
 
 
 @dataclass(frozen=True, eq=False)
-class Box:
+class HyperBox:
     """All embeddings whose numbers lie between those of two corners [64]; whatever is inside makes bounded offsets.
 
     Source: Krukowski et al., "HINT: Hypernetwork Approach to Training Weight Interval Regions in Continual Learning"
