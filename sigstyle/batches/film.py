@@ -15,7 +15,7 @@ from sigstyle.batches.film_plan import FilmPlan, film_plan
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.files import check_destination, expanded, reason
-from sigstyle.film.encoding import check_kind, film_recipe
+from sigstyle.film.encoding import check_container, film_recipe
 from sigstyle.painting.evaluations import never
 from sigstyle.painting.notices import prompt_notices
 from sigstyle.recipe import asked_for, recipe
@@ -98,7 +98,7 @@ def _place(output: str | Path, inputs: Sequence[str | Path], overwrite: bool) ->
         path = expanded(output)
     except OSError as error:
         raise ConfigError(f"{output} cannot be written: {reason(error)}. Expected the name of a film.") from error
-    check_kind(path)
+    check_container(path)
     if path.suffix:
         return check_destination(path, inputs, overwrite, is_film_of_ours)
     if path.exists():

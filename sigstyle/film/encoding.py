@@ -25,7 +25,7 @@ _GIF_SAMPLES = 12  # frames that a GIF's colours are taken from
 _BT709 = 1
 
 
-def check_kind(path: Path) -> None:
+def check_container(path: Path) -> None:
     """Raises: ConfigError for a name that is neither a film's nor, without an ending, a folder's."""
     if path.suffix and path.suffix.lower() not in KINDS:
         raise ConfigError(
