@@ -205,7 +205,7 @@ def test_between_styles_the_norm_stays_and_the_ends_are_the_styles(pair: Collect
 
 
 @pytest.mark.parametrize(
-    "box", [HyperBox.around(embeddings(1)[0], 0.3), HyperBox.between(embeddings(3))], ids=["around", "between"]
+    "box", [HyperBox.around(embeddings(1)[0], 0.3), HyperBox.between(list(embeddings(3)))], ids=["around", "between"]
 )
 def test_whatever_is_in_a_box_makes_offsets_within_its_bounds(base: BaseModel, box: HyperBox) -> None:
     net = network(base)
