@@ -1,6 +1,8 @@
 """What a family of Stable Diffusion has in common and single files leave out: configs, schedules, tokenizers."""
 
 import gzip
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ FOLDER = Path(__file__).parent / "families"
 SD1, SD2, SDXL = "sd1", "sd2", "sdxl"
 END_OF_TEXT = "<|endoftext|>"
 _LENGTH = 77
+_FEW_STEPS = re.compile(r"(?<![a-z])(lcm|turbo|lightning|hyper[-_ ]?sd)(?![a-z])")
+_SPOKEN = {"lcm": "LCM", "turbo": "Turbo", "lightning": "Lightning"}
 
 
 def family_folder(family: str) -> Path:
@@ -45,3 +49,17 @@ def family_tokenizers(family: str) -> dict[str, Any]:
     if family == SDXL:
         return {"tokenizer": clip_tokenizer(), "tokenizer_2": clip_tokenizer("!")}
     return {"tokenizer": clip_tokenizer("!" if family == SD2 else END_OF_TEXT)}
+
+
+def few_steps_kind(name: str, schedule: Mapping[str, Any]) -> str:
+    """What a base is called that was distilled to paint in a few steps without guidance, '' for all others.
+
+    No file says it: known by the base's name, and by the sampler that LCM and Turbo models come with.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    if found := _FEW_STEPS.search(words):
+        return _SPOKEN.get(found[1], "Hyper-SD")
+    if schedule.get("_class_name") == "LCMScheduler":
+        return "LCM"
+    trailing = schedule.get("timestep_spacing") == "trailing" and not schedule.get("rescale_betas_zero_snr")
+    return "Turbo" if trailing and str(schedule.get("_class_name")).startswith("Euler") else ""

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sigstyle.base.candidates import check_base
 from sigstyle.base.devices import DTYPES
-from sigstyle.base.headers import check_base
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError

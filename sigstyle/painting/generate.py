@@ -1,6 +1,7 @@
 """A prompt painted in a style, from random noise: no content, so nothing is inverted or swapped."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 
+FEW_STEPS = {"steps": 4, "guidance_scale": 1.0}  # as SDXL-Turbo, Lightning and LCM are published
 _MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
 
 Size = tuple[int | None, int | None]  # (height, width) in pixels; None is what the settings say
@@ -82,6 +84,13 @@ class Generation:
             finite.check()
         self.interrupted = evaluations.stopped()
         return latents
+
+
+def fitting(config: GenerateConfig, given: Collection[str], few_steps: bool) -> tuple[GenerateConfig, list[str]]:
+    """`config` as it suits a base for few steps, and what was set, in words; what is among the `given` names stays."""
+    changes = {name: value for name, value in FEW_STEPS.items() if few_steps and name not in given}
+    said = [f"{name} {value:g}" for name, value in changes.items()]
+    return dataclasses.replace(config, **changes), said
 
 
 def random_noise(base: BaseModel, config: GenerateConfig, size: Size, images: int, generator: Generators) -> Tensor:
