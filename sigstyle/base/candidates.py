@@ -7,7 +7,7 @@ from typing import Any
 
 from sigstyle.base.headers import CHECKPOINT, EMBEDDED, LORA, STYLE, kind_of_tensors, read_header
 from sigstyle.base.layouts import config_at, kind_of_folder, kind_of_names
-from sigstyle.errors import ConfigError
+from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import expanded, reason
 
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -120,3 +120,18 @@ def check_base(base: str) -> None:
         check_checkpoint(path)
     elif path.is_dir():
         check_folder(path)
+
+
+def lora_path(source: str | Path) -> Path:
+    """Where a LoRA is, known by its header to be one. Raises: StyleFileError."""
+    try:
+        path = expanded(source)
+        kind = kind_of_tensors(read_header(path))
+    except OSError as error:
+        raise StyleFileError(f"There is no LoRA {str(source)[:80]!r}: {reason(error)}.") from error
+    except ValueError as error:
+        raise StyleFileError(f"{Path(source).name} is no LoRA: {error}.") from error
+    if kind != LORA:
+        hint = " A style is given with -s." if kind.startswith("a SigStyle") else ""
+        raise StyleFileError(f"{path.name} is {kind or 'something unknown'}, no LoRA.{hint}")
+    return path

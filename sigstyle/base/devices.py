@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "float16", "bfloat16")
+PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a UNet may have been trained to say of noisy latents
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 _BFLOAT16_CAPABILITY = 8  # Ampere; cards before it emulate bfloat16, slowly
 

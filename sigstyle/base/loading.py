@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from sigstyle.base.candidates import check_repository
+from sigstyle.base.devices import PREDICTIONS
 from sigstyle.base.families import SD2, family_folder, family_tokenizers, few_steps_kind
 from sigstyle.base.headers import family_of, read_header, told_prediction
 from sigstyle.base.layouts import is_whole, names_in, variant_of, wanted_files
 from sigstyle.errors import ConfigError
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample")
 _ALIGNMENT = 64  # bytes, what torch itself allocates at
 
 

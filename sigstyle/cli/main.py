@@ -20,18 +20,22 @@ from sigstyle.cli.options import (
     Base,
     Device,
     DType,
+    Loras,
     Overwrite,
+    Prediction,
     Preset,
     Quiet,
     Styles,
     command,
     files_of_styles,
     output_path,
+    split_loras,
     split_weights,
 )
 from sigstyle.cli.rename import rename
 from sigstyle.cli.training_free import TrainingFree, without_capture
 from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.errors import ConfigError
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
@@ -74,6 +78,8 @@ def transfer(
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -82,9 +88,12 @@ def transfer(
     """Repaint a photo in one style or a blend of several."""
     read = [content, *([mask] if mask else []), *files_of_styles(styles)]
     output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
+    under = split_loras(loras)
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
+        if under:
+            raise ConfigError("--lora is given with --training-free, which uses a base as it is; leave it out.")
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
     config = TransferConfig.preset(preset, **settings)
@@ -99,6 +108,8 @@ def transfer(
             config=config,
             device=place,
             dtype=kind,
+            prediction_type=prediction_type,
+            loras=under,
             on_progress=update,
         )
 
@@ -121,6 +132,8 @@ def generate(
     base: OwnBase = None,
     device: Device = None,
     dtype: DType = None,
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -129,6 +142,7 @@ def generate(
     """Paint a prompt in one style or a blend of several, without a photo."""
     output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
     GenerateConfig.from_dict(settings)
+    under = split_loras(loras)
     place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
@@ -141,6 +155,8 @@ def generate(
             base=base,
             device=place,
             dtype=kind,
+            prediction_type=prediction_type,
+            loras=under,
             on_progress=update,
             **settings,
         )

@@ -26,9 +26,7 @@ def few_steps_notice(base: BaseModel, fitted: Sequence[str] = ()) -> list[str]:
     if not base.few_steps:
         return []
     if fitted:
-        return [
-            f"{base.name} is a {base.few_steps} model: painted with {' and '.join(fitted)}, unless others are given."
-        ]
+        return [f"{base.name} is a {base.few_steps} model: painted with {' and '.join(fitted)} unless told otherwise."]
     return [
         f"{base.name} is a {base.few_steps} model, made for a few steps without guidance; inverting a photo with it is "
         "inexact. The preset default suits it better."

@@ -8,13 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sigstyle.base.candidates import lora_path
 from sigstyle.base.content_hash import content_hash
-from sigstyle.base.headers import LORA, kind_of_tensors, read_header
 from sigstyle.base.model import BaseModel
 from sigstyle.base.original_names import original_names
 from sigstyle.base.wrapped import bare_layers
 from sigstyle.errors import ConfigError, StyleFileError
-from sigstyle.files import expanded, reason
 from sigstyle.style.offsets import Added
 from sigstyle.style.tensor_file import read_tensors
 from sigstyle.text import brief, parsed_json
@@ -70,21 +69,6 @@ def read_lora(source: str | Path, base: BaseModel) -> LoraFile:
             raise StyleFileError(_foreign(path, base, told))
         parts.setdefault(part, {})[layer] = added
     return LoraFile(path.stem, parts, trigger_in(texts), content_hash("", tensors)[:12])
-
-
-def lora_path(source: str | Path) -> Path:
-    """Where a LoRA is, known by its header to be one. Raises: StyleFileError."""
-    try:
-        path = expanded(source)
-        kind = kind_of_tensors(read_header(path))
-    except OSError as error:
-        raise StyleFileError(f"There is no LoRA {str(source)[:80]!r}: {reason(error)}.") from error
-    except ValueError as error:
-        raise StyleFileError(f"{Path(source).name} is no LoRA: {error}.") from error
-    if kind != LORA:
-        hint = " A style is given with -s." if kind.startswith("a SigStyle") else ""
-        raise StyleFileError(f"{path.name} is {kind or 'something unknown'}, no LoRA.{hint}")
-    return path
 
 
 def _foreign(path: Path, base: BaseModel, told: str) -> str:
