@@ -94,10 +94,9 @@ def test_a_loha_is_the_product_of_its_matrices(base: BaseModel, tmp_path: Path) 
     (a, b), (c, d) = factors(32, (32,)), factors(33, (32,))
     key = f"lora_unet_{ATTENTION.replace('.', '_')}"
     tensors = {"w1_a": a, "w1_b": b, "w2_a": c[:32], "w2_b": d}
-    safetensors.torch.save_file(
-        {f"{key}.hada_{n}": t.contiguous() for n, t in tensors.items()}, tmp_path / "h.safetensors"
-    )
-    lora = read_lora(tmp_path / "h.safetensors", base)
+    path = tmp_path / "loha.safetensors"
+    safetensors.torch.save_file({f"{key}.hada_{name}": value.contiguous() for name, value in tensors.items()}, path)
+    lora = read_lora(path, base)
     torch.testing.assert_close(lora.parts["unet"][ATTENTION].delta(), (a @ b) * (c[:32] @ d))
 
 
@@ -175,15 +174,10 @@ def test_loras_on_the_command_line(photo: Path, tmp_path: Path) -> None:
 def test_a_lora_is_a_style_that_its_trigger_calls(base: BaseModel, tmp_path: Path) -> None:
     path = save_lora(tmp_path / "ink_wash.safetensors", **{"modelspec.trigger_phrase": "in the style of ink"})
     style = opened_with(str(path), base)
-    assert (style.name, style.token.token, style.metadata["trigger"]) == (
-        "ink_wash",
-        "<ink-wash>",
-        "in the style of ink",
-    )
+    assert (style.name, style.token.token) == ("ink_wash", "<ink-wash>")
     ours = encode_prompts(base.tokenizer, base.text_encoder, ["a tower in the style of <ink-wash>"], [style.token])
-    assert torch.allclose(
-        ours, encode_prompts(base.tokenizer, base.text_encoder, ["a tower in the style of ink"]), atol=1e-3
-    )
+    words = encode_prompts(base.tokenizer, base.text_encoder, ["a tower in the style of ink"])
+    torch.testing.assert_close(ours, words, atol=1e-3, rtol=1e-3)
     plain, lora = base.unet.get_submodule(ATTENTION).weight.clone(), read_lora(path, base)
     with styled(base.unet, [(style.offsets, 0.5), (random_style(base).offsets, 0.5)]):
         change = random_style(base).offsets[ATTENTION].delta()
