@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from diffusers import DDIMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import GenerateConfig
 from sigstyle.diffusion.denoise import OnStep, denoise
+from sigstyle.diffusion.sampling import sample
 from sigstyle.errors import ConfigError
 from sigstyle.painting.cost import generate_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
@@ -41,6 +43,8 @@ class Generation:
     on_step: OnStep = unchanged
     on_evaluation: OnEvaluation = unwatched
     should_stop: Callable[[], bool] = never
+    negative_embeds: Tensor | None = None  # [1, tokens, dim], in place of the negative prompt's
+    generator: Generators | None = None  # of what a scheduler draws that is not DDIM
     interrupted: bool = field(default=False, init=False)
 
     @property
@@ -68,9 +72,11 @@ class Generation:
 
         with base.lock:
             cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
-            uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
+            uncond = self.negative_embeds
+            if uncond is None:
+                uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
             with styled(base.unet, self.blend.offsets(config.strength)):
-                latents = denoise(
+                latents = self._by(
                     base.unet,
                     self.scheduler,
                     noise.to(base.device),
@@ -84,6 +90,12 @@ class Generation:
             finite.check()
         self.interrupted = evaluations.stopped()
         return latents
+
+    def _by(self, *parts: Any, **how: Any) -> Tensor:
+        """The loop that suits the scheduler."""
+        if isinstance(self.scheduler, DDIMScheduler):
+            return denoise(*parts, **how)
+        return sample(*parts, **how, generator=self.generator)
 
 
 def fitting(config: GenerateConfig, given: Collection[str], few_steps: bool) -> tuple[GenerateConfig, list[str]]:

@@ -28,6 +28,7 @@ class Blend:
 
     styles: tuple[Style, ...]
     weights: tuple[float, ...]
+    embeds: Tensor | None = None  # [1, tokens, dim], in place of what prompts would give
 
     def __post_init__(self) -> None:
         if not self.styles or len(self.styles) != len(self.weights):
@@ -110,7 +111,12 @@ class Blend:
         ]
 
     def embed(self, tokenizer: Any, text_encoder: nn.Module, prompt: str, strength: float) -> Tensor:
-        """Prompt embeddings [1, tokens, dim]: the source prompt's at amount 0, the blended style prompts' at 1."""
+        """Prompt embeddings [1, tokens, dim]: the source prompt's at amount 0, the blended style prompts' at 1.
+
+        Where `embeds` are given it is these, whatever the prompt and the strength.
+        """
+        if self.embeds is not None:
+            return self.embeds
         source = encode_prompts(tokenizer, text_encoder, [self.source_prompt(prompt)])
         total = sum(self.weights)
         styled = torch.zeros_like(source)
