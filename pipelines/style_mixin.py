@@ -19,6 +19,7 @@ from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
 from sigstyle.painting.evaluations import OnEvaluation
 from sigstyle.style.blend import Blend
+from sigstyle.style.foreign import opened_with
 from sigstyle.style.style import Style
 
 OnStepEnd = Callable[[Any, int, int, dict[str, Tensor]], dict[str, Tensor] | None]
@@ -80,7 +81,7 @@ class StyleMixin:
         """
         if getattr(pipeline, "controlnet", None) is not None:
             raise ConfigError("The pipeline has a ControlNet, which these do not use; give one without it.")
-        if getattr(pipeline, "image_encoder", None) is not None and pipeline.unet.encoder_hid_proj is not None:
+        if getattr(pipeline.unet, "encoder_hid_proj", None) is not None:
             raise ConfigError("The pipeline has an IP-Adapter on; call its unload_ip_adapter() first.")
         made = super().from_pipe(pipeline, **more)  # type: ignore[misc]
         if isinstance(pipeline, StyleMixin):
@@ -120,9 +121,10 @@ class StyleMixin:
         """Add a style, or replace the one of the same name; without a weight, styles share evenly.
 
         `name` is what it is held under here, its own unless given: so two styles of one name are blended.
+        A LoRA or a textual inversion for this base is a style too.
         Raises: StyleFileError for an unusable file, BaseMismatchError for a style of another base.
         """
-        loaded = style if isinstance(style, Style) else Style.load(style)
+        loaded = opened_with(style, self.base)
         loaded.check_base(self.base)
         self._loaded[name or loaded.name] = (loaded, weight)
         return loaded

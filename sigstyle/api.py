@@ -85,7 +85,7 @@ def capture(
             )
         return instant_style(loading.base(base), loaded, name or named)
     if state_path is not None:
-        check_destination(state_path, input_files(*sources), overwrite=True)
+        check_destination(state_path, input_files(*sources, *loading.files), overwrite=True)
     with loading.carrying(loading.base(base)) as ready:
         style = capture_style(
             ready.base,
@@ -163,7 +163,7 @@ def transfer(
     notices = [*output.notices, *spared.notices, *wanted.notices]
     notices += few_steps_notice(ready.base) if chosen.method == "swap" else []
     entries |= used | spared.entries | ready.entries
-    return TransferResult(output.images, entries, output.trace, notices, input_files(content, mask, *wanted.paths))
+    return TransferResult(output.images, entries, output.trace, notices, input_files(content, mask, *wanted.files))
 
 
 def generate(
@@ -220,7 +220,7 @@ def generate(
     notices = [*output.notices, *spared.notices, *wanted.notices]
     notices += few_steps_notice(ready.base, fitted) if fitted else []
     entries |= spared.entries | ready.entries
-    return TransferResult(output.images, entries, notices=notices, inputs=input_files(*wanted.paths))
+    return TransferResult(output.images, entries, notices=notices, inputs=input_files(*wanted.files))
 
 
 def _loaded(kind: Any, ready: Ready, wanted: Chosen, weights: Sequence[float] | None) -> Any:

@@ -146,7 +146,7 @@ def test_a_style_learned_over_a_lora_asks_for_it(base: BaseModel, photo: Path, t
     assert style.hash != plain.hash and style.base_fingerprint == plain.base_fingerprint
     assert style.metadata["loras"][0]["name"] == "ink" and "loras" not in plain.metadata
     made = sigstyle.generate("a tower", style, base=base, steps=1, size_px=64)
-    assert "captured over the LoRA ink:1; give it too, with --lora" in made.notices[0]
+    assert "captured over the LoRA ink; give it too (--lora)" in made.notices[0]
     assert not sigstyle.generate("a tower", style, base=base, steps=1, size_px=64, loras=[path]).notices
 
 

@@ -126,6 +126,8 @@ def lora_path(source: str | Path) -> Path:
     """Where a LoRA is, known by its header to be one. Raises: StyleFileError."""
     try:
         path = expanded(source)
+        if path.exists() and not path.is_file():
+            raise StyleFileError(f"{source} is no file; expected a LoRA in a .safetensors file.")
         kind = kind_of_tensors(read_header(path))
     except OSError as error:
         raise StyleFileError(f"There is no LoRA {str(source)[:80]!r}: {reason(error)}.") from error

@@ -15,7 +15,7 @@ from sigstyle.base.devices import PREDICTIONS
 from sigstyle.base.families import SD2, family_folder, family_tokenizers, few_steps_kind
 from sigstyle.base.headers import family_of, read_header, told_prediction
 from sigstyle.base.layouts import is_whole, names_in, variant_of, wanted_files
-from sigstyle.errors import ConfigError
+from sigstyle.errors import ConfigError, first_line
 
 _ALIGNMENT = 64  # bytes, what torch itself allocates at
 
@@ -56,7 +56,10 @@ def downloaded(repository: str, offline: bool, cache: str | Path | None, half: b
     if offline:
         raise OSError("it is not in the cache")
     with _bars_on_terminals_alone():
-        names = list_repo_files(repository)
+        try:
+            names = list_repo_files(repository)
+        except Exception as error:  # of its client's own kinds, some of which are no OSError
+            raise OSError(first_line(error)) from error
         check_repository(repository, names)
         return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=wanted_files(names, half)))
 

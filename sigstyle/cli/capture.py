@@ -72,7 +72,7 @@ def capture(
     started, report = time.monotonic(), Report(quiet, as_json)
     config = CaptureConfig.preset(preset, **settings)
     under = split_loras(loras)
-    read = [*images, *(_inside(bank) if bank else [])]
+    read = [*images, *(_inside(bank) if bank else []), *(path for path, _ in under)]
     output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
     if instant:
         settings |= {"prediction_type": prediction_type, "loras": under}

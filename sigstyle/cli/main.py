@@ -86,9 +86,9 @@ def transfer(
     **settings: Any,
 ) -> None:
     """Repaint a photo in one style or a blend of several."""
-    read = [content, *([mask] if mask else []), *files_of_styles(styles)]
-    output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     under = split_loras(loras)
+    read = [content, *([mask] if mask else []), *files_of_styles(styles), *(path for path, _ in under)]
+    output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
@@ -140,9 +140,10 @@ def generate(
     **settings: Any,
 ) -> None:
     """Paint a prompt in one style or a blend of several, without a photo."""
-    output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
-    GenerateConfig.from_dict(settings)
     under = split_loras(loras)
+    read = [*files_of_styles(styles), *(path for path, _ in under)]
+    output = output_path(output, ".png", read, overwrite, ("generate",))
+    GenerateConfig.from_dict(settings)
     place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":

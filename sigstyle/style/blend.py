@@ -70,7 +70,8 @@ class Blend:
         if lacking:
             raise ConfigError(
                 f"The style {', '.join(lacking)} has not learned to paint; it was captured with the preset classic or "
-                "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), or capture it anew."
+                "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), for a LoRA "
+                "paper, or capture it anew."
             )
         return Palette.mix([style.palette for style in self.styles if style.palette is not None], self.weights)
 

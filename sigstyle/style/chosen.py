@@ -15,6 +15,7 @@ from sigstyle.style.lora_file import LoraFile, LoraLike, loras_of
 from sigstyle.style.shipped import StyleLike, load_own_base, open_style
 from sigstyle.style.style import Style
 from sigstyle.style.under import lora_entries, under
+from sigstyle.text import shown
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Loading:
     dtype: torch.dtype | None = None
     prediction_type: str | None = None
     loras: Sequence[LoraLike] = ()
+
+    @property
+    def files(self) -> list[str]:
+        """The LoRAs that are files."""
+        return [path for path in map(_path, self.loras) if path is not None]
 
     def base(self, base: BaseLike) -> BaseModel:
         """The base that was asked for."""
@@ -81,6 +87,11 @@ class Chosen:
         loaded = loading.base(base)
         return cls([opened_with(style, loaded) for style in wanted], paths, loaded, loading)
 
+    @property
+    def files(self) -> list[str]:
+        """What was read: styles and LoRAs that were asked for by a path or a name."""
+        return [*(path for path in self.paths if path is not None), *self.loading.files]
+
     @contextmanager
     def ready(self) -> Iterator[Ready]:
         """The base, loaded, with the LoRAs on it for a while."""
@@ -99,14 +110,14 @@ class Chosen:
         """Lines about what the styles were made for and is not given, or what of them is not used."""
         found = []
         for style in self.styles:
-            if style.metadata.get("left_out"):
+            left_out, over = style.metadata.get("left_out"), style.metadata.get("loras")
+            if left_out:
                 found.append(
-                    f"{style.metadata['made_of']} as a style leaves out its part in the text encoder; --lora takes all "
-                    "of it."
+                    f"{style.name} as a style leaves out its part in the text encoder; --lora takes all of it."
                 )
-            if style.metadata.get("loras") and not self.loading.loras:
-                names = ", ".join(f"{entry['name']}:{entry['weight']:g}" for entry in style.metadata["loras"])
-                found.append(f"The style {style.name} was captured over the LoRA {names}; give it too, with --lora.")
+            if isinstance(over, list) and over and not self.loading.loras:
+                names = ", ".join(str(entry.get("name")) for entry in over if isinstance(entry, dict))
+                found.append(f"The style {style.name} was captured over the LoRA {shown(names)}; give it too (--lora).")
         return found
 
 

@@ -27,7 +27,8 @@ def is_foreign(style: StyleLike) -> bool:
     if isinstance(style, Style):
         return False
     try:
-        return kind_of_tensors(read_header(style_file(style))) in (LORA, EMBEDDING)
+        path = style_file(style)
+        return path.is_file() and kind_of_tensors(read_header(path)) in (LORA, EMBEDDING)  # a pipe would wait for ever
     except (OSError, ValueError, StyleFileError):
         return False
 
