@@ -140,7 +140,7 @@ def test_a_picture_over_a_lora_says_so_and_leaves_the_base(base: BaseModel, phot
 
 def test_a_style_learned_over_a_lora_asks_for_it(base: BaseModel, photo: Path, tmp_path: Path) -> None:
     path = save_lora(tmp_path / "ink.safetensors")
-    config: dict[str, Any] = {"steps": 1, "painting": 0, "crops": 1, "preset": "classic"}
+    config: dict[str, Any] = {"steps": 1, "crops": 1, "size_px": 64, "preset": "classic"}
     plain = sigstyle.capture(photo, base=base, name="wave", **config)
     style = sigstyle.capture(photo, base=base, name="wave", loras=[path], **config)
     assert style.hash != plain.hash and style.base_fingerprint == plain.base_fingerprint
