@@ -1,8 +1,10 @@
 """Content and style to images: painted in a few evaluations, or by inverting the photo and swapping its attention."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -11,8 +13,10 @@ from diffusers import (
     DiffusionPipeline,
     UNet2DConditionModel,
 )
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from pipelines.calls import on_device, refuse, single_calls
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     ONLY_XL,
@@ -28,12 +32,13 @@ from sigstyle.base.model import ddim
 from sigstyle.config import TransferConfig
 from sigstyle.defaults import resolved
 from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_mask
 from sigstyle.imaging.masks import matching
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.run import Run, run_of
-from sigstyle.painting.seeds import Generators, check_generators
+from sigstyle.painting.seeds import Generators, check_generators, spent
 
 _SETTINGS = {"steps": "num_inference_steps"} | {
     name: name for name in TransferConfig.names() if name not in ("steps", "seed", "method")
@@ -79,8 +84,8 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        image: Source,
-        prompt: str | None = None,
+        image: Source | Tensor | np.ndarray | Sequence[Any],
+        prompt: str | Sequence[str] | None = None,
         *,
         config: TransferConfig | None = None,
         preset: str | None = None,
@@ -92,7 +97,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         swap_until: float | None = None,
         swap: str | None = None,
         guidance_scale: float | None = None,
-        negative_prompt: str | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
         eta: float | None = None,
         anchor: float | None = None,
         smoothing: float | None = None,
@@ -102,8 +107,9 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         inversion_iterations: int | None = None,
         margin_px: int | None = None,
         size_px: int | None = None,
-        mask: Source | None = None,
-        trace: ContentTrace | None = None,
+        mask: Source | Tensor | np.ndarray | Sequence[Any] | None = None,
+        trace: ContentTrace | Sequence[ContentTrace] | None = None,
+        prompt_embeds: Tensor | None = None,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
@@ -111,6 +117,7 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         callback_on_evaluation: OnPipeEvaluation | None = None,
+        **others: Any,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Repaint `image`; what is left None is as in `config` or the `preset`, by default painting.
 
@@ -120,23 +127,42 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         before the first step are saved, otherwise they are made anew and `notices` says why. `mask` (white is where the
         style goes) keeps all else as it is, pixel for pixel, and gives a result of the content's own size. Several
         images of one prompt differ by fresh noise and, when painting, by their strokes. Without a `generator` the
-        config's seed counts. `callback_on_evaluation(pipe, done, total)` is called after every UNet evaluation.
+        config's seed counts; with one, a second call gives other pictures, as of any pipeline. Lists of images,
+        prompts, masks or traces, tensors and arrays are repainted one by one, each as it would be alone.
+        `prompt_embeds` (see `encode_prompt`) are read in place of the prompt. `callback_on_evaluation(pipe, done,
+        total)` is called after every UNet evaluation.
 
+        Shapes: prompt_embeds [b, tokens, dim].
         Units: size_px is the short side of the result; noise_sigma counts in steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
-        settings = _settings(locals(), self.base.family)
+        calls = single_calls(locals())
+        refuse(others)
+        if len(calls) > 1:
+            return self._each(calls)
+        settings = _settings(calls[0], self.base.family)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
-        generator = generator or torch.Generator().manual_seed(settings.seed)
+        self._check_scheduler(settings)
+        image, mask, trace = (calls[0][name] for name in ("image", "mask", "trace"))
+        generator = spent(generator) if generator else torch.Generator().manual_seed(settings.seed)
         wanted = self._wanted(image, settings, num_images_per_prompt, generator)
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
         watch = self._counting(callback_on_evaluation)
-        run = run_of(wanted, self.blend, region, trace, on_step, watch, self._is_stopped)
+        blend = dataclasses.replace(self.blend, embeds=on_device(calls[0]["prompt_embeds"], self.base))
+        run = run_of(wanted, blend, region, trace, on_step, watch, self._is_stopped)
         with self._running(run.total):
             output = self._painted(run, output_type)
         return output if return_dict else (output.images, output.trace)
+
+    def _check_scheduler(self, settings: TransferConfig) -> None:
+        """Raises ConfigError for a sampler that cannot be undone, where the photo is inverted."""
+        if settings.method == "swap" and not isinstance(self.scheduler, DDIMScheduler):
+            raise ConfigError(
+                f"The scheduler is {type(self.scheduler).__name__}; inverting a photo takes DDIM: set pipe.scheduler = "
+                "DDIMScheduler.from_config(pipe.scheduler.config), or paint with the preset default."
+            )
 
     def _painted(self, run: Run, output_type: str) -> SigStyleOutput:
         """What a run makes, decoded unless it was stopped or latents are wanted."""

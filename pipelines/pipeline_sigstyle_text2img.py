@@ -1,5 +1,6 @@
 """Prompt and style to images: the styled UNet from random noise, without a content image."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from diffusers import (
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from pipelines.calls import on_device, refuse, single_calls
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     ONLY_XL,
@@ -27,6 +29,7 @@ from pipelines.style_mixin import (
 from sigstyle.base.model import ddim
 from sigstyle.config import GenerateConfig
 from sigstyle.defaults import resolved
+from sigstyle.diffusion.sampling import own_sampler
 from sigstyle.painting.content import decoded
 from sigstyle.painting.generate import Generation, check_noise, random_noise
 
@@ -68,7 +71,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        prompt: str | None = None,
+        prompt: str | Sequence[str] | None = None,
         *,
         config: GenerateConfig | None = None,
         height: int | None = None,
@@ -76,24 +79,35 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         num_inference_steps: int | None = None,
         strength: float | None = None,
         guidance_scale: float | None = None,
-        negative_prompt: str | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        **others: Any,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
         """Paint `prompt`; what is left None is as in `config`, whose default is `GenerateConfig()`.
 
         At strength 0 the base itself paints the prompt without the style. Without a `generator` the config's seed
-        counts.
+        counts. A list of prompts is painted one by one. `prompt_embeds` and `negative_prompt_embeds` (see
+        `encode_prompt`) are read in place of the prompts. Any scheduler of diffusers that evaluates once a step will
+        do, once it is set as `pipe.scheduler`; the one that a pipeline comes with becomes DDIM.
 
-        Shapes: latents [images, c, height / 8, width / 8], the noise to start from; as many as num_images_per_prompt.
+        Shapes: embeds [b, tokens, dim]; latents [images, c, height / 8, width / 8], the noise to start from; as many
+        as num_images_per_prompt for each prompt.
         Units: height and width in pixels, rounded to what the base can paint.
         Raises: ConfigError for unusable settings or when no style is loaded.
         """
+        calls = single_calls(locals())
+        refuse(others)
+        if len(calls) > 1:
+            return self._each(calls)
+        prompt, negative_prompt = calls[0]["prompt"], calls[0]["negative_prompt"]
         changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength}
         changes |= {"guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
         given = {key: value for key, value in changes.items() if value is not None}
@@ -106,9 +120,10 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
             noise = random_noise(self.base, settings, size, images, generator)
         else:
             noise = check_noise(self.base, latents, size, images)
-        run = Generation(
-            self.base, ddim(self.scheduler), settings, self.blend, on_step, self._counting(), self._is_stopped
-        )
+        blend = dataclasses.replace(self.blend, embeds=on_device(calls[0]["prompt_embeds"], self.base))
+        run = Generation(self.base, self._sampler(), settings, blend, on_step, self._counting(), self._is_stopped)
+        run.negative_embeds = on_device(calls[0]["negative_prompt_embeds"], self.base)
+        run.generator = generator
         with self._running(run.total):
             made = run.paint(noise)
             shown: Any = made if output_type == "latent" else []
@@ -116,3 +131,8 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
                 shown = as_output_type(decoded(self.base.vae, made), output_type)
         output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
         return output if return_dict else (output.images,)
+
+    def _sampler(self) -> Any:
+        """What denoises this call: DDIM as a base has it, or another scheduler that was set. Raises: ConfigError."""
+        plain = ddim(self.scheduler)
+        return plain if isinstance(self.scheduler, DDIMScheduler) else own_sampler(self.scheduler)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from pipelines.style_mixin import OnPipeEvaluation, OnStepEnd, SigStyleOutput
-from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, default_size_px, load_base
+from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, default_size_px
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.defaults import resolved
 from sigstyle.diffusion.inversion import ContentTrace
@@ -23,12 +23,16 @@ from sigstyle.imaging.masks import matching
 from sigstyle.learning.instant import instant_style
 from sigstyle.learning.loop import OnProgress, capture_style
 from sigstyle.painting.evaluations import OnEvaluation, never
+from sigstyle.painting.generate import fitting
+from sigstyle.painting.notices import few_steps_notice
 from sigstyle.painting.sparing import smaller_sides, sparing
 from sigstyle.recipe import asked_for, file_entry, input_files, recipe
 from sigstyle.result import TransferResult
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
-from sigstyle.style.shipped import StyleLike, load_own_base, open_style
+from sigstyle.style.chosen import Chosen, Loading, Ready
+from sigstyle.style.lora_file import LoraLike
+from sigstyle.style.shipped import StyleLike
 from sigstyle.style.style import Style
 from sigstyle.text import check_style_name, style_name_of
 
@@ -45,6 +49,8 @@ def capture(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     memory: str = "auto",
+    prediction_type: str | None = None,
+    loras: Sequence[LoraLike] = (),
     bank: str | Path | None = None,
     state_path: str | Path | None = None,
     resume: bool = False,
@@ -62,7 +68,8 @@ def capture(
     the one that ships. With a `state_path` an interrupted capture can `resume`.
     When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
     otherwise than as they are, such as the first frame of an animation. With `instant` nothing is trained: the
-    hypernetwork that ships says at once what it knows of the style.
+    hypernetwork that ships says at once what it knows of the style. `loras` (files, or pairs of a file and a weight)
+    lie under the style while it is learned; `prediction_type` is as in `load_base`.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
@@ -73,25 +80,29 @@ def capture(
             on_notice(image.info["notice"])
     named = next((style_name_of(Path(source).stem) for source in sources if isinstance(source, str | Path)), "style")
     check_style_name(name or named)
+    loading = Loading(device, dtype, prediction_type, loras, memory)
     if instant:
-        if settings or preset or config or bank or state_path or resume:
-            raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path and resume.")
-        return instant_style(load_base(base, device, dtype, memory=memory), loaded, name or named)
+        if settings or preset or config or bank or state_path or resume or loras:
+            raise ConfigError(
+                "An instant style is not trained; leave out its settings, bank, state_path, resume and LoRAs."
+            )
+        return instant_style(loading.base(base), loaded, name or named)
     if state_path is not None:
-        check_destination(state_path, input_files(*sources), overwrite=True)
-    model = load_base(base, device, dtype, memory=memory)
-    return capture_style(
-        model,
-        loaded,
-        name or named,
-        resolved(CaptureConfig, preset, config, settings, model.family),
-        bank=bank,
-        state_path=state_path,
-        resume=resume,
-        on_progress=on_progress,
-        should_stop=should_stop,
-        should_finish=should_finish,
-    )
+        check_destination(state_path, input_files(*sources, *loading.files), overwrite=True)
+    with loading.carrying(loading.base(base)) as ready:
+        style = capture_style(
+            ready.base,
+            loaded,
+            name or named,
+            resolved(CaptureConfig, preset, config, settings, ready.base.family),
+            bank=bank,
+            state_path=state_path,
+            resume=resume,
+            on_progress=on_progress,
+            should_stop=should_stop,
+            should_finish=should_finish,
+        )
+    return replace(style, metadata={**style.metadata, **ready.entries}) if ready.entries else style
 
 
 def transfer(
@@ -108,6 +119,8 @@ def transfer(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     memory: str = "auto",
+    prediction_type: str | None = None,
+    loras: Sequence[LoraLike] = (),
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -118,41 +131,44 @@ def transfer(
     Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
     counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
-    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline; `memory` as in `load_base`.
+    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline. `loras` (files, or pairs of a file
+    and a weight) lie under the styles; `prediction_type` and `memory` are as in `load_base`. A LoRA or a textual
+    inversion is a style too, for the preset paper, where `base` is given.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    opened, paths = _opened(styles)
-    chosen = resolved(TransferConfig, preset, config, settings, opened[0].family)
+    resolve(TransferConfig, preset, config, settings)
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
-    Blend.of(opened, weights).check_able(chosen)
+    wanted = Chosen.of(styles, base, Loading(device, dtype, prediction_type, loras, memory))
+    chosen = resolved(TransferConfig, preset, config, settings, wanted.styles[0].family)
+    Blend.of(wanted.styles, weights).check_able(chosen)
     photo = load_image(content)  # what cannot be used is told before a base is loaded
     if mask is not None:
         matching(load_mask(mask), photo.size)
-    pipe = SigStylePipeline.from_base(_base(base, opened[0], device, dtype, memory))
-    _load(pipe, opened, weights)
+    with wanted.ready() as ready:
+        pipe = _loaded(SigStylePipeline, ready, wanted, weights)
 
-    def make(size_px: int | None) -> SigStyleOutput:
-        made = pipe(
-            content,
-            config=replace(chosen, size_px=size_px),
-            mask=mask,
-            trace=trace,
-            num_images_per_prompt=num_images,
-            callback_on_evaluation=_watching(on_progress, should_stop),
-            callback_on_step_end=_previewing(pipe.base, on_preview),
-            callback_on_step_end_tensor_inputs=["pred_x0"],
-        )
-        return cast(SigStyleOutput, made)
+        def make(size_px: int | None) -> SigStyleOutput:
+            made = pipe(
+                content,
+                config=replace(chosen, size_px=size_px),
+                mask=mask,
+                trace=trace,
+                num_images_per_prompt=num_images,
+                callback_on_evaluation=_watching(on_progress, should_stop),
+                callback_on_step_end=_previewing(pipe.base, on_preview),
+                callback_on_step_end_tensor_inputs=["pred_x0"],
+            )
+            return cast(SigStyleOutput, made)
 
-    spared = sparing(pipe.base, chosen.size_px, make)
-    output, config = spared.made, replace(chosen, size_px=spared.size_px)
-    if output.interrupted:
-        raise Cancelled("The transfer was stopped.")
-    entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    notices = [*output.notices, *spared.notices]
-    return TransferResult(
-        output.images, entries | used | spared.entries, output.trace, notices, input_files(content, mask, *paths)
-    )
+        spared = sparing(pipe.base, chosen.size_px, make)
+        output, config = spared.made, replace(chosen, size_px=spared.size_px)
+        if output.interrupted:
+            raise Cancelled("The transfer was stopped.")
+        entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, wanted.paths)
+    notices = [*output.notices, *spared.notices, *wanted.notices]
+    notices += few_steps_notice(ready.base) if chosen.method == "swap" else []
+    entries |= used | spared.entries | ready.entries
+    return TransferResult(output.images, entries, output.trace, notices, input_files(content, mask, *wanted.files))
 
 
 def generate(
@@ -167,6 +183,8 @@ def generate(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     memory: str = "auto",
+    prediction_type: str | None = None,
+    loras: Sequence[LoraLike] = (),
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -174,49 +192,66 @@ def generate(
 ) -> TransferResult:
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
-    `styles`, `weights`, `base` and `memory` as in `transfer`.
-    Units: height and width in pixels; `on_progress` counts steps;
+    `styles`, `weights`, `base`, `memory`, `prediction_type` and `loras` as in `transfer`; a base made for few steps
+    gets them unless `settings` say otherwise. Units: height and width in pixels; `on_progress` counts steps;
     `on_preview` as in `transfer`.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    opened, paths = _opened(styles)
-    chosen = resolved(GenerateConfig, None, None, {**settings, "prompt": prompt}, opened[0].family)
-    Blend.of(opened, weights)
-    pipe = SigStyleText2ImgPipeline.from_base(_base(base, opened[0], device, dtype, memory))
-    _load(pipe, opened, weights)
+    GenerateConfig.from_dict({**settings, "prompt": prompt})
+    wanted = Chosen.of(styles, base, Loading(device, dtype, prediction_type, loras, memory))
+    chosen = resolved(GenerateConfig, None, None, {**settings, "prompt": prompt}, wanted.styles[0].family)
+    Blend.of(wanted.styles, weights)
+    with wanted.ready() as ready:
+        pipe = _loaded(SigStyleText2ImgPipeline, ready, wanted, weights)
+        chosen, fitted = fitting(chosen, settings, bool(pipe.base.few_steps))
+        watch = _counting_steps(chosen.steps, on_progress, _previewing(pipe.base, on_preview), should_stop)
+        side_px = chosen.size_px or default_size_px(pipe.base)
+        sides = (height or side_px, width or side_px)
 
-    preview = _previewing(pipe.base, on_preview)
+        def make(size_px: int | None) -> SigStyleOutput:
+            made = pipe(
+                config=chosen,
+                **smaller_sides(height, width, sides, size_px),
+                num_images_per_prompt=num_images,
+                callback_on_step_end=watch,
+                callback_on_step_end_tensor_inputs=["pred_x0"],
+            )
+            return cast(SigStyleOutput, made)
 
-    def watch(pipe: SigStyleText2ImgPipeline, step: int, timestep: int, tensors: dict) -> dict:
+        spared = sparing(pipe.base, min(sides), make)
+        output = spared.made
+        if output.interrupted:
+            raise Cancelled("The generation was stopped.")
+        entries = recipe("generate", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, wanted.paths)
+    entries |= {**smaller_sides(height, width, sides, spared.size_px), "images": num_images}
+    notices = [*output.notices, *spared.notices, *wanted.notices]
+    notices += few_steps_notice(ready.base, fitted) if fitted else []
+    entries |= spared.entries | ready.entries
+    return TransferResult(output.images, entries, notices=notices, inputs=input_files(*wanted.files))
+
+
+def _loaded(kind: Any, ready: Ready, wanted: Chosen, weights: Sequence[float] | None) -> Any:
+    """A pipeline of this kind with the styles in it."""
+    pipe = kind.from_base(ready.base)
+    _load(pipe, wanted.styles, weights)
+    return pipe
+
+
+def _counting_steps(
+    steps: int, on_progress: OnEvaluation | None, preview: OnStepEnd | None, should_stop: Callable[[], bool]
+) -> OnStepEnd:
+    """A step callback that says how far it is, hands previews on, and stops the pipeline when it should."""
+
+    def watch(pipe: Any, step: int, timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
         if on_progress is not None:
-            on_progress(step + 1, chosen.steps)
+            on_progress(step + 1, steps)
         if preview is not None:
             preview(pipe, step, timestep, tensors)
         if should_stop():
             pipe.stop()
         return tensors
 
-    wanted = chosen.size_px or default_size_px(pipe.base)
-    sides = (height or wanted, width or wanted)
-
-    def make(size_px: int | None) -> SigStyleOutput:
-        made = pipe(
-            config=chosen,
-            **smaller_sides(height, width, sides, size_px),
-            num_images_per_prompt=num_images,
-            callback_on_step_end=watch,
-            callback_on_step_end_tensor_inputs=["pred_x0"],
-        )
-        return cast(SigStyleOutput, made)
-
-    spared = sparing(pipe.base, min(sides), make)
-    output = spared.made
-    if output.interrupted:
-        raise Cancelled("The generation was stopped.")
-    entries = recipe("generate", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, paths)
-    entries |= {**smaller_sides(height, width, sides, spared.size_px), "images": num_images} | spared.entries
-    notices = [*output.notices, *spared.notices]
-    return TransferResult(output.images, entries, notices=notices, inputs=input_files(*paths))
+    return watch
 
 
 def _watching(on_progress: OnEvaluation | None, should_stop: Callable[[], bool]) -> OnPipeEvaluation:
@@ -241,23 +276,6 @@ def _previewing(base: BaseModel, on_preview: OnPreview | None) -> OnStepEnd | No
         on_preview(preview(tensors["pred_x0"]))
 
     return shown
-
-
-def _base(
-    base: BaseLike | None, style: Style, device: str | torch.device | None, dtype: torch.dtype | None, memory: str
-) -> BaseModel:
-    """The base that was asked for, else the style's own, which is never fetched."""
-    if base:
-        return load_base(base, device, dtype, memory=memory)
-    return load_own_base(style, device, dtype, memory)
-
-
-def _opened(styles: StyleLike | Sequence[StyleLike]) -> tuple[list[Style], list[str | None]]:
-    """The styles, and the path or name each was asked for by."""
-    wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
-    if not wanted:
-        raise ConfigError("There is no style; give a style file or the name of a shipped style.")
-    return [open_style(style) for style in wanted], [None if isinstance(s, Style) else str(s) for s in wanted]
 
 
 def _load(pipe: Any, styles: Sequence[Style], weights: Sequence[float] | None) -> None:

@@ -11,7 +11,19 @@ from sigstyle.base.devices import device_and_dtype
 from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
 from sigstyle.cli.loading import library
-from sigstyle.cli.options import AsJson, Base, Device, DType, Memory, Overwrite, Quiet, output_path
+from sigstyle.cli.options import (
+    AsJson,
+    Base,
+    Device,
+    DType,
+    Loras,
+    Memory,
+    Overwrite,
+    Prediction,
+    Quiet,
+    output_path,
+    split_loras,
+)
 from sigstyle.config import CaptureConfig
 from sigstyle.files import expanded
 
@@ -48,6 +60,8 @@ def capture(
     device: Device = None,
     dtype: DType = None,
     memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -59,9 +73,11 @@ def capture(
     """
     started, report = time.monotonic(), Report(quiet, as_json)
     config = CaptureConfig.preset(preset, **settings)
-    read = [*images, *(_inside(bank) if bank else [])]
+    under = split_loras(loras)
+    read = [*images, *(_inside(bank) if bank else []), *(path for path, _ in under)]
     output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
     if instant:
+        settings |= {"prediction_type": prediction_type, "loras": under}
         return _at_once(report, images, output, started, base=base, name=name, bank=bank, resume=resume, **settings)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
     for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
@@ -87,6 +103,8 @@ def capture(
                 device=place,
                 dtype=kind,
                 memory=memory,
+                prediction_type=prediction_type,
+                loras=under,
                 state_path=state,
                 resume=resume,
                 on_progress=watch,

@@ -50,9 +50,12 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         words = ["python", "-m", "sigstyle", *_COMMANDS[kind], subject]
         for style in recipe["styles"]:
             words += ["-s", _style_word(kind, style)]
+        for lora in recipe.get("loras", []):
+            words += ["--lora", f"{lora['path'] or lora['name']}:{lora['weight']:g}"]
         words += ["-o", "again.png", *_flags(kind, settings)]
         extras = {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
         extras["mask"] = (extras["mask"] or {}).get("path")
+        extras["prediction-type"] = recipe.get("prediction_type")
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
         return " ".join(map(_shell_word, words))

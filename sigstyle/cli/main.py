@@ -20,19 +20,23 @@ from sigstyle.cli.options import (
     Base,
     Device,
     DType,
+    Loras,
     Memory,
     Overwrite,
+    Prediction,
     Preset,
     Quiet,
     Styles,
     command,
     files_of_styles,
     output_path,
+    split_loras,
     split_weights,
 )
 from sigstyle.cli.rename import rename
 from sigstyle.cli.training_free import TrainingFree, without_capture
 from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.errors import ConfigError
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
@@ -76,17 +80,22 @@ def transfer(
     device: Device = None,
     dtype: DType = None,
     memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
     """Repaint a photo in one style or a blend of several."""
-    read = [content, *([mask] if mask else []), *files_of_styles(styles)]
+    under = split_loras(loras)
+    read = [content, *([mask] if mask else []), *files_of_styles(styles), *(path for path, _ in under)]
     output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
+        if under:
+            raise ConfigError("--lora is given with --training-free, which uses a base as it is; leave it out.")
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
     TransferConfig.preset(preset, **settings)
@@ -102,6 +111,8 @@ def transfer(
             device=place,
             dtype=kind,
             memory=memory,
+            prediction_type=prediction_type,
+            loras=under,
             on_progress=update,
             **settings,
         )
@@ -126,13 +137,17 @@ def generate(
     device: Device = None,
     dtype: DType = None,
     memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
     """Paint a prompt in one style or a blend of several, without a photo."""
-    output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
+    under = split_loras(loras)
+    read = [*files_of_styles(styles), *(path for path, _ in under)]
+    output = output_path(output, ".png", read, overwrite, ("generate",))
     GenerateConfig.from_dict(settings)
     place, kind = device_and_dtype(device, dtype)
 
@@ -147,6 +162,8 @@ def generate(
             device=place,
             dtype=kind,
             memory=memory,
+            prediction_type=prediction_type,
+            loras=under,
             on_progress=update,
             **settings,
         )

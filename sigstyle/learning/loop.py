@@ -142,7 +142,7 @@ class _Run:
             )
         if not config.classic:
             self.painting = Painting.of(self.learner, self._measured, bank_files(bank), self._network)
-        self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
+        self.job = {"name": name, "base": base.identity, "images": images_hash(images), **config.to_dict()}
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
         if given is not None:

@@ -1,18 +1,22 @@
 """A prompt painted in a style, from random noise: no content, so nothing is inverted or swapped."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from diffusers import DDIMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.config import GenerateConfig
 from sigstyle.diffusion.denoise import OnStep, denoise
+from sigstyle.diffusion.sampling import sample
 from sigstyle.errors import ConfigError
 from sigstyle.painting.cost import generate_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
@@ -22,6 +26,7 @@ from sigstyle.painting.seeds import Generators, check_generators
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 
+FEW_STEPS = {"steps": 4, "guidance_scale": 1.0}  # as SDXL-Turbo, Lightning and LCM are published
 _MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
 
 Size = tuple[int | None, int | None]  # (height, width) in pixels; None is what the settings say
@@ -38,6 +43,8 @@ class Generation:
     on_step: OnStep = unchanged
     on_evaluation: OnEvaluation = unwatched
     should_stop: Callable[[], bool] = never
+    negative_embeds: Conditioning | None = None  # in place of the negative prompt's
+    generator: Generators | None = None  # of what a scheduler draws that is not DDIM
     interrupted: bool = field(default=False, init=False)
 
     @property
@@ -65,9 +72,11 @@ class Generation:
 
         with base.lock:
             cond = self.blend.embed(base.reader, config.prompt, config.strength)
-            uncond = base.reader.encode([config.negative_prompt])
+            uncond = self.negative_embeds
+            if uncond is None:
+                uncond = base.reader.encode([config.negative_prompt])
             with styled(base.unet, self.blend.offsets(config.strength)):
-                latents = denoise(
+                latents = self._by(
                     base.unet,
                     self.scheduler,
                     noise.to(base.device),
@@ -81,6 +90,19 @@ class Generation:
             finite.check()
         self.interrupted = evaluations.stopped()
         return latents
+
+    def _by(self, *parts: Any, **how: Any) -> Tensor:
+        """The loop that suits the scheduler."""
+        if isinstance(self.scheduler, DDIMScheduler):
+            return denoise(*parts, **how)
+        return sample(*parts, **how, generator=self.generator)
+
+
+def fitting(config: GenerateConfig, given: Collection[str], few_steps: bool) -> tuple[GenerateConfig, list[str]]:
+    """`config` as it suits a base for few steps, and what was set, in words; what is among the `given` names stays."""
+    changes = {name: value for name, value in FEW_STEPS.items() if few_steps and name not in given}
+    said = [f"{name} {value:g}" for name, value in changes.items()]
+    return dataclasses.replace(config, **changes), said
 
 
 def random_noise(base: BaseModel, config: GenerateConfig, size: Size, images: int, generator: Generators) -> Tensor:

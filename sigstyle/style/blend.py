@@ -31,6 +31,7 @@ class Blend:
 
     styles: tuple[Style, ...]
     weights: tuple[float, ...]
+    embeds: Conditioning | None = None  # in place of what prompts would give
 
     def __post_init__(self) -> None:
         if not self.styles or len(self.styles) != len(self.weights):
@@ -72,7 +73,8 @@ class Blend:
         if lacking:
             raise ConfigError(
                 f"The style {', '.join(lacking)} has not learned to paint; it was captured with the preset classic or "
-                "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), or capture it anew."
+                "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), for a LoRA "
+                "paper, or capture it anew."
             )
         return Palette.mix([style.palette for style in self.styles if style.palette is not None], self.weights)
 
@@ -112,7 +114,12 @@ class Blend:
         ]
 
     def embed(self, reader: PromptReader, prompt: str, strength: float) -> Conditioning:
-        """One prompt as the UNet reads it: the source prompt's at amount 0, the blended style prompts' at 1."""
+        """One prompt as the UNet reads it: the source prompt's at amount 0, the blended style prompts' at 1.
+
+        Where `embeds` are given it is these, whatever the prompt and the strength.
+        """
+        if self.embeds is not None:
+            return self.embeds
         source = reader.encode([self.source_prompt(prompt)])
         total = sum(self.weights)
         styled = source.mapped(torch.zeros_like)
