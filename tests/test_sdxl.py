@@ -156,8 +156,12 @@ def test_a_folder_in_diffusers_layout_is_a_base_and_a_pipeline(
     pipe: Any = SigStylePipeline.from_pretrained(tmp_path / "xl")
     pipe.set_progress_bar_config(disable=True)
     pipe.load_style(style)
-    painted = pipe(make_painting(), **SMALL).images[0]
-    assert np.array_equal(painted, api.transfer(make_painting(), style, base=loaded, **SMALL).images[0])
+    alone = api.transfer(make_painting(), style, base=loaded, **SMALL).images[0]
+    pictures = pipe(make_painting(), **SMALL).images[0], alone
+    painted, ours = (
+        np.asarray(picture, dtype=int) for picture in pictures
+    )  # weights that lie elsewhere round otherwise
+    assert np.abs(painted - ours).max() <= 2
     pipe.save_pretrained(tmp_path / "ours")
     again: Any = SigStylePipeline.from_pretrained(tmp_path / "ours")
     assert again.base.text_fingerprint == base.text_fingerprint and again.config.force_zeros_for_empty_prompt
