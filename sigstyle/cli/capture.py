@@ -80,9 +80,7 @@ def capture(
         settings |= {"prediction_type": prediction_type, "loras": under}
         return _at_once(report, images, output, started, base=base, name=name, bank=bank, resume=resume, **settings)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
-    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
-        if (preview := _preview(output, step)).exists():
-            output_path(preview, ".png", read, overwrite, ("preview",))
+    _check_previews(output, config, read, overwrite)
     if state.exists() != resume:
         report.notice(
             f"No state at {state}: starting at the first step."
@@ -123,6 +121,13 @@ def _at_once(report: Report, images: list[Path], output: Path, started: float, *
     style = library().capture(images, instant=True, on_notice=report.notice, **wanted)
     style.save(output)
     _show_style(report, style, output, time.monotonic() - started, "at once", instant=style.instant.network)
+
+
+def _check_previews(output: Path, config: CaptureConfig, read: Sequence[Path], overwrite: bool) -> None:
+    """Raises ConfigError where a preview would replace a file that is none of ours."""
+    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
+        if (preview := _preview(output, step)).exists():
+            output_path(preview, ".png", read, overwrite, ("preview",))
 
 
 def _inside(folder: Path) -> list[Path]:
