@@ -79,10 +79,7 @@ def capture(
     check_style_name(name or named)
     loading = Loading(device, dtype, prediction_type, loras)
     if instant:
-        if settings or preset or config or bank or state_path or resume or loras:
-            raise ConfigError(
-                "An instant style is not trained; leave out its settings, bank, state_path, resume and LoRAs."
-            )
+        _refuse_training(settings, preset, config, bank, state_path, resume, loras)
         return instant_style(loading.base(base), loaded, name or named)
     if state_path is not None:
         check_destination(state_path, input_files(*sources, *loading.files), overwrite=True)
@@ -100,6 +97,11 @@ def capture(
             should_finish=should_finish,
         )
     return replace(style, metadata={**style.metadata, **ready.entries}) if ready.entries else style
+
+
+def _refuse_training(*given: Any) -> None:
+    if any(given):
+        raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path, resume, LoRAs.")
 
 
 def transfer(
@@ -127,18 +129,15 @@ def transfer(
     Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
     counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
-    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline. `loras` (files, or pairs of a file
-    and a weight) lie under the styles; `prediction_type` is as in `load_base`. A LoRA or a textual inversion is a style
-    too, for the preset paper, where `base` is given.
+    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline. `loras` and `prediction_type`: as in
+    `capture`. A LoRA or a textual inversion is a style too, for the preset paper, where `base` is given.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = resolve(TransferConfig, preset, config, settings)
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     wanted = Chosen.of(styles, base, Loading(device, dtype, prediction_type, loras))
     Blend.of(wanted.styles, weights).check_able(chosen)
-    photo = load_image(content)  # what cannot be used is told before a base is loaded
-    if mask is not None:
-        matching(load_mask(mask), photo.size)
+    _check_pictures(content, mask)  # what cannot be used is told before a base is loaded
     with wanted.ready() as ready:
         pipe = _loaded(SigStylePipeline, ready, wanted, weights)
 
@@ -160,10 +159,16 @@ def transfer(
         if output.interrupted:
             raise Cancelled("The transfer was stopped.")
         entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, wanted.paths)
-    notices = [*output.notices, *spared.notices, *wanted.notices]
-    notices += few_steps_notice(ready.base) if chosen.method == "swap" else []
+    told = few_steps_notice(ready.base) if chosen.method == "swap" else []
+    notices = [*output.notices, *spared.notices, *wanted.notices, *told]
     entries |= used | spared.entries | ready.entries
     return TransferResult(output.images, entries, output.trace, notices, input_files(content, mask, *wanted.files))
+
+
+def _check_pictures(content: Source, mask: Source | None) -> None:
+    photo = load_image(content)
+    if mask is not None:
+        matching(load_mask(mask), photo.size)
 
 
 def generate(

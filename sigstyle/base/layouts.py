@@ -50,7 +50,7 @@ def wanted_files(names: Collection[str], half: bool) -> list[str]:
     return sorted(wanted)
 
 
-def is_whole(names: Collection[str]) -> bool:
+def holds_all_weights(names: Collection[str]) -> bool:
     """Whether files of these names are all of a pipeline: no part without weights, no shard missing."""
     chosen = {part: variants_of(names, part).get(variant_of(names, part) or "", []) for part in PARTS}
     cut = [re.search(r"-of-0*(\d+)", files[0]) if files else None for files in chosen.values()]
