@@ -129,7 +129,7 @@ def transfer(
     Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
     default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
     counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
-    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline. `loras` and `prediction_type`: as in
+    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline; `loras` and `prediction_type` as in
     `capture`. A LoRA or a textual inversion is a style too, for the preset paper, where `base` is given.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
