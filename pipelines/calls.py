@@ -15,7 +15,7 @@ from sigstyle.errors import ConfigError, ImageError
 
 _PICTURES = ("image", "mask")
 _LISTS = ("prompt", "negative_prompt", "trace")
-_EMBEDS = ("prompt_embeds", "negative_prompt_embeds")
+EMBEDS = ("prompt_embeds", "negative_prompt_embeds")
 _REASONS = {
     "clip_skip": "a style's token is learned at the text encoder's last layer; leave it out",
     "ip_adapter_image": "an IP-Adapter takes the attention that a style steers; unload it, and capture that image",
@@ -57,10 +57,10 @@ def single_calls(arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _rows(name: str, value: Any) -> list[Any] | None:
     """The entries of an argument that may hold several; None for all others."""
     if name in _PICTURES and value is not None:
-        return pictures(value)
+        return given_pictures(value)
     if name in _LISTS and isinstance(value, list | tuple):
         return list(value)
-    if name in _EMBEDS and isinstance(value, Tensor):
+    if name in EMBEDS and isinstance(value, Tensor):
         return list((value.unsqueeze(0) if value.ndim == 2 else value).split(1))
     return None
 
@@ -80,13 +80,13 @@ def _numbered(given: Mapping[str, Any], count: int) -> dict[str, list[Any]]:
     return found
 
 
-def pictures(source: Any) -> list[Any]:
+def given_pictures(source: Any) -> list[Any]:
     """Images of one, a list, a tensor [(b,) 3, h, w] in [0, 1] or [-1, 1], or an array [(b,) h, w, 3] of any kind.
 
     Raises: ImageError for a tensor or an array of another shape.
     """
     if isinstance(source, list | tuple):
-        return [image for entry in source for image in pictures(entry)]
+        return [image for entry in source for image in given_pictures(entry)]
     if not isinstance(source, Tensor | np.ndarray):
         return [source]
     whole = source[None] if source.ndim == 3 else source

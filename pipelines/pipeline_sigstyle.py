@@ -137,24 +137,25 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
-        calls = single_calls(locals())
         refuse(others)
-        if len(calls) > 1:
-            return self._each(calls)
-        settings = _settings(calls[0], self.base.family)
-        on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
-        check_output_type(output_type)
+        return self._made(single_calls(locals()))
+
+    def _single(self, call: Mapping[str, Any]) -> SigStyleOutput:
+        """One call's image repainted. Raises: ConfigError, ImageError."""
+        settings, images = _settings(call, self.base.family), call["num_images_per_prompt"]
+        on_step = self._step_callback(call["callback_on_step_end"], call["callback_on_step_end_tensor_inputs"])
+        check_output_type(call["output_type"])
         self._check_scheduler(settings)
-        image, mask, trace = (calls[0][name] for name in ("image", "mask", "trace"))
-        generator = spent(generator) if generator else torch.Generator().manual_seed(settings.seed)
-        wanted = self._wanted(image, settings, num_images_per_prompt, generator)
+        given = call["generator"]
+        generator = spent(given) if given else torch.Generator().manual_seed(settings.seed)
+        wanted = self._wanted(call["image"], settings, images, generator)
+        mask = call["mask"]
         region = None if mask is None else matching(load_mask(mask), wanted.content.image.size)
-        watch = self._counting(callback_on_evaluation)
-        blend = dataclasses.replace(self.blend, embeds=on_device(calls[0]["prompt_embeds"], self.base))
-        run = run_of(wanted, blend, region, trace, on_step, watch, self._is_stopped)
+        watch = self._counting(call["callback_on_evaluation"])
+        blend = dataclasses.replace(self.blend, embeds=on_device(call["prompt_embeds"], self.base))
+        run = run_of(wanted, blend, region, call["trace"], on_step, watch, self._is_stopped)
         with self._running(run.total):
-            output = self._painted(run, output_type)
-        return output if return_dict else (output.images, output.trace)
+            return self._painted(run, call["output_type"])
 
     def _check_scheduler(self, settings: TransferConfig) -> None:
         """Raises ConfigError for a sampler that cannot be undone, where the photo is inverted."""

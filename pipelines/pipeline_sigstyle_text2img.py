@@ -1,7 +1,7 @@
 """Prompt and style to images: the styled UNet from random noise, without a content image."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from diffusers import (
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from pipelines.calls import on_device, refuse, single_calls
+from pipelines.calls import EMBEDS, on_device, refuse, single_calls
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     ONLY_XL,
@@ -32,6 +32,10 @@ from sigstyle.defaults import resolved
 from sigstyle.diffusion.sampling import own_sampler
 from sigstyle.painting.content import decoded
 from sigstyle.painting.generate import Generation, check_noise, random_noise
+
+_SETTINGS = {"steps": "num_inference_steps"} | {
+    name: name for name in ("prompt", "strength", "guidance_scale", "negative_prompt")
+}  # setting: argument
 
 
 class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
@@ -103,34 +107,31 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         Units: height and width in pixels, rounded to what the base can paint.
         Raises: ConfigError for unusable settings or when no style is loaded.
         """
-        calls = single_calls(locals())
         refuse(others)
-        if len(calls) > 1:
-            return self._each(calls)
-        prompt, negative_prompt = calls[0]["prompt"], calls[0]["negative_prompt"]
-        changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength}
-        changes |= {"guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
-        given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolved(GenerateConfig, None, config, given, self.base.family)
-        on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        return self._made(single_calls(locals()))
+
+    def _single(self, call: Mapping[str, Any]) -> SigStyleOutput:
+        """One call's prompt painted. Raises: ConfigError."""
+        given = {name: call[key] for name, key in _SETTINGS.items() if call[key] is not None}
+        settings = resolved(GenerateConfig, None, call["config"], given, self.base.family)
+        on_step = self._step_callback(call["callback_on_step_end"], call["callback_on_step_end_tensor_inputs"])
+        output_type, size, images = call["output_type"], (call["height"], call["width"]), call["num_images_per_prompt"]
         check_output_type(output_type)
-        generator = generator or torch.Generator().manual_seed(settings.seed)
-        size, images = (height, width), num_images_per_prompt
-        if latents is None:
+        generator = call["generator"] or torch.Generator().manual_seed(settings.seed)
+        if call["latents"] is None:
             noise = random_noise(self.base, settings, size, images, generator)
         else:
-            noise = check_noise(self.base, latents, size, images)
-        blend = dataclasses.replace(self.blend, embeds=on_device(calls[0]["prompt_embeds"], self.base))
+            noise = check_noise(self.base, call["latents"], size, images)
+        embeds, negative = (on_device(call[name], self.base) for name in EMBEDS)
+        blend = dataclasses.replace(self.blend, embeds=embeds)
         run = Generation(self.base, self._sampler(), settings, blend, on_step, self._counting(), self._is_stopped)
-        run.negative_embeds = on_device(calls[0]["negative_prompt_embeds"], self.base)
-        run.generator = generator
+        run.negative_embeds, run.generator = negative, generator
         with self._running(run.total):
             made = run.paint(noise)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:
                 shown = as_output_type(decoded(self.base.vae, made), output_type)
-        output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
-        return output if return_dict else (output.images,)
+        return SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
 
     def _sampler(self) -> Any:
         """What denoises this call: DDIM as a base has it, or another scheduler that was set. Raises: ConfigError."""

@@ -193,20 +193,22 @@ class StyleMixin:
                 self.maybe_free_model_hooks()  # type: ignore[attr-defined]
                 self.base.rest()
 
-    def _each(self, calls: Sequence[dict[str, Any]]) -> Any:
-        """What several calls make, as the output of one; a stop ends them all."""
+    def _made(self, calls: Sequence[dict[str, Any]]) -> SigStyleOutput | Any:
+        """What the calls make, as the output of one, or as the tuple that was asked for; a stop ends them all."""
         how, outputs = calls[0], []
         for call in calls:
-            others = call.pop("others")
-            outputs.append(self(**{**call, "return_dict": True}, **others))  # type: ignore[operator]
+            outputs.append(self._single(call))  # type: ignore[attr-defined]
             if outputs[-1].interrupted:
                 break
-        notices = list(dict.fromkeys(line for output in outputs for line in output.notices))
-        images = joined([output.images for output in outputs], how["output_type"])
-        traces = [output.trace for output in outputs]
+        made = outputs[0]
+        if len(calls) > 1:
+            images = joined([output.images for output in outputs], how["output_type"])
+            traces = [output.trace for output in outputs]
+            notices = list(dict.fromkeys(line for output in outputs for line in output.notices))
+            made = SigStyleOutput(images, traces if any(traces) else None, notices, outputs[-1].interrupted)
         if how["return_dict"]:
-            return SigStyleOutput(images, traces if any(traces) else None, notices, outputs[-1].interrupted)
-        return (images, traces) if "image" in how else (images,)
+            return made
+        return (made.images, made.trace) if "image" in how else (made.images,)
 
     def _counting(self, callback: OnPipeEvaluation | None = None) -> OnEvaluation:
         """What a run calls after every UNet evaluation: the progress bar moves, and `callback` hears of it."""

@@ -64,12 +64,12 @@ def capture(
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
     Without a `name` the style is called as the first file. What neither settings nor a config say is as the family of
-    the base has it; `memory` is as in `load_base`. `bank` is a folder of photos to paint while learning, None
-    the one that ships. With a `state_path` an interrupted capture can `resume`.
-    When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images that were read
-    otherwise than as they are, such as the first frame of an animation. With `instant` nothing is trained: the
-    hypernetwork that ships says at once what it knows of the style. `loras` (files, or pairs of a file and a weight)
-    lie under the style while it is learned; `prediction_type` is as in `load_base`.
+    the base has it. `bank` is a folder of photos to paint while learning, None the one that ships. With a `state_path`
+    an interrupted capture can `resume`. When `should_finish` turns true, the style is what was learned so far.
+    `on_notice` hears of images that were read otherwise than as they are, such as the first frame of an animation. With
+    `instant` nothing is trained: the hypernetwork that ships says at once what it knows of the style. `loras` (files, or
+    pairs of a file and a weight) lie under the style while it is learned; `prediction_type` and `memory` are as in
+    `load_base`.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
@@ -82,10 +82,7 @@ def capture(
     check_style_name(name or named)
     loading = Loading(device, dtype, prediction_type, loras, memory)
     if instant:
-        if settings or preset or config or bank or state_path or resume or loras:
-            raise ConfigError(
-                "An instant style is not trained; leave out its settings, bank, state_path, resume and LoRAs."
-            )
+        _refuse_training(settings, preset, config, bank, state_path, resume, loras)
         return instant_style(loading.base(base), loaded, name or named)
     if state_path is not None:
         check_destination(state_path, input_files(*sources, *loading.files), overwrite=True)
@@ -103,6 +100,11 @@ def capture(
             should_finish=should_finish,
         )
     return replace(style, metadata={**style.metadata, **ready.entries}) if ready.entries else style
+
+
+def _refuse_training(*given: Any) -> None:
+    if any(given):
+        raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path, resume, LoRAs.")
 
 
 def transfer(
@@ -128,12 +130,10 @@ def transfer(
 ) -> TransferResult:
     """Repaint `content` in one style or a blend; `settings` are those of TransferConfig (prompt, strength, seed, …).
 
-    Styles are files, names of shipped styles, or Style objects; without `weights` they share evenly. `base` is by
-    default the styles' own, loaded for this call: pass a BaseModel to keep it loaded. `on_progress(done, total)`
-    counts UNet evaluations; `on_preview` gets a small picture of what is becoming of it after each denoising step but
-    the first. `trace`, `mask` and the images of one prompt: as in SigStylePipeline. `loras` (files, or pairs of a file
-    and a weight) lie under the styles; `prediction_type` and `memory` are as in `load_base`. A LoRA or a textual
-    inversion is a style too, for the preset paper, where `base` is given.
+    Styles are files, names of shipped styles, or Style objects, and with a `base` LoRAs and textual inversions, for the
+    preset paper; without `weights` they share evenly. `base` is by default the styles' own, loaded for this call: pass a
+    BaseModel to keep it loaded. `on_progress(done, total)` counts UNet evaluations; `on_preview` gets a small picture of
+    what is becoming of it after each step but the first. Else as in SigStylePipeline and `capture`.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     resolve(TransferConfig, preset, config, settings)
@@ -141,9 +141,7 @@ def transfer(
     wanted = Chosen.of(styles, base, Loading(device, dtype, prediction_type, loras, memory))
     chosen = resolved(TransferConfig, preset, config, settings, wanted.styles[0].family)
     Blend.of(wanted.styles, weights).check_able(chosen)
-    photo = load_image(content)  # what cannot be used is told before a base is loaded
-    if mask is not None:
-        matching(load_mask(mask), photo.size)
+    _check_pictures(content, mask)  # what cannot be used is told before a base is loaded
     with wanted.ready() as ready:
         pipe = _loaded(SigStylePipeline, ready, wanted, weights)
 
@@ -161,14 +159,20 @@ def transfer(
             return cast(SigStyleOutput, made)
 
         spared = sparing(pipe.base, chosen.size_px, make)
-        output, config = spared.made, replace(chosen, size_px=spared.size_px)
+        output, painted = spared.made, replace(chosen, size_px=spared.size_px).to_dict()
         if output.interrupted:
             raise Cancelled("The transfer was stopped.")
-        entries = recipe("transfer", config.to_dict(), pipe.base, asked_for(base), pipe.blend, wanted.paths)
-    notices = [*output.notices, *spared.notices, *wanted.notices]
-    notices += few_steps_notice(ready.base) if chosen.method == "swap" else []
+        entries = recipe("transfer", painted, pipe.base, asked_for(base), pipe.blend, wanted.paths)
+        told = few_steps_notice(ready.base) if chosen.method == "swap" else []
+    notices = [*output.notices, *spared.notices, *wanted.notices, *told]
     entries |= used | spared.entries | ready.entries
     return TransferResult(output.images, entries, output.trace, notices, input_files(content, mask, *wanted.files))
+
+
+def _check_pictures(content: Source, mask: Source | None) -> None:
+    photo = load_image(content)
+    if mask is not None:
+        matching(load_mask(mask), photo.size)
 
 
 def generate(

@@ -174,9 +174,9 @@ def test_a_sharded_folder_loads(tmp_path: Path) -> None:
     parts.unet.save_pretrained(folder / "unet", max_shard_size="100KB", variant="fp16")
     assert len(layouts.variants_of(layouts.names_in(folder), "unet")["fp16"]) > 1
     base = load_base(folder, device="cpu")
-    assert digest(base.unet) == digest(parts.unet) and layouts.is_whole(layouts.names_in(folder))
+    assert digest(base.unet) == digest(parts.unet) and layouts.holds_all_weights(layouts.names_in(folder))
     next(iter((folder / "unet").glob("*-of-*"))).unlink()
-    assert not layouts.is_whole(layouts.names_in(folder))
+    assert not layouts.holds_all_weights(layouts.names_in(folder))
     with pytest.raises(ConfigError, match="cannot be loaded"):
         load_base(folder)
 

@@ -33,7 +33,7 @@ from sigstyle.style.under import under
 
 ATTENTION = "up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 CONVOLUTION = "down_blocks.0.resnets.0.conv1"
-TEXT = "encoder.layers.0.self_attn.q_proj"
+TEXT, OUTER = (f"encoder.layers.0.self_attn.{layer}" for layer in ("q_proj", "out_proj"))
 
 
 def factors(out: int, inner: tuple[int, ...], rank: int = 2) -> tuple[Tensor, Tensor]:
@@ -45,7 +45,7 @@ def factors(out: int, inner: tuple[int, ...], rank: int = 2) -> tuple[Tensor, Te
 def save_lora(path: Path, form: str = "kohya", **texts: str) -> Path:
     """A LoRA of an attention layer, a convolution and a text encoder's layer of the tiny base, in several forms."""
     layers = {"unet": {ATTENTION: factors(32, (32,)), CONVOLUTION: factors(16, (16, 3, 3))}}
-    layers["text_encoder"] = {TEXT: factors(32, (32,))}
+    layers["text_encoder"] = {TEXT: factors(32, (32,)), OUTER: factors(32, (32,))}
     originals = original_names(layers["unet"], 1)
     tensors: dict[str, Tensor] = {}
     for part, entries in layers.items():

@@ -22,7 +22,7 @@ from random_style import random_style
 from test_checkpoints import tiny_families
 
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
-from pipelines.calls import pictures
+from pipelines.calls import given_pictures
 from sigstyle.base.model import BaseModel
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, ImageError
@@ -83,9 +83,9 @@ def test_tensors_and_arrays_are_the_pictures_they_hold(pipe: SigStylePipeline, p
     assert np.array_equal(np.asarray(kept), bytes_)
     for bad in (np.zeros((4, 4, 4, 4, 3)), torch.zeros(2, 5, 8, 8), np.zeros(7)):
         with pytest.raises(ImageError, match=r"expected a tensor \[b, 3, h, w\]"):
-            pictures(bad)
+            given_pictures(bad)
     with pytest.raises(ImageError, match="not finite"):
-        pictures(np.full((8, 8, 3), np.nan))
+        given_pictures(np.full((8, 8, 3), np.nan))
 
 
 def test_prompts_in_a_list_take_their_own_generators_and_latents(painter: SigStyleText2ImgPipeline) -> None:

@@ -50,7 +50,7 @@ def wanted_files(names: Collection[str], half: bool) -> list[str]:
     return sorted(wanted)
 
 
-def is_whole(names: Collection[str]) -> bool:
+def holds_all_weights(names: Collection[str]) -> bool:
     """Whether files of these names are all of a pipeline: no part without weights, no shard missing."""
     parts = [*PARTS, *(["text_encoder_2"] if any(name.startswith("text_encoder_2/") for name in names) else [])]
     chosen = {part: variants_of(names, part).get(variant_of(names, part) or "", []) for part in parts}

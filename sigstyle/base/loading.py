@@ -14,7 +14,7 @@ from sigstyle.base.candidates import check_repository
 from sigstyle.base.devices import PREDICTIONS
 from sigstyle.base.families import SD2, SDXL, family_folder, family_tokenizers, few_steps_kind
 from sigstyle.base.headers import family_of, read_header, told_prediction
-from sigstyle.base.layouts import config_at, is_whole, names_in, variant_of, wanted_files
+from sigstyle.base.layouts import config_at, holds_all_weights, names_in, variant_of, wanted_files
 from sigstyle.errors import ConfigError, first_line
 
 _ALIGNMENT = 64  # bytes, what torch itself allocates at
@@ -51,7 +51,7 @@ def downloaded(repository: str, offline: bool, cache: str | Path | None, half: b
     from huggingface_hub import list_repo_files, snapshot_download
 
     known = _cached(repository, cache)
-    if known is not None and (offline or is_whole(names_in(known))):
+    if known is not None and (offline or holds_all_weights(names_in(known))):
         return known
     if offline:
         raise OSError("it is not in the cache")

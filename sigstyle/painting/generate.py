@@ -32,7 +32,7 @@ _MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
 Size = tuple[int | None, int | None]  # (height, width) in pixels; None is what the settings say
 
 
-@dataclass
+@dataclass(eq=False)
 class Generation:
     """One prompt in a blend, and who watches; UNet weights are as they were afterwards, also after an exception."""
 

@@ -22,7 +22,7 @@ from sigstyle.text import brief
 _LEAST, _MOST = 1e-6, 1000.0  # weights beyond are lost, or overflow, in float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blend:
     """Styles with their weights; the weights' sum is how strong the blend is, so one style at 1 is that style.
 
