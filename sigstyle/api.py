@@ -66,10 +66,9 @@ def capture(
     Without a `name` the style is called as the first file. What neither settings nor a config say is as the family of
     the base has it. `bank` is a folder of photos to paint while learning, None the one that ships. With a `state_path`
     an interrupted capture can `resume`. When `should_finish` turns true, the style is what was learned so far.
-    `on_notice` hears of images that were read otherwise than as they are, such as the first frame of an animation. With
-    `instant` nothing is trained: the hypernetwork that ships says at once what it knows of the style. `loras` (files, or
-    pairs of a file and a weight) lie under the style while it is learned; `prediction_type` and `memory` are as in
-    `load_base`.
+    `on_notice` hears of images that were read otherwise than as they are. With `instant` nothing is trained: the
+    hypernetwork that ships says at once what it knows. `loras` (files, or pairs of a file and a weight) lie under the
+    style while it is learned; `prediction_type` and `memory` are as in `load_base`.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
@@ -130,10 +129,10 @@ def transfer(
 ) -> TransferResult:
     """Repaint `content` in one style or a blend; `settings` are those of TransferConfig (prompt, strength, seed, …).
 
-    Styles are files, names of shipped styles, or Style objects, and with a `base` LoRAs and textual inversions, for the
-    preset paper; without `weights` they share evenly. `base` is by default the styles' own, loaded for this call: pass a
-    BaseModel to keep it loaded. `on_progress(done, total)` counts UNet evaluations; `on_preview` gets a small picture of
-    what is becoming of it after each step but the first. Else as in SigStylePipeline and `capture`.
+    Styles are files, names of shipped styles, or Style objects, and with a `base` LoRAs and textual inversions, for
+    the preset paper; without `weights` they share evenly. `base` is by default the styles' own, loaded for this call:
+    pass a BaseModel to keep it loaded. `on_progress(done, total)` counts UNet evaluations; `on_preview` gets a small
+    picture of what is becoming of it after each step but the first. Else as in SigStylePipeline and `capture`.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     resolve(TransferConfig, preset, config, settings)
