@@ -20,7 +20,6 @@ import sigstyle
 from pipelines import SigStylePipeline
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.original_names import original_names
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.cli.info import command_of
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.attach import styled
@@ -84,7 +83,7 @@ def test_diffusers_hears_the_same_of_a_lora(base: BaseModel, tmp_path: Path) -> 
     ids = base.tokenizer("a tower", padding="max_length", max_length=77, return_tensors="pt").input_ids
     noisy, timestep = torch.randn(1, 4, 8, 8), torch.tensor(500)
     with torch.no_grad(), under(base, [(read_lora(path, base), 1.0)]):
-        embeds = encode_prompts(base.tokenizer, base.text_encoder, ["a tower"])
+        embeds = base.reader.encode(["a tower"]).embeds
         torch.testing.assert_close(embeds, pipe.text_encoder(ids)[0], atol=1e-4, rtol=1e-4)
         ours, theirs = (unet(noisy, timestep, embeds).sample for unet in (base.unet, pipe.unet))
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
@@ -175,8 +174,8 @@ def test_a_lora_is_a_style_that_its_trigger_calls(base: BaseModel, tmp_path: Pat
     path = save_lora(tmp_path / "ink_wash.safetensors", **{"modelspec.trigger_phrase": "in the style of ink"})
     style = opened_with(str(path), base)
     assert (style.name, style.token.token) == ("ink_wash", "<ink-wash>")
-    ours = encode_prompts(base.tokenizer, base.text_encoder, ["a tower in the style of <ink-wash>"], [style.token])
-    words = encode_prompts(base.tokenizer, base.text_encoder, ["a tower in the style of ink"])
+    ours = base.reader.encode(["a tower in the style of <ink-wash>"], [style.token]).embeds
+    words = base.reader.encode(["a tower in the style of ink"]).embeds
     torch.testing.assert_close(ours, words, atol=1e-3, rtol=1e-3)
     plain, lora = base.unet.get_submodule(ATTENTION).weight.clone(), read_lora(path, base)
     with styled(base.unet, [(style.offsets, 0.5), (random_style(base).offsets, 0.5)]):
