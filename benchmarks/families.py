@@ -88,7 +88,9 @@ def _base(family: str, memory: str, upcast: bool) -> BaseModel:
 
 
 def _text(tokenizer: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextConfig:
-    special: dict[str, Any] = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id")}
+    special: dict[str, Any] = {
+        name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")
+    }
     return CLIPTextConfig(
         vocab_size=VOCABULARY,
         hidden_size=width,
@@ -97,6 +99,5 @@ def _text(tokenizer: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIP
         num_attention_heads=heads,
         max_position_embeddings=PROMPT_TOKENS,
         projection_dim=width,
-        pad_token_id=tokenizer.pad_token_id,
         **special,
     )

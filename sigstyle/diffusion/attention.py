@@ -148,4 +148,10 @@ def moved(found: Mapping[str, Projections], device: torch.device | None) -> dict
     """What was recorded, on a device; None leaves it where it is."""
     if device is None:
         return dict(found)
-    return {path: Projections(*(None if x is None else x.to(device) for x in each)) for path, each in found.items()}
+
+    def there(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.to(device)
+
+    return {
+        path: Projections(each.query.to(device), there(each.key), there(each.value)) for path, each in found.items()
+    }
