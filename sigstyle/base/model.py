@@ -117,7 +117,7 @@ class BaseModel:
         second = getattr(pipe, "text_encoder_2", None)
         encoders = [pipe.text_encoder, *([] if second is None else [second])]
         for module in (pipe.unet, pipe.vae, *encoders):
-            module.eval()
+            align(module.eval())
         with lock_of(pipe.unet):  # another pipeline may have its styles on these weights
             identity = fingerprint(pipe.unet)
         return cls(
@@ -202,7 +202,7 @@ def placed(base: BaseModel, device: torch.device) -> BaseModel:
         base.offloaded = offload([*base.text_encoders, base.unet, base.vae], device)
         return base
     for module in base.modules:
-        align(module.to(device))
+        module.to(device)
     return base
 
 
