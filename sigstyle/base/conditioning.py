@@ -62,7 +62,7 @@ class Conditioning:
         return {"text_embeds": self.pooled, "time_ids": size_ids(unet, latents)}
 
 
-def joined(parts: Sequence[Conditioning]) -> Conditioning:
+def stacked_prompts(parts: Sequence[Conditioning]) -> Conditioning:
     """The rows of all parts, one after the other."""
     first, *others = parts
     return first.mapped(lambda *tensors: torch.cat(tensors), *others)
