@@ -236,3 +236,12 @@ def test_text_fingerprints_know_both_encoders(base: BaseModel) -> None:
     one, two = base.text_encoders
     assert len({text_fingerprint(one), text_fingerprint(two), text_fingerprint(one, two)}) == 3
     assert base.text_fingerprint == text_fingerprint(one, two)
+
+
+def test_weights_of_float16_learn_under_bfloat16() -> None:
+    base = make_xl_base()
+    for module in base.modules:
+        module.half()
+    few = {"steps": 1, "size_px": 32, "crops": 1, "painting": 1, "batch_size": 1, "rank": 1, "autoencoder": "off"}
+    style = capture_style(base, [make_painting()], "wave", CaptureConfig(**few))
+    assert style.metadata["autocast"] and style.token.embedding.isfinite().all()

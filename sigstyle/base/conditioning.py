@@ -59,7 +59,8 @@ class Conditioning:
             return None
         if self.pooled is None:
             raise ValueError("The UNet is of XL and there is no pooled embedding; read the prompt with its base.")
-        return {"text_embeds": self.pooled, "time_ids": size_ids(unet, latents)}
+        pooled = self.pooled.float()  # it is set beside sizes in float32, which autocast refuses of float16
+        return {"text_embeds": pooled, "time_ids": size_ids(unet, latents)}
 
 
 def stacked_prompts(parts: Sequence[Conditioning]) -> Conditioning:
