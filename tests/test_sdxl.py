@@ -238,10 +238,9 @@ def test_text_fingerprints_know_both_encoders(base: BaseModel) -> None:
     assert base.text_fingerprint == text_fingerprint(one, two)
 
 
-def test_weights_of_float16_learn_under_bfloat16() -> None:
-    base = make_xl_base()
-    for module in base.modules:
-        module.half()
-    few = {"steps": 1, "size_px": 32, "crops": 1, "painting": 1, "batch_size": 1, "rank": 1, "autoencoder": "off"}
-    style = capture_style(base, [make_painting()], "wave", CaptureConfig(**few))
-    assert style.metadata["autocast"] and style.token.embedding.isfinite().all()
+def test_pooled_text_is_float32_beside_sizes_which_autocast_refuses_of_float16(base: BaseModel) -> None:
+    cond, latents = base.reader.encode(["a tower"]).to(torch.float16), torch.zeros(1, 4, 8, 8)
+    added = cond.added(base.unet, latents)
+    assert added is not None and {tensor.dtype for tensor in added.values()} == {torch.float32}
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.cat([added["text_embeds"], added["time_ids"]], dim=-1)
