@@ -40,17 +40,20 @@ def weightless(family: str, dtype: torch.dtype, memory: str = "high") -> BaseMod
     try:
         torch.set_default_dtype(dtype)  # weights without numbers cannot be moved to another one
         with FakeTensorMode(allow_non_fake_inputs=True):
-            return _base(family, memory)
+            return _base(family, memory, upcast=family == "XL" and dtype == torch.float16)
     finally:
         torch.set_default_dtype(usual)
 
 
-def _base(family: str, memory: str) -> BaseModel:
+def _base(family: str, memory: str, upcast: bool) -> BaseModel:
+    """The base in the default dtype; with `upcast` its autoencoder in float32, in which it computes instead."""
     tokenizer = CLIPTokenizer.from_pretrained(
         EMBEDDED_FOLDER, subfolder="tokenizer", local_files_only=True, model_max_length=PROMPT_TOKENS
     )
     unet = UNet2DConditionModel(**UNETS[family]).eval()
     sizes = {"sample_size": 8 * UNETS[family]["sample_size"], "force_upcast": family == "XL"}
+    narrow = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32 if upcast else narrow)
     vae: Any = AutoencoderKL(
         block_out_channels=(128, 256, 512, 512),  # type: ignore[arg-type]
         down_block_types=("DownEncoderBlock2D",) * 4,  # type: ignore[arg-type]
@@ -58,6 +61,7 @@ def _base(family: str, memory: str) -> BaseModel:
         layers_per_block=2,
         **sizes,
     )
+    torch.set_default_dtype(narrow)
     second: Any = None
     if family == "XL":
         second = CLIPTextModelWithProjection(_text(tokenizer, *_SECOND)).eval()
@@ -84,7 +88,9 @@ def _base(family: str, memory: str) -> BaseModel:
 
 
 def _text(tokenizer: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextConfig:
-    special: dict[str, Any] = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id")}
+    special: dict[str, Any] = {
+        name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")
+    }
     return CLIPTextConfig(
         vocab_size=VOCABULARY,
         hidden_size=width,
@@ -93,6 +99,5 @@ def _text(tokenizer: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIP
         num_attention_heads=heads,
         max_position_embeddings=PROMPT_TOKENS,
         projection_dim=width,
-        pad_token_id=int(tokenizer.pad_token_id),  # type: ignore[arg-type]
         **special,
     )

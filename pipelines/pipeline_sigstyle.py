@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -12,8 +13,10 @@ from diffusers import (
     DiffusionPipeline,
     UNet2DConditionModel,
 )
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from pipelines.calls import on_device, refuse, single_calls
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
     ONLY_XL,
@@ -35,9 +38,11 @@ from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
 from sigstyle.painting.local import Local, Region
 from sigstyle.painting.run import Run
-from sigstyle.painting.seeds import Generators, check_generators
+from sigstyle.painting.seeds import Generators, check_generators, spent
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
+
+_SETTINGS = {*TransferConfig.names(), *TransferConfig.aliases()} - {"steps", "method"}
 
 
 class SigStylePipeline(StyleMixin, DiffusionPipeline):
@@ -79,18 +84,19 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        image: Source,
-        prompt: str | None = None,
+        image: Source | Tensor | np.ndarray | Sequence[Any],
+        prompt: str | Sequence[str] | None = None,
         *,
         config: TransferConfig | None = None,
         preset: str | None = None,
         num_inference_steps: int | None = None,
-        mask: Source | None = None,
+        mask: Source | Tensor | np.ndarray | Sequence[Any] | None = None,
         regions: Sequence[Region] = (),
         gradient: str | None = None,
         palette_from: Style | None = None,
         texture: Source | None = None,
-        trace: ContentTrace | None = None,
+        trace: ContentTrace | Sequence[ContentTrace] | None = None,
+        prompt_embeds: Tensor | None = None,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
@@ -109,28 +115,50 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         styles of their own, the later over the earlier; `gradient` (left-right, top-bottom or an angle) leads from each
         loaded style to the next, whatever their weights; `palette_from` is the style whose colours are wanted instead
         of the loaded ones'; `texture`, a picture of a surface, is laid on what is painted, whose shading and form stay.
-        Images of one prompt differ by fresh noise and strokes. Without a `generator` the seed counts.
-        `callback_on_evaluation(pipe, done, total)` hears of every evaluation of the UNet.
+        Images of one prompt differ by fresh noise and strokes. Without a `generator` the seed counts; with one, a
+        second call gives other pictures, as of any pipeline. Lists of images, prompts, masks or traces, tensors and
+        arrays are repainted one by one, each as it would be alone. `prompt_embeds` (see `encode_prompt`) are read in
+        place of the prompt. `callback_on_evaluation(pipe, done, total)` hears of every evaluation of the UNet.
 
+        Shapes: prompt_embeds [b, tokens, dim].
         Units: size_px is the short side of the result, None the photo's own; noise_sigma is in steps of 0 to 255.
         Raises: ConfigError for unusable settings, also those that the method at hand does not use, for a style that
         lacks what it needs, or when none is loaded; ImageError for unusable images.
         """
-        given = {"prompt": prompt, "steps": num_inference_steps, **changes}
-        given = {name: value for name, value in given.items() if value is not None}
-        settings = _settings(given, preset, config, self.base.family)
-        on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
-        check_output_type(output_type)
-        local = Local(mask, tuple(regions), gradient, None if texture is None else load_image(texture))
+        given = {name: value for name, value in locals().items() if name != "changes"}
+        refuse({name for name in changes if name not in _SETTINGS})
+        return self._made(single_calls(given | changes))
+
+    def _single(self, call: Mapping[str, Any]) -> SigStyleOutput:
+        """One call's image repainted. Raises: ConfigError, ImageError."""
+        settings, images = _settings(call, self.base.family), call["num_images_per_prompt"]
+        on_step = self._step_callback(call["callback_on_step_end"], call["callback_on_step_end_tensor_inputs"])
+        check_output_type(call["output_type"])
+        self._check_scheduler(settings)
+        texture = None if call["texture"] is None else load_image(call["texture"])
+        local = Local(call["mask"], tuple(call["regions"]), call["gradient"], texture)
         for region in local.regions:
             region.style.check_base(self.base)
-        blend = replace(self.blend, colours=palette_from) if self.styles or not local.regions else None
+        embeds = on_device(call["prompt_embeds"], self.base)
+        blend = None
+        if self.styles or not local.regions:
+            blend = replace(self.blend, colours=call["palette_from"], embeds=embeds)
+        given = call["generator"]
+        generator = spent(given) if given else torch.Generator().manual_seed(settings.seed)
         read_by = blend or Blend.of([local.regions[0].style])
-        wanted = self._wanted(image, settings, num_images_per_prompt, generator, read_by)
-        watch = self._counting(callback_on_evaluation)
-        run = local.run(wanted, blend, trace, on_step, watch, self._is_stopped)
-        output = self._painted(run, output_type)
-        return output if return_dict else (output.images, output.trace)
+        wanted = self._wanted(call["image"], settings, images, generator, read_by)
+        watch = self._counting(call["callback_on_evaluation"])
+        return self._painted(
+            local.run(wanted, blend, call["trace"], on_step, watch, self._is_stopped), call["output_type"]
+        )
+
+    def _check_scheduler(self, settings: TransferConfig) -> None:
+        """Raises ConfigError for a sampler that cannot be undone, where the photo is inverted."""
+        if settings.method == "swap" and not isinstance(self.scheduler, DDIMScheduler):
+            raise ConfigError(
+                f"The scheduler is {type(self.scheduler).__name__}; inverting a photo takes DDIM: set pipe.scheduler = "
+                "DDIMScheduler.from_config(pipe.scheduler.config), or paint with the preset default."
+            )
 
     def _painted(self, run: Run, output_type: str) -> SigStyleOutput:
         """What a run makes, decoded unless it was stopped or latents are wanted."""
@@ -146,10 +174,9 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         return SigStyleOutput(images=images, trace=made.trace, notices=made.notices, interrupted=made.interrupted)
 
     def _wanted(
-        self, image: Source, settings: TransferConfig, images: int, generator: Generators | None, blend: Blend
+        self, image: Source, settings: TransferConfig, images: int, generator: Generators, blend: Blend
     ) -> ContentInversion:
         """The inversion these settings call for. Raises: ConfigError, ImageError."""
-        generator = generator or torch.Generator().manual_seed(settings.seed)
         check_generators(generator, images)
         return ContentInversion(
             base=self.base,
@@ -163,10 +190,11 @@ class SigStylePipeline(StyleMixin, DiffusionPipeline):
         )
 
 
-def _settings(
-    given: Mapping[str, Any], preset: str | None, config: TransferConfig | None, family: str
-) -> TransferConfig:
+def _settings(call: Mapping[str, Any], family: str) -> TransferConfig:
     """The settings that a call's arguments ask for, on top of preset or config. Raises: ConfigError."""
+    given = {name: call[name] for name in call if name in _SETTINGS and call[name] is not None}
+    given |= {} if call["num_inference_steps"] is None else {"steps": call["num_inference_steps"]}
+    config, preset = call["config"], call["preset"]
     if config is None and preset is None and not TransferConfig.paints(given):
         preset = "paper"
     settings = resolved(TransferConfig, preset, config, given, family)

@@ -12,12 +12,14 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from sigstyle.base.model import BaseModel
+from pipelines.calls import check_bare_embeds, joined
+from sigstyle.base.model import BaseModel, load_base
 from sigstyle.diffusion.denoise import OnStep
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
 from sigstyle.painting.evaluations import OnEvaluation
 from sigstyle.style.blend import Blend
+from sigstyle.style.foreign import opened_with
 from sigstyle.style.style import Style
 
 OnStepEnd = Callable[[Any, int, int, dict[str, Tensor]], dict[str, Tensor] | None]
@@ -34,11 +36,11 @@ class SigStyleOutput(BaseOutput):
     """What a run made; `interrupted` says that it was stopped, and then nothing was decoded.
 
     Shapes: images are PIL images, or [b, h, w, 3] for 'np' and [b, 3, h, w] for 'pt' in [0, 1], or latents, those
-    reached so far where a run was stopped.
+    reached so far where a run was stopped. `trace` is a list where several images were repainted.
     """
 
     images: Any
-    trace: ContentTrace | None = None
+    trace: ContentTrace | list[ContentTrace | None] | None = None
     notices: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -59,6 +61,51 @@ class StyleMixin:
         pipe = cls(base.vae, base.text_encoder, base.tokenizer, base.unet, base.scheduler, **parts)  # type: ignore[call-arg]
         pipe._base = base
         return pipe
+
+    @classmethod
+    def from_single_file(
+        cls,
+        path: str | Path,
+        torch_dtype: torch.dtype = torch.float32,
+        prediction_type: str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> Self:
+        """The pipeline around a checkpoint in one .safetensors file; nothing is fetched for it.
+
+        Raises: ConfigError for what is no Stable Diffusion checkpoint, as `load_base`.
+        """
+        return cls.from_base(load_base(path, device, torch_dtype, prediction_type=prediction_type))
+
+    @classmethod
+    def from_pipe(cls, pipeline: Any, **more: Any) -> Self:
+        """The pipeline around another's modules, with the styles that are loaded there.
+
+        Raises: ConfigError for a pipeline with a ControlNet or an IP-Adapter.
+        """
+        if getattr(pipeline, "controlnet", None) is not None:
+            raise ConfigError("The pipeline has a ControlNet, which these do not use; give one without it.")
+        if getattr(pipeline.unet, "encoder_hid_proj", None) is not None:
+            raise ConfigError("The pipeline has an IP-Adapter on; call its unload_ip_adapter() first.")
+        made = super().from_pipe(pipeline, **more)  # type: ignore[misc]
+        if isinstance(pipeline, StyleMixin):
+            made._loaded, made._base = dict(pipeline._loaded), pipeline._base
+        return made
+
+    def load_ip_adapter(self, *_: Any, **__: Any) -> None:
+        """Raises ConfigError: an IP-Adapter and a style both need the attention's processors."""
+        raise ConfigError(
+            "IP-Adapters are not supported: they take the attention that a style steers. Capture a style of that image."
+        )
+
+    def encode_prompt(self, prompt: str, strength: float = 1.0) -> Tensor:
+        """Embeddings [1, tokens, dim] of a prompt in the loaded styles, as `prompt_embeds` takes them.
+
+        Raises: ConfigError for XL, which reads more of a prompt than these.
+        """
+        base = self.base
+        with torch.no_grad(), base.lock:
+            check_bare_embeds(base)
+            return self.blend.embed(base.reader, prompt, strength).embeds
 
     @property
     def base(self) -> BaseModel:
@@ -81,9 +128,10 @@ class StyleMixin:
         """Add a style, or replace the one of the same name; without a weight, styles share evenly.
 
         `name` is what it is held under here, its own unless given: so two styles of one name are blended.
+        A LoRA or a textual inversion for this base is a style too.
         Raises: StyleFileError for an unusable file, BaseMismatchError for a style of another base.
         """
-        loaded = style if isinstance(style, Style) else Style.load(style)
+        loaded = opened_with(style, self.base)
         loaded.check_base(self.base)
         self._loaded[name or loaded.name] = (loaded, weight)
         return loaded
@@ -144,6 +192,23 @@ class StyleMixin:
                 self._bar = None
                 self.maybe_free_model_hooks()  # type: ignore[attr-defined]
                 self.base.rest()
+
+    def _made(self, calls: Sequence[dict[str, Any]]) -> SigStyleOutput | Any:
+        """What the calls make, as the output of one, or as the tuple that was asked for; a stop ends them all."""
+        how, outputs = calls[0], []
+        for call in calls:
+            outputs.append(self._single(call))  # type: ignore[attr-defined]
+            if outputs[-1].interrupted:
+                break
+        made = outputs[0]
+        if len(calls) > 1:
+            images = joined([output.images for output in outputs], how["output_type"])
+            traces = [output.trace for output in outputs]
+            notices = list(dict.fromkeys(line for output in outputs for line in output.notices))
+            made = SigStyleOutput(images, traces if any(traces) else None, notices, outputs[-1].interrupted)
+        if how["return_dict"]:
+            return made
+        return (made.images, made.trace) if "image" in how else (made.images,)
 
     def _counting(self, callback: OnPipeEvaluation | None = None) -> OnEvaluation:
         """What a run calls after every UNet evaluation: the progress bar moves, and `callback` hears of it."""

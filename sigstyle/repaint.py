@@ -1,7 +1,7 @@
 """One photo painted with a pipeline as often as it takes: for the best of several seeds, or weaker once more."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from PIL import Image
@@ -10,10 +10,11 @@ from pipelines.pipeline_sigstyle import SigStylePipeline
 from pipelines.style_mixin import OnPipeEvaluation, SigStyleOutput
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
-from sigstyle.errors import Cancelled
+from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.imaging.images import Source, load_image
 from sigstyle.painting.evaluations import OnEvaluation, unwatched
 from sigstyle.painting.luck import Attempts, Chosen, lucky
+from sigstyle.painting.sparing import sparing
 from sigstyle.style.blend import Blend
 
 
@@ -28,6 +29,24 @@ class Repaint:
     should_stop: Callable[[], bool]
     notices: list[str] = field(default_factory=list)
     _attempts: Attempts | None = None
+
+    def sparing(
+        self, config: TransferConfig, blend: Blend | None, on_progress: OnEvaluation
+    ) -> tuple[list[Chosen], Any]:
+        """What is taken for each image, smaller where memory is short, and how that was. Raises: ConfigError."""
+        images = self.arguments["num_images_per_prompt"]
+        if config.best_of > 1 and images > 1:
+            raise ConfigError(f"best_of is {config.best_of} with {images} images; expected one image to choose.")
+        how = sparing(
+            self.pipe.base,
+            config.size_px,
+            lambda size_px: self.lucky(replace(config, size_px=size_px), blend, on_progress),
+        )
+        return how.made, how
+
+    def kept_trace(self, taken: Sequence[Chosen]) -> ContentTrace | None:
+        """The trace, where it is that of the picture taken."""
+        return None if "asked" in taken[0].entries else self.trace
 
     def lucky(self, config: TransferConfig, blend: Blend | None, on_progress: OnEvaluation) -> list[Chosen]:
         """What is taken for each image, judged by the styles of a blend, or where there is none of the regions."""

@@ -21,7 +21,7 @@ from test_files import folder
 
 import sigstyle
 from sigstyle import api
-from sigstyle.base import headers, loading, model
+from sigstyle.base import candidates, loading, model
 from sigstyle.base.model import load_base
 from sigstyle.cli import console as cli_console
 from sigstyle.errors import ConfigError
@@ -87,8 +87,8 @@ def test_what_is_no_base_is_told_by_its_header_before_anything_is_loaded(
 
 def test_a_whole_checkpoint_passes(tmp_path: Path) -> None:
     whole = written(tmp_path / "sd.safetensors", *PARTS, "cond_stage_model.transformer.text_model.x.weight")
-    headers.check_checkpoint(whole)
-    headers.check_base(str(whole))
+    candidates.check_checkpoint(whole)
+    candidates.check_base(str(whole))
 
 
 def test_the_header_alone_is_read_and_nothing_heavy_imported(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_style_never_makes_the_hub_be_asked(
 ) -> None:
     asked: list[tuple[str, bool]] = []
 
-    def noted(repository: str, offline: bool, cache: Any) -> Path:
+    def noted(repository: str, offline: bool, cache: Any, **_: Any) -> Path:
         asked.append((repository, offline))
         raise OSError("not cached")
 

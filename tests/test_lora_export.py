@@ -18,11 +18,12 @@ from pipelines import SigStyleText2ImgPipeline
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
-from sigstyle.style.lora import lora_of, truncated
+from sigstyle.style.lora import lora_of
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 from sigstyle.style.targets import target_layers
 from sigstyle.style.tensor_file import read_tensors
+from sigstyle.style.truncate import truncated
 
 FULL_RANK = 1000
 
@@ -75,7 +76,8 @@ def test_the_error_is_that_of_the_weights_and_falls_with_the_rank(base: BaseMode
             weight = base.unet.get_submodule(path).weight.detach()
             change = offset.apply(weight) - weight
             up, down = (lora.tensors[f"{name}.lora_{side}.weight"].float() for side in ("up", "down"))
-            missing += (change - up @ down).square().sum().item()
+            scale = float(lora.tensors[f"{name}.alpha"]) / up.shape[1]  # as every reader has it
+            missing += (change - scale * up @ down).square().sum().item()
             whole += change.square().sum().item()
         assert lora.error == pytest.approx((missing / whole) ** 0.5, abs=2e-3)
         assert lora.rank <= rank

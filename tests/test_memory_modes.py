@@ -10,6 +10,7 @@ from conftest import digest, make_painting
 from random_style import random_style
 from tiny_sdxl import make_xl_base
 
+from benchmarks.meters import peak_bytes
 from sigstyle import api
 from sigstyle.base import devices
 from sigstyle.base.devices import LOSS_SCALE, MEMORY, chosen_memory, low_dtype, training_arithmetic
@@ -132,3 +133,16 @@ def test_the_command_line_takes_it(tmp_path: Path) -> None:
         ["transfer", str(tmp_path / "photo.png"), "-s", "great-wave", "-o", str(tmp_path / "o.png"), "--memory", "x"],
     )
     assert told.exit_code == 2 and "memory is 'x'" in told.output
+
+
+def test_peak_bytes_is_what_is_there_at_once() -> None:
+    layer = torch.nn.Linear(1000, 1000, bias=False)
+
+    def work() -> torch.Tensor:
+        first = torch.ones(1000)
+        second = first * 2
+        del first
+        return second * 2
+
+    assert peak_bytes(work) == 8000
+    assert peak_bytes(lambda: layer(torch.ones(1000)), layer) == 8000

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import digest, make_painting, make_parts
 from diffusers import StableDiffusionXLPipeline
+from ldm_file import save_family, save_ldm
 from PIL import Image
 from random_style import random_style
 from tiny_sdxl import make_xl_base, make_xl_parts
@@ -16,6 +17,7 @@ from tiny_sdxl import make_xl_base, make_xl_parts
 import sigstyle
 from pipelines import SigStylePipeline, SigStyleText2ImgPipeline
 from sigstyle import api
+from sigstyle.base import families, loading
 from sigstyle.base.autoencoder import decode_latents, encode_latents
 from sigstyle.base.conditioning import Conditioning, size_ids
 from sigstyle.base.fingerprints import text_fingerprint
@@ -163,6 +165,28 @@ def test_a_folder_in_diffusers_layout_is_a_base_and_a_pipeline(
     assert again.base.text_fingerprint == base.text_fingerprint and again.config.force_zeros_for_empty_prompt
 
 
+def test_one_file_of_the_original_layout_is_a_base(
+    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_xl_parts()
+    folder = save_family(tmp_path / "family", parts, families.family_folder("sdxl") / "model_index.json")
+    tokenizers = {"tokenizer": parts.tokenizer, "tokenizer_2": parts.tokenizer_2}
+    monkeypatch.setattr(loading, "family_folder", lambda family: folder if family == "sdxl" else None)
+    monkeypatch.setattr(loading, "family_tokenizers", lambda _: tokenizers)
+    loaded = load_base(save_ldm(tmp_path / "xl.safetensors", parts), "cpu")
+    assert (loaded.fingerprint, loaded.text_fingerprint) == (base.fingerprint, base.text_fingerprint)
+    assert loaded.vae_fingerprint == base.vae_fingerprint and loaded.zero_empty
+
+
+def test_embeddings_alone_are_refused_since_xl_reads_more(base: BaseModel, style: Style) -> None:
+    pipe: Any = SigStylePipeline.from_base(base)
+    pipe.load_style(style)
+    with pytest.raises(ConfigError, match="pooled"):
+        pipe.encode_prompt("a tower")
+    with pytest.raises(ConfigError, match="pooled"):
+        pipe(make_painting(), prompt_embeds=torch.zeros(1, 77, 80), **SMALL)
+
+
 def test_a_batch_has_the_picture_of_a_transfer(base: BaseModel, style: Style, tmp_path: Path) -> None:
     make_painting().save(tmp_path / "photo.png")
     style.save(tmp_path / "wave.safetensors")
@@ -212,3 +236,11 @@ def test_text_fingerprints_know_both_encoders(base: BaseModel) -> None:
     one, two = base.text_encoders
     assert len({text_fingerprint(one), text_fingerprint(two), text_fingerprint(one, two)}) == 3
     assert base.text_fingerprint == text_fingerprint(one, two)
+
+
+def test_pooled_text_is_float32_beside_sizes_which_autocast_refuses_of_float16(base: BaseModel) -> None:
+    cond, latents = base.reader.encode(["a tower"]).to(torch.float16), torch.zeros(1, 4, 8, 8)
+    added = cond.added(base.unet, latents)
+    assert added is not None and {tensor.dtype for tensor in added.values()} == {torch.float32}
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.cat([added["text_embeds"], added["time_ids"]], dim=-1)

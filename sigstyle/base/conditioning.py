@@ -59,10 +59,11 @@ class Conditioning:
             return None
         if self.pooled is None:
             raise ValueError("The UNet is of XL and there is no pooled embedding; read the prompt with its base.")
-        return {"text_embeds": self.pooled, "time_ids": size_ids(unet, latents)}
+        pooled = self.pooled.float()  # it is set beside sizes in float32, which autocast refuses of float16
+        return {"text_embeds": pooled, "time_ids": size_ids(unet, latents)}
 
 
-def joined(parts: Sequence[Conditioning]) -> Conditioning:
+def stacked_prompts(parts: Sequence[Conditioning]) -> Conditioning:
     """The rows of all parts, one after the other."""
     first, *others = parts
     return first.mapped(lambda *tensors: torch.cat(tensors), *others)

@@ -12,6 +12,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 MEMORY = ("auto", "low", "high")
 _SPARE_BYTES = 3 * 2**30  # of activations at 1024 px, where everything stays on the device
 LOSS_SCALE = 2.0**12
+PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a UNet may have been trained to say of noisy latents
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 _BFLOAT16_CAPABILITY = 8  # Ampere; cards before it emulate bfloat16, slowly
 

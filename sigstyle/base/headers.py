@@ -6,17 +6,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sigstyle.errors import ConfigError
-from sigstyle.files import expanded, reason
+from sigstyle.base.families import SD1, SD2, SDXL
+from sigstyle.files import expanded
 from sigstyle.text import parsed_json
 
 EMBEDDED = "mini"
 CHECKPOINT, STYLE, STATE, LORA = "a Stable Diffusion checkpoint", "a SigStyle style", "the state of a capture", "a LoRA"
 COLLECTION = "a SigStyle collection"
+EMBEDDING = "a textual inversion"
 _MOST_BYTES = 64 * 2**20
 _UNET = ("model.diffusion_model.",)
 _TEXT = ("cond_stage_model.", "conditioner.embedders.")
 _VAE = ("first_stage_model.",)
+_FIRST_LAYER = "model.diffusion_model.input_blocks.0.0.weight"
+_BY_CHANNELS = {
+    9: "a checkpoint for inpainting",
+    8: "a checkpoint for editing by instructions (InstructPix2Pix)",
+    7: "a checkpoint for upscaling",
+    5: "a checkpoint that is steered by depth",
+}
+_BY_NAME = {
+    "model.diffusion_model.time_embed.cond_proj.weight": "an LCM checkpoint with the guidance distilled into it",
+    "edm_mean": "a checkpoint of the EDM kind (Playground 2.5)",
+}
+_PREDICTIONS = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "epsilon", "eps": "epsilon"}
 _LORA = re.compile(r"(^lora_|\.lora_|\.lora\.|\.hada_w|\.lokr_|\.oft_|\.dora_scale|_lora\.)")
 _BY_PREFIX = (
     ("a ControlNet", ("control_model.", "controlnet_", "input_hint_block.", "lllite_")),
@@ -77,18 +90,40 @@ def kind_of_tensors(header: dict[str, Any]) -> str:
         if has(prefixes):
             return kind
     if has(_UNET) or has(_VAE) or has(_TEXT):
-        return _of_parts(has)
+        return _special(header) or _of_parts(has)
     if _is_embedding(header, names):
-        return "a textual inversion"
+        return EMBEDDING
     return next((kind for kind, prefixes in _BY_PREFIX[4:] if has(prefixes)), "")
+
+
+def _special(header: dict[str, Any]) -> str:
+    """What a checkpoint is that is made for something else than painting a prompt; '' for all others."""
+    first = header.get(_FIRST_LAYER)
+    shape = first.get("shape") if isinstance(first, dict) else None
+    channels = shape[1] if isinstance(shape, list) and len(shape) == 4 else None
+    return next((kind for name, kind in _BY_NAME.items() if name in header), "") or _BY_CHANNELS.get(channels, "")  # type: ignore[arg-type]
+
+
+def family_of(header: dict[str, Any]) -> str:
+    """The family of a whole checkpoint, by the names of its text encoder's weights: 1.x has CLIP's, 2.x OpenCLIP's."""
+    if any(name.startswith("conditioner.embedders.") for name in header):
+        return SDXL
+    return SD2 if any(name.startswith("cond_stage_model.model.") for name in header) else SD1
+
+
+def told_prediction(header: dict[str, Any]) -> str | None:
+    """What a checkpoint says that its UNet predicts, by its texts or by the empty tensor that tuners put there."""
+    texts = header.get("__metadata__")
+    told = texts.get("modelspec.prediction_type") if isinstance(texts, dict) else None
+    return _PREDICTIONS.get(told) if isinstance(told, str) else ("v_prediction" if "v_pred" in header else None)
 
 
 def _of_parts(has: Callable[[tuple[str, ...]], bool]) -> str:
     """What a file with some parts of a checkpoint under their usual names is."""
     parts = {"UNet": has(_UNET), "autoencoder": has(_VAE), "text encoder": has(_TEXT)}
     missing = [part for part, there in parts.items() if not there]
-    if has(("conditioner.embedders.",)):
-        return "an XL checkpoint"
+    if has(("conditioner.embedders.",)) and not has(("conditioner.embedders.1.model.",)):
+        return "an XL checkpoint without its second text encoder (a refiner?)"
     return CHECKPOINT if not missing else f"a checkpoint without its {' and '.join(missing)}"
 
 
@@ -97,38 +132,3 @@ def _is_embedding(header: dict[str, Any], names: list[str]) -> bool:
     shapes = [header[name].get("shape") if isinstance(header[name], dict) else None for name in names]
     flat = all(isinstance(shape, list) and len(shape) <= 2 for shape in shapes)
     return flat and (len(names) == 1 or (len(names) == 2 and {"clip_l", "clip_g"} >= set(names)))
-
-
-def path_of(base: str) -> Path:
-    """What a base was asked for by, as a path. Raises: ConfigError for what no path can be."""
-    try:
-        return expanded(base)
-    except OSError as error:
-        raise ConfigError(
-            f"There is no base {base[:80]!r}: {reason(error)}. Expected '{EMBEDDED}', a folder, a .safetensors file "
-            "or a hub id."
-        ) from error
-
-
-def check_checkpoint(path: Path) -> None:
-    """Raises ConfigError for a .safetensors file that is no checkpoint: known at once, without asking a network."""
-    try:
-        kind = kind_of_tensors(read_header(path))
-    except OSError as error:
-        raise ConfigError(f"The base {path} cannot be read: {reason(error)}.") from error
-    except ValueError as error:
-        raise ConfigError(f"The base {path.name} cannot be loaded: {error}. Get the file again.") from error
-    if kind in ("", CHECKPOINT):
-        return
-    hint = {STYLE: " Give it with -s.", LORA: " Give the base that it was made for."}.get(kind, "")
-    raise ConfigError(
-        f"{path.name} is {kind}, no checkpoint; expected a whole Stable Diffusion 1.x or 2.x checkpoint, a diffusers "
-        f"folder, or '{EMBEDDED}'.{hint}"
-    )
-
-
-def check_base(base: str) -> None:
-    """Raises ConfigError for what cannot be a base, as far as that is known before anything is imported or loaded."""
-    path = path_of(base)
-    if base != EMBEDDED and path.is_file() and path.suffix.lower() == ".safetensors":
-        check_checkpoint(path)

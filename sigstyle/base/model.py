@@ -1,6 +1,5 @@
 """Bases: Stable Diffusion checkpoints as this library uses them, found, checked and loaded."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -8,11 +7,13 @@ from typing import Any, Self
 import torch
 
 from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.candidates import check_exists, check_folder, path_of
 from sigstyle.base.devices import check_memory, chosen_memory, default_device, default_dtype, low_dtype
+from sigstyle.base.families import few_steps_kind
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
-from sigstyle.base.headers import EMBEDDED, check_checkpoint, path_of
+from sigstyle.base.headers import EMBEDDED
 from sigstyle.base.kinds import check_kind, reads_empty_as_zeros
-from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
+from sigstyle.base.loading import align, check_prediction, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
 from sigstyle.base.memory import is_out_of_memory, tile
 from sigstyle.base.placement import execution_device, offload, rest
@@ -22,9 +23,7 @@ from sigstyle.defaults import family_of_width
 from sigstyle.errors import ConfigError, first_line
 
 EMBEDDED_FOLDER = shipped_path(f"weights/{EMBEDDED}")
-_PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _LEAST_SIZE_PX = 512
 
 
@@ -36,8 +35,10 @@ class BaseModel:
     hyphen is the architecture, the part after it the weights; so do `vae_fingerprint`, of what makes latents, and
     `text_fingerprint`, where '' is unknown. XL has a second text encoder and tokenizer, and with `zero_empty` reads an
     empty prompt as zeros. `memory` is 'low' where as little as possible is on the device at once; `offloaded` are then
-    the hooks of networks that are in main memory while they do not compute. Hold `lock` while weights or processors are
-    changed: it is the UNet's, so bases and pipelines that share the UNet wait for each other.
+    the hooks of networks that are in main memory while they do not compute. `few_steps` is 'Turbo', 'Lightning' or the
+    like for a base that was distilled to paint in a few steps without guidance; `under` tells apart the LoRAs that it
+    carries for a while. Hold `lock` while weights or processors are changed: it is the UNet's, so bases and pipelines
+    that share the UNet wait for each other.
     """
 
     unet: Any
@@ -49,6 +50,14 @@ class BaseModel:
     fingerprint: str
     vae_fingerprint: str = ""
     text_fingerprint: str = ""
+    few_steps: str = ""
+    under: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What tells what it makes from what others make: its fingerprint, and the LoRAs it carries for now."""
+        return f"{self.fingerprint}+{self.under}" if self.under else self.fingerprint
+
     text_encoder_2: Any = None
     tokenizer_2: Any = None
     zero_empty: bool = False
@@ -108,7 +117,7 @@ class BaseModel:
         second = getattr(pipe, "text_encoder_2", None)
         encoders = [pipe.text_encoder, *([] if second is None else [second])]
         for module in (pipe.unet, pipe.vae, *encoders):
-            module.eval()
+            align(module.eval())
         with lock_of(pipe.unet):  # another pipeline may have its styles on these weights
             identity = fingerprint(pipe.unet)
         return cls(
@@ -121,6 +130,7 @@ class BaseModel:
             fingerprint=identity,
             vae_fingerprint=latents_fingerprint(pipe.vae),
             text_fingerprint=text_fingerprint(*encoders),
+            few_steps=few_steps_kind(name, getattr(pipe, "schedule", pipe.scheduler.config)),
             text_encoder_2=second,
             tokenizer_2=getattr(pipe, "tokenizer_2", None),
             zero_empty=second is not None and reads_empty_as_zeros(pipe),
@@ -148,14 +158,16 @@ def load_base(
     dtype: torch.dtype | None = None,
     offline: bool = False,
     cache: str | Path | None = None,
+    prediction_type: str | None = None,
     memory: str = "auto",
 ) -> BaseModel:
     """Load a base: 'mini' (embedded), a diffusers folder, a `.safetensors` checkpoint or a hub id.
 
     Units: dtype None is float16 on CUDA and float32 elsewhere, and with `memory` 'low' bfloat16 where there are units
     for it; then as little as possible is on the device at once, which 'auto' chooses where a card's memory is short.
-    `offline` keeps a hub id to what is cached.
-    `cache` is the folder for what the hub sends, None the hub's own.
+    `offline` keeps a hub id to what is cached. `cache` is the folder for what the hub sends, None the hub's own.
+    `prediction_type` is what the UNet predicts ('epsilon', 'v_prediction' or 'sample'), None what the checkpoint says
+    or, for a 2.x file, what its UNet shows.
     Raises: ConfigError when the base cannot be found, read or used, with what to do instead.
     """
     if isinstance(base, BaseModel):
@@ -163,10 +175,10 @@ def load_base(
     device = torch.device(device) if device is not None else default_device()
     check_memory(memory)
     try:
+        check_prediction(prediction_type)
         usual = low_dtype(device) if memory == "low" else default_dtype(device)
-        loaded = BaseModel.from_pipeline(
-            _load_parts(str(base), dtype or usual, offline, cache), name=base_name(str(base))
-        )
+        parts = _load_parts(str(base), dtype or usual, offline, cache, prediction_type)
+        loaded = BaseModel.from_pipeline(parts, name=base_name(str(base)))
         bytes_ = sum(tensor.nbytes for module in loaded.modules for tensor in module.state_dict().values())
         loaded.memory = chosen_memory(memory, device, bytes_)
         if loaded.memory == "low" and dtype is None:
@@ -190,13 +202,8 @@ def placed(base: BaseModel, device: torch.device) -> BaseModel:
         base.offloaded = offload([*base.text_encoders, base.unet, base.vae], device)
         return base
     for module in base.modules:
-        align(module.to(device))
+        module.to(device)
     return base
-
-
-def is_hub_id(base: str) -> bool:
-    """Whether `base` has the form 'owner/name', by which the hub can be asked for it."""
-    return "/" in base and _HUB_ID.fullmatch(base) is not None
 
 
 def base_name(base: str) -> str:
@@ -207,45 +214,28 @@ def base_name(base: str) -> str:
     return path.resolve().stem if path.is_file() else path.resolve().name
 
 
-def _load_parts(base: str, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:
+def _load_parts(
+    base: str, dtype: torch.dtype, offline: bool, cache: str | Path | None, prediction_type: str | None
+) -> Any:
     """Something with the parts of the pipeline behind `base` as attributes. Raises: ConfigError."""
     path = EMBEDDED_FOLDER if base == EMBEDDED else path_of(base)
-    if path.suffix.lower() in _PICKLES:
-        raise ConfigError(
-            f"{path.name} is a pickle, which can run code when opened; expected .safetensors. Convert it first."
-        )
-    _check_exists(base, path)
+    check_exists(base, path)
     try:
         with quiet():
             if path.is_file():
-                return from_single_file(path, dtype, offline, cache)
-            return from_folder(path if path.is_dir() else downloaded(base, offline, cache), dtype)
+                return from_single_file(path, dtype, prediction_type)
+            if not path.is_dir():
+                path = downloaded(base, offline, cache, half=dtype != torch.float32)
+                check_folder(path)
+            return from_folder(path, dtype, prediction_type)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise MemoryError(first_line(error)) from error
         reason = first_line(error)
         raise ConfigError(
             f"The base {base} cannot be loaded: {reason}. Expected '{EMBEDDED}' (embedded, needs no download), a "
-            "diffusers folder, a .safetensors checkpoint (its first loading needs the hub), or a hub id while online."
+            "diffusers folder, a whole .safetensors checkpoint, or a hub id while online."
         ) from error
-
-
-def _check_exists(base: str, path: Path) -> None:
-    """Raises ConfigError for a path that is not there or not a base; a possible hub id passes."""
-    if path.is_dir():
-        missing = [part for part in _PARTS if not (path / part).is_dir()]
-        if missing:
-            raise ConfigError(
-                f"{path} has no folder {', '.join(missing)}; expected a Stable Diffusion pipeline in diffusers layout."
-            )
-    elif path.is_file() and path.suffix.lower() != ".safetensors":
-        raise ConfigError(f"{path.name} is no base; expected a diffusers folder or a .safetensors checkpoint.")
-    elif path.is_file():
-        check_checkpoint(path)
-    elif base == EMBEDDED:
-        raise ConfigError(f"The embedded base is missing; expected it at {path}. Get the repository whole.")
-    elif not path.is_file() and not _HUB_ID.fullmatch(base):
-        raise ConfigError(f"There is no base {base}; expected '{EMBEDDED}', a folder, a .safetensors file or a hub id.")
 
 
 def side_multiple_px(base: BaseModel) -> int:

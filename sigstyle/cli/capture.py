@@ -11,7 +11,19 @@ from sigstyle.base.devices import device_and_dtype
 from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
 from sigstyle.cli.loading import library
-from sigstyle.cli.options import AsJson, Base, Device, DType, Memory, Overwrite, Quiet, output_path
+from sigstyle.cli.options import (
+    AsJson,
+    Base,
+    Device,
+    DType,
+    Loras,
+    Memory,
+    Overwrite,
+    Prediction,
+    Quiet,
+    output_path,
+    split_loras,
+)
 from sigstyle.config import CaptureConfig
 from sigstyle.files import expanded
 
@@ -48,6 +60,8 @@ def capture(
     device: Device = None,
     dtype: DType = None,
     memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -59,36 +73,32 @@ def capture(
     """
     started, report = time.monotonic(), Report(quiet, as_json)
     config = CaptureConfig.preset(preset, **settings)
-    read = [*images, *(_inside(bank) if bank else [])]
+    under = split_loras(loras)
+    read = [*images, *(_inside(bank) if bank else []), *(path for path, _ in under)]
     output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
     if instant:
-        return _at_once(report, images, output, started, base=base, name=name, bank=bank, resume=resume, **settings)
+        wanted = {"base": base, "name": name, "bank": bank, "resume": resume, "loras": under, **settings}
+        return _at_once(report, images, output, started, **wanted)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
     _check_previews(output, config, read, overwrite)
     if state.exists() != resume:
-        report.notice(
-            f"No state at {state}: starting at the first step."
-            if resume
-            else f"{state} holds a stopped capture; starting anew replaces it (--resume goes on with it)."
-        )
+        report.notice(_of_state(state, resume))
     place, kind = device_and_dtype(device, dtype)
-    api = library()
+    how = {"device": place, "dtype": kind, "memory": memory, "prediction_type": prediction_type, "loras": under}
     with report.bar("capture") as update:
         watch = _CaptureWatch(report, update, output)
         try:
-            style = api.capture(
+            style = library().capture(
                 images,
                 base=base,
                 name=name,
                 preset=preset,
                 bank=bank,
-                device=place,
-                dtype=kind,
-                memory=memory,
                 state_path=state,
                 resume=resume,
                 on_progress=watch,
                 on_notice=report.notice,
+                **how,
                 **settings,
             )
         except KeyboardInterrupt:
@@ -110,6 +120,13 @@ def _check_previews(output: Path, config: CaptureConfig, read: Sequence[Path], o
     for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
         if (preview := _preview(output, step)).exists():
             output_path(preview, ".png", read, overwrite, ("preview",))
+
+
+def _of_state(state: Path, resume: bool) -> str:
+    """What to say of a state that is missing, or there and not wanted."""
+    if resume:
+        return f"No state at {state}: starting at the first step."
+    return f"{state} holds a stopped capture; starting anew replaces it (--resume goes on with it)."
 
 
 def _inside(folder: Path) -> list[Path]:

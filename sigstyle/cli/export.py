@@ -1,7 +1,7 @@
 """The export command: a style for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,7 +9,6 @@ from sigstyle.base.headers import LORA
 from sigstyle.cli.console import Report
 from sigstyle.cli.options import AsJson, Overwrite, Quiet, files_of_styles, output_path
 
-DEFAULT_RANK = 256
 NO_DECODER = (
     "the style's part in the autoencoder is left out: a LoRA changes the UNet alone, so strokes come out softer"
 )
@@ -17,7 +16,18 @@ NO_DECODER = (
 StyleArgument = Annotated[str, typer.Argument(metavar="STYLE", help="style file or name of a shipped style")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="LORA.safetensors", help="where the LoRA goes")]
 Rank = Annotated[
-    int, typer.Option(help="rank of the LoRA; a higher one is nearer to the style, and larger: 41 MB for SD 1.5 at 256")
+    int | None, typer.Option(help="highest rank of the LoRA, whatever that leaves out: 41 MB for SD 1.5 at 256")
+]
+Error = Annotated[
+    float,
+    typer.Option(metavar="SHARE", help="share of the change of weights that may be left out"),
+]
+Full = Annotated[
+    bool,
+    typer.Option("--full", help="whole differences, for A1111 and ComfyUI alone: 72 MB for SD 1.5"),
+]
+Layout = Annotated[
+    str, typer.Option(metavar="kohya|peft", help="names inside: kohya, which all read, or those of diffusers and PEFT")
 ]
 OwnBase = Annotated[
     str | None, typer.Option("--base", help="'mini', a folder, a .safetensors checkpoint or a hub id; the style's own")
@@ -27,7 +37,10 @@ OwnBase = Annotated[
 def export(
     style: StyleArgument,
     output: Output,
-    rank: Rank = DEFAULT_RANK,
+    rank: Rank = None,
+    error: Error = 0.02,
+    full: Full = False,
+    layout: Layout = "kohya",
     base: OwnBase = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -48,17 +61,18 @@ def export(
 
     opened = open_style(found)
     embedding_place(opened, output)
-    lora = lora_of(opened, load_base(base, "cpu") if base else load_own_base(opened, "cpu"), rank)
+    loaded = load_base(base, "cpu") if base else load_own_base(opened, "cpu")
+    lora = lora_of(opened, loaded, rank, error, layout, full)
     token = lora.save(output)
     size, trigger = output.stat().st_size, f"in the style of {opened.token.token}"
     by_file_name = f"in the style of {trigger_by_file_name(opened)}"
-    data = {"lora": str(output), "textual_inversion": str(token), "rank": lora.rank, "bytes": size}
+    data: dict[str, Any] = {"lora": str(output), "textual_inversion": str(token), "rank": lora.rank, "bytes": size}
     data |= {"relative_error": round(lora.error, 4), "trigger": trigger, "trigger_by_file_name": by_file_name}
     by_name = f'load_textual_inversion("{token.name}", token="{opened.token.token}")'
     if len(lora.widths) > 1:
         by_name += " for each text encoder, with its part of the file"
     lines = [
-        f"{output}  LoRA of rank {lora.rank}, {size / 1e6:.1f} MB; {100 * lora.error:.1f} % of the change is left out",
+        f"{output}  {_kind(lora.rank)}, {size / 1e6:.1f} MB; {100 * lora.error:.1f} % of the change is left out",
         f'{token}  textual inversion; in A1111 its file name calls it: prompt "… {by_file_name}"; in diffusers '
         f'{by_name}: prompt "… {trigger}"',
     ]
@@ -66,3 +80,7 @@ def export(
         lines.append(NO_DECODER)
     data["left_out"] = [NO_DECODER] if opened.decoder_offsets else []
     Report(quiet, as_json).result(lines, data)
+
+
+def _kind(rank: int) -> str:
+    return f"LoRA of rank {rank}" if rank else "LoRA of whole differences"

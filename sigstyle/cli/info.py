@@ -66,11 +66,14 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         words += [] if kind == "texture" else [_subject(kind, recipe)]
         for style in recipe["styles"]:
             words += [*([] if kind == "texture" else ["-s"]), _style_word(kind, style)]
+        for lora in recipe.get("loras", []):
+            words += ["--lora", f"{lora['path'] or lora['name']}:{lora['weight']:g}"]
         words += ["-o", "again.mp4" if kind == "video" else "again.png"]
         words += [*_part_words(recipe), *_flags(kind, settings)]
         extras: dict[str, Any] = {"from": recipe.get("start_s"), "to": recipe.get("end_s"), "fps": recipe.get("fps")}
         extras |= {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
         extras["mask"] = (extras["mask"] or {}).get("path")
+        extras["prediction-type"] = recipe.get("prediction_type")
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
         return " ".join(map(_shell_word, words))

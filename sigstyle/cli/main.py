@@ -21,14 +21,17 @@ from sigstyle.cli.options import (
     Base,
     Device,
     DType,
+    Loras,
     Memory,
     Overwrite,
+    Prediction,
     Preset,
     Quiet,
     Styles,
     command,
     files_of_styles,
     output_path,
+    split_loras,
     split_weights,
 )
 from sigstyle.cli.parts import (
@@ -50,6 +53,7 @@ from sigstyle.cli.texture import texture
 from sigstyle.cli.training_free import TrainingFree, without_capture
 from sigstyle.cli.video import video
 from sigstyle.config import CaptureConfig, GenerateConfig, TextureConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.errors import ConfigError
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
@@ -109,6 +113,8 @@ def transfer(
     device: Device = None,
     dtype: DType = None,
     memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -116,13 +122,15 @@ def transfer(
 ) -> None:
     """Repaint a photo in one style or a blend of several, all of it or a part."""
     settings |= place_setting(subject, background, point, box, settings.get("where"))
-    styles, parts = styles or [], given_parts(region, gradient, palette_from, texture)
-    read = [content, *([mask] if mask else []), *files_of_styles(styles), *parts.files]
+    styles, parts, under = styles or [], given_parts(region, gradient, palette_from, texture), split_loras(loras)
+    read = [content, *([mask] if mask else []), *files_of_styles(styles), *parts.files, *(path for path, _ in under)]
     output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
         parts.check_none("--training-free")
+        if under:
+            raise ConfigError("--lora is given with --training-free, which uses a base as it is; leave it out.")
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
     TransferConfig.preset(preset, **settings)
@@ -139,6 +147,8 @@ def transfer(
             device=place,
             dtype=kind,
             memory=memory,
+            prediction_type=prediction_type,
+            loras=under,
             on_progress=update,
             **settings,
         )
@@ -164,6 +174,8 @@ def generate(
     device: Device = None,
     dtype: DType = None,
     memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -174,7 +186,9 @@ def generate(
     The base makes a picture of it, and that is painted as a photo is. The embedded base hardly follows words (it makes
     rough ground, skies and water); Stable Diffusion checkpoints paint what you say.
     """
-    output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
+    under = split_loras(loras)
+    read = [*files_of_styles(styles), *(path for path, _ in under)]
+    output = output_path(output, ".png", read, overwrite, ("generate",))
     GenerateConfig.preset(preset, **settings)
     place, kind = device_and_dtype(device, dtype)
 
@@ -190,6 +204,8 @@ def generate(
             device=place,
             dtype=kind,
             memory=memory,
+            prediction_type=prediction_type,
+            loras=under,
             on_progress=update,
             **settings,
         )

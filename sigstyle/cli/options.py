@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import DTYPES, MEMORY
-from sigstyle.base.headers import check_base
+from sigstyle.base.candidates import check_base, lora_path
+from sigstyle.base.devices import DTYPES, MEMORY, PREDICTIONS
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
@@ -49,6 +49,18 @@ Preset = Annotated[
 Styles = Annotated[
     list[str],
     typer.Option("--style", "-s", metavar="STYLE[:WEIGHT]", help="style file or name of a shipped style; repeatable"),
+]
+Loras = Annotated[
+    list[str] | None,
+    typer.Option("--lora", metavar="FILE[:WEIGHT]", help="LoRA of the base to lay under the style; repeatable"),
+]
+Prediction = Annotated[
+    str | None,
+    typer.Option(
+        "--prediction-type",
+        metavar="|".join(PREDICTIONS),
+        help="what the base's UNet predicts, where its files do not say it",
+    ),
 ]
 _Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an error")]
 
@@ -187,6 +199,12 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
     if all(weight is None for _, weight in pairs):
         return styles, None
     return styles, [1 / len(pairs) if weight is None else weight for _, weight in pairs]
+
+
+def split_loras(texts: Sequence[str] | None) -> list[tuple[str, float]]:
+    """LoRAs and their weights, 1 unless given, known by their headers. Raises: StyleFileError for what is no LoRA."""
+    pairs = [_split_weight(text) for text in texts or []]
+    return [(str(lora_path(lora)), 1.0 if weight is None else weight) for lora, weight in pairs]
 
 
 def _split_weight(text: str) -> tuple[str, float | None]:

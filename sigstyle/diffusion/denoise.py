@@ -8,7 +8,7 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from sigstyle.base.conditioning import Conditioning, joined
+from sigstyle.base.conditioning import Conditioning, stacked_prompts
 from sigstyle.diffusion.step_attention import StepAttention
 from sigstyle.errors import ConfigError
 
@@ -43,7 +43,7 @@ def predict_guided(
     """
     if uncond is None:
         return predict(unet, latents, timestep, cond)
-    both = predict(unet, torch.cat([latents, latents]), timestep, joined([uncond, cond]))
+    both = predict(unet, torch.cat([latents, latents]), timestep, stacked_prompts([uncond, cond]))
     without, with_prompt = both.chunk(2)
     return without + scale * (with_prompt - without)
 

@@ -146,7 +146,7 @@ class _Run:
             files, held = held_out_files(bank_files(bank), config)
             self.painting = Painting.of(self.learner, self._measured, files, self._network)
         self._held = held
-        self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
+        self.job = {"name": name, "base": base.identity, "images": images_hash(images), **config.to_dict()}
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
         if given is not None:

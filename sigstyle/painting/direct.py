@@ -97,7 +97,7 @@ class DirectRun:
         wanted = self.wanted
         return {
             "method": "paint",
-            "base": wanted.base.fingerprint,
+            "base": wanted.base.identity,
             "content": wanted.content.digest,
             "size": list(wanted.content.work.size),
             "palette": self._palette.digest,

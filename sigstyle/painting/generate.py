@@ -1,20 +1,24 @@
 """A prompt painted in a style: the base's own picture, painted as a photo is; or random noise denoised in the style."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from diffusers import DDIMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.headers import EMBEDDED
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px, trained_size_px
 from sigstyle.config import GenerateConfig
 from sigstyle.diffusion.denoise import OnStep, denoise
+from sigstyle.diffusion.sampling import sample
 from sigstyle.errors import ConfigError
 from sigstyle.painting.cost import generate_cost
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
@@ -29,12 +33,13 @@ _EMBEDDED_KNOWS = (
     "The embedded base hardly follows words: it makes rough ground, skies and water, by the seed more than the prompt. "
     "A Stable Diffusion checkpoint (--base, base) paints what you say."
 )
+FEW_STEPS = {"steps": 4, "guidance_scale": 1.0}  # as SDXL-Turbo, Lightning and LCM are published
 _MIN_SIDE_PX, _MAX_SIDE_PX = 8, 4096
 
 Size = tuple[int | None, int | None]  # (height, width) in pixels; None is what the settings say
 
 
-@dataclass
+@dataclass(eq=False)
 class Generation:
     """One prompt in a blend, and who watches; UNet weights are as they were afterwards, also after an exception."""
 
@@ -46,6 +51,8 @@ class Generation:
     on_evaluation: OnEvaluation = unwatched
     should_stop: Callable[[], bool] = never
     images: int = 1
+    negative_embeds: Conditioning | None = None  # in place of the negative prompt's
+    generator: Generators | None = None  # of what a scheduler draws that is not DDIM
     interrupted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -106,9 +113,11 @@ class Generation:
 
         with base.lock:
             cond = self.blend.embed(base.reader, config.prompt, strength)
-            uncond = base.reader.encode([config.negative_prompt])
+            uncond = self.negative_embeds
+            if uncond is None:
+                uncond = base.reader.encode([config.negative_prompt])
             with styled(base.unet, self.blend.offsets(strength)):
-                latents = denoise(
+                latents = self._by(
                     base.unet,
                     self.scheduler,
                     noise.to(base.device),
@@ -122,6 +131,19 @@ class Generation:
             finite.check()
         self.interrupted = evaluations.stopped()
         return latents
+
+    def _by(self, *parts: Any, **how: Any) -> Tensor:
+        """The loop that suits the scheduler."""
+        if isinstance(self.scheduler, DDIMScheduler):
+            return denoise(*parts, **how)
+        return sample(*parts, **how, generator=self.generator)
+
+
+def fitting(config: GenerateConfig, given: Collection[str], few_steps: bool) -> tuple[GenerateConfig, list[str]]:
+    """`config` as it suits a base for few steps, and what was set, in words; what is among the `given` names stays."""
+    changes = {name: value for name, value in FEW_STEPS.items() if few_steps and name not in given}
+    said = [f"{name} {value:g}" for name, value in changes.items()]
+    return dataclasses.replace(config, **changes), said
 
 
 def sizes_of(base: BaseModel, config: GenerateConfig, size: Size) -> tuple[Size, tuple[int, int] | None]:

@@ -55,7 +55,7 @@ class ContentInversion:
         config = self.config
         generators = self.generator if isinstance(self.generator, Sequence) else [self.generator]
         return {
-            "base": self.base.fingerprint,
+            "base": self.base.identity,
             "content": self.content.digest,
             "size": list(self.content.work.size),
             "prompt": self.prompt,

@@ -1,6 +1,7 @@
 """What is worth saying before a picture is painted: input that is cut, read otherwise or made smaller."""
 
 import math
+from collections.abc import Sequence
 
 from PIL import Image
 
@@ -22,6 +23,18 @@ def transfer_notices(wanted: ContentInversion, blend: Blend, mask: Image.Image |
         found += _shrunk(content, base, config)
     found += protection_notices(content, config)
     return found + prompt_notices(blend, base, config, guided=config.method == "swap")
+
+
+def few_steps_notice(base: BaseModel, fitted: Sequence[str] = ()) -> list[str]:
+    """A line about a base for few steps: which settings were set for it, or that a long inversion does not suit it."""
+    if not base.few_steps:
+        return []
+    if fitted:
+        return [f"{base.name} is a {base.few_steps} model: painted with {' and '.join(fitted)} unless told otherwise."]
+    return [
+        f"{base.name} is a {base.few_steps} model, made for a few steps without guidance; inverting a photo with it is "
+        "inexact. The preset default suits it better."
+    ]
 
 
 def prompt_notices(

@@ -21,6 +21,21 @@ def check_generators(generator: Generators, images: int) -> None:
         )
 
 
+def spent(generator: Generators) -> Generators:
+    """Generators for one run, with which those given are done: they have moved on, so the next run differs.
+
+    One that nothing was drawn from gives its seed, so its pictures are those of that seed; any other gives a new one.
+    """
+    return _spent(generator) if isinstance(generator, torch.Generator) else [_spent(own) for own in generator]
+
+
+def _spent(generator: torch.Generator) -> torch.Generator:
+    own = torch.Generator(generator.device).manual_seed(generator.initial_seed())
+    untouched = torch.equal(own.get_state(), generator.get_state())
+    drawn = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    return own if untouched else own.manual_seed(drawn)
+
+
 def fresh_generators(generator: Generators, images: int) -> list[torch.Generator]:
     """A CPU generator of fresh noise for each image, the first drawn from the seed of `generator` alone.
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.base.candidates import is_hub_id
 from sigstyle.base.loading import align, quiet
-from sigstyle.base.model import is_hub_id
 from sigstyle.errors import ConfigError, first_line
 from sigstyle.files import possible
 

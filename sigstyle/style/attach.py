@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from sigstyle.base.wrapped import bare
 from sigstyle.errors import ConfigError
-from sigstyle.style.offsets import Offset, mix
+from sigstyle.style.offsets import Added, Offset, mix
 
 Offsets = Mapping[str, Offset]
 
@@ -26,9 +27,12 @@ class _Styled(nn.Module):
 
 
 def _layer(unet: nn.Module, path: str) -> nn.Module:
-    """The module at `path`, in a compiled UNet too. Raises: ConfigError when there is none with a weight."""
+    """The module at `path`, in a compiled UNet and inside an adapter too.
+
+    Raises: ConfigError when there is none with a weight.
+    """
     try:
-        layer = getattr(unet, "_orig_mod", unet).get_submodule(path)
+        layer = bare(getattr(unet, "_orig_mod", unet).get_submodule(path))
     except AttributeError:
         layer = None
     if layer is None or not isinstance(getattr(layer, "weight", None), Tensor):
@@ -93,16 +97,17 @@ def _reorder(layer: nn.Module, names: Sequence[str]) -> None:
 def styled(unet: nn.Module, styles: Sequence[tuple[Offsets, float]]) -> Iterator[None]:
     """Within the context the UNet's weights carry `styles`, pairs of (offsets by path, strength).
 
-    Weights become `W * (1 + sum of strength * delta)` in place, so a compiled UNet sees them; afterwards they are
-    bit-equal to what they were, also after an exception. Raises: ConfigError when a layer is missing or has another
-    shape, with nothing changed.
+    Weights become `W * (1 + sum of strength * delta)` in place, and then plus what is added, so a compiled UNet sees
+    them; afterwards they are bit-equal to what they were, also after an exception.
+    Raises: ConfigError when a layer is missing or has another shape, with nothing changed.
     """
-    weights = {path: (base_weight(unet, path), offset) for path, offset in _mixed(styles).items()}
+    weights = {path: (base_weight(unet, path), offsets) for path, offsets in _mixed(styles).items()}
     kept = {path: weight.detach().clone() for path, (weight, _) in weights.items()}
     try:
         with torch.no_grad():
-            for weight, offset in weights.values():
-                weight.copy_(offset.apply(weight))
+            for weight, offsets in weights.values():
+                for offset in offsets:
+                    weight.copy_(offset.apply(weight))
         yield
     finally:
         with torch.no_grad():
@@ -115,10 +120,13 @@ def base_weight(unet: nn.Module, path: str) -> Tensor:
     return _layer(unet, path).weight  # type: ignore[return-value]
 
 
-def _mixed(styles: Sequence[tuple[Offsets, float]]) -> dict[str, Offset]:
-    """One offset for each layer that some style with a strength other than 0 reaches."""
-    found: dict[str, list[tuple[Offset, float]]] = {}
+def _mixed(styles: Sequence[tuple[Offsets, float]]) -> dict[str, list[Offset]]:
+    """What each layer gets that some style with a strength other than 0 reaches: one to multiply, one to add."""
+    found: dict[str, dict[type[Offset], list[tuple[Offset, float]]]] = {}
     for offsets, strength in styles:
         for path, offset in offsets.items() if strength else ():
-            found.setdefault(path, []).append((offset, strength))
-    return {path: mix(*zip(*parts, strict=True)) for path, parts in found.items()}
+            found.setdefault(path, {}).setdefault(type(offset), []).append((offset, strength))
+    return {
+        path: [mix(*zip(*kinds[kind], strict=True)) for kind in (Offset, Added) if kind in kinds]
+        for path, kinds in found.items()
+    }

@@ -22,7 +22,7 @@ from sigstyle.text import brief
 _LEAST, _MOST = 1e-6, 1000.0  # weights beyond are lost, or overflow, in float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blend:
     """Styles with their weights; the weights' sum is how strong the blend is, so one style at 1 is that style.
 
@@ -32,6 +32,7 @@ class Blend:
     styles: tuple[Style, ...]
     weights: tuple[float, ...]
     colours: Style | None = None  # whose palette it has, where that is not a mixture of the styles' own
+    embeds: Conditioning | None = None  # in place of what prompts would give
 
     def __post_init__(self) -> None:
         if not self.styles or len(self.styles) != len(self.weights):
@@ -83,7 +84,8 @@ class Blend:
         if lacking:
             raise ConfigError(
                 f"The style {', '.join(lacking)} has not learned to paint; it was captured with the preset classic or "
-                "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), or capture it anew."
+                "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), for a LoRA "
+                "paper, or capture it anew."
             )
         if self.colours is not None and self.colours.palette is not None:
             return self.colours.palette
@@ -125,7 +127,12 @@ class Blend:
         ]
 
     def embed(self, reader: PromptReader, prompt: str, strength: float) -> Conditioning:
-        """One prompt as the UNet reads it: the source prompt's at amount 0, the blended style prompts' at 1."""
+        """One prompt as the UNet reads it: the source prompt's at amount 0, the blended style prompts' at 1.
+
+        Where `embeds` are given it is these, whatever the prompt and the strength.
+        """
+        if self.embeds is not None:
+            return self.embeds
         source = reader.encode([self.source_prompt(prompt)])
         total = sum(self.weights)
         styled = source.mapped(torch.zeros_like)

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.style.instant import DECODER, Instant, hypernetwork_named
-from sigstyle.style.offsets import Offset
+from sigstyle.style.offsets import Added, Offset
 
 INSTANT_ENTRIES = {"embedding", "coefficients"}
+_ADDED = "added"
 _KINDS = {"offsets": "offsets", "decoder": "decoder_offsets"}  # prefix in the file: field of a style
+_READ = _KINDS | {_ADDED: "offsets"}
 Fields = Mapping[str, Mapping[str, Offset]]
 
 
@@ -26,7 +28,9 @@ def factor_tensors(fields: Fields, instant: Instant | None) -> dict[str, Tensor]
     given = 0 if instant is None else instant.coefficients.shape[1]
     for prefix, name in _KINDS.items():
         for path, offset in fields[name].items():
-            if offset.rank > given:
+            if isinstance(offset, Added):
+                found |= {f"{_ADDED}.{path}.up": offset.up.half(), f"{_ADDED}.{path}.down": offset.down.half()}
+            elif offset.rank > given:
                 found[f"{prefix}.{path}.up"] = offset.up[:, given:].half()
                 found[f"{prefix}.{path}.down"] = offset.down[given:].half()
     if instant is not None:
@@ -86,21 +90,21 @@ def _instant(path: Path, tensors: Mapping[str, Tensor], network: str) -> Instant
 
 
 def _factors(path: Path, tensors: Mapping[str, Tensor], others: set[str]) -> dict[str, dict[str, Offset]]:
-    """Offsets from entries `offsets.<layer>.up/down` and `decoder.<layer>.up/down`."""
+    """Offsets from entries `offsets.<layer>.up/down`, `decoder.<layer>.up/down` and `added.<layer>.up/down`."""
     layers: dict[tuple[str, str], dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key in others:
             continue
         prefix, _, rest = key.partition(".")
         layer, _, factor = rest.rpartition(".")
-        if prefix not in _KINDS or factor not in ("up", "down") or not layer:
+        if prefix not in _READ or factor not in ("up", "down") or not layer:
             raise StyleFileError(
                 f"{path.name} has an unknown entry {key[:80]!r}; expected offsets.<layer>.up and .down."
             )
-        layers.setdefault((_KINDS[prefix], layer), {})[factor] = tensor
+        layers.setdefault((prefix, layer), {})[factor] = tensor
     found: dict[str, dict[str, Offset]] = {kind: {} for kind in _KINDS.values()}
-    for (kind, layer), factors in layers.items():
+    for (prefix, layer), factors in layers.items():
         if len(factors) < 2:
             raise StyleFileError(f"{path.name} has only one factor for {layer}; expected up and down.")
-        found[kind][layer] = Offset(**factors)
+        found[_READ[prefix]][layer] = (Added if prefix == _ADDED else Offset)(**factors)
     return found

@@ -1,40 +1,50 @@
 """A style as other programs read it: a LoRA for the weights, a textual inversion for the token."""
 
+import hashlib
+import json
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from sigstyle.base.headers import read_header
-from sigstyle.base.model import BaseModel
+from sigstyle.base.model import BaseModel, trained_size_px
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import reason
 from sigstyle.style.attach import base_weight
-from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import write_tensors
+from sigstyle.style.truncate import Spectrum, ranks_for
 
 EMBEDDINGS = "embeddings"
 XL_ENCODERS = ("clip_l", "clip_g")
+LAYOUTS = ("kohya", "peft")
+DEFAULT_ERROR = 0.02
 _OURS = "sigstyle.embedding"  # the header key by which an export of ours is known
+_ARCHITECTURES = {768: "stable-diffusion-v1", 1024: "stable-diffusion-v2", 2048: "stable-diffusion-xl-v1-base"}
+_VERSIONS = {768: "sd_v1", 1024: "sd_v2", 2048: "sdxl_base_v1-0"}
 
 
 @dataclass(frozen=True, eq=False)
 class Lora:
     """A style as a LoRA of a base.
 
-    `tensors` has kohya's names, which diffusers reads too. `error` is what the rank leaves out: the Frobenius norm of
-    the missing change of all weights, relative to the whole change. `widths` are those of the base's text encoders.
+    `tensors` has kohya's names or, of the layout 'peft', those of diffusers and PEFT. `rank` is the highest of its
+    layers, 0 where whole differences are held. `error` is what is left out: the Frobenius norm of the missing change of
+    all weights, relative to the whole change. `facts` are header keys about the base, `widths` those of its text
+    encoders.
     """
 
     style: Style
     tensors: Mapping[str, Tensor]
     rank: int
     error: float
+    facts: Mapping[str, str]
     widths: Sequence[int] = ()
 
     def save(self, path: Path) -> Path:
@@ -47,7 +57,7 @@ class Lora:
             token.parent.mkdir(exist_ok=True)
         except OSError as error:
             raise StyleFileError(f"{token} cannot be written: {reason(error)}. Choose a writable folder.") from error
-        write_tensors(path, self.tensors, self._metadata())
+        write_tensors(path, self.tensors, {**self._metadata(path.stem), **_hashes(self.tensors)})
         metadata = {"format": "pt", _OURS: self.style.hash}
         write_tensors(token, self._embedding(), metadata)
         return token
@@ -59,20 +69,47 @@ class Lora:
             return {self.style.token.token: embedding}
         return dict(zip(XL_ENCODERS, embedding.split(list(self.widths), dim=1), strict=True))
 
-    def _metadata(self) -> dict[str, str]:
+    def _metadata(self, name: str) -> dict[str, str]:
         """The header keys that programs which load LoRAs read."""
+        trigger = f"in the style of {self.style.token.token}"
         return {
             "format": "pt",
             "modelspec.sai_model_spec": "1.0.0",
-            "modelspec.architecture": f"{self.style.base_name}/lora",
             "modelspec.implementation": "sigstyle",
             "modelspec.title": self.style.name,
-            "modelspec.trigger_phrase": f"in the style of {self.style.token.token}",
+            "modelspec.trigger_phrase": trigger,
             "modelspec.thumbnail": self.style.thumbnail,
             "ss_network_module": "networks.lora",
             "ss_network_dim": str(self.rank),
             "ss_network_alpha": str(self.rank),
+            "ss_output_name": name,
+            "ss_sd_model_name": self.style.base_name,
+            "ss_tag_frequency": json.dumps({self.style.name: {trigger: 1}}),
+            **self.facts,
         }
+
+
+def _hashes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """The digest of the tensors' bytes as they lie in the file, by which browsers of models tell files apart."""
+    data = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    digest = hashlib.sha256(data[8 + struct.unpack("<Q", data[:8])[0] :]).hexdigest()
+    return {"modelspec.hash_sha256": f"0x{digest}", "sshs_model_hash": digest}
+
+
+def base_facts(base: BaseModel) -> dict[str, str]:
+    """Header keys that say which bases a LoRA is for: the architecture's own id where it has one."""
+    width, side_px = base.unet.config.cross_attention_dim, trained_size_px(base)
+    predicts_v = base.scheduler.config.prediction_type == "v_prediction"
+    architecture = _ARCHITECTURES.get(width, base.name)
+    if width == 1024:
+        architecture += "-768-v" if predicts_v else "-512"
+    return {
+        "modelspec.architecture": f"{architecture}/lora",
+        "modelspec.resolution": f"{side_px}x{side_px}",
+        "modelspec.prediction_type": "v" if predicts_v else "epsilon",
+        "ss_base_model_version": _VERSIONS.get(width, base.name) + "_v" * (width == 1024 and predicts_v),
+        "ss_v2": str(width == 1024),
+    }
 
 
 def trigger_by_file_name(style: Style) -> str:
@@ -107,55 +144,73 @@ def _metadata_of(path: Path) -> Mapping[str, str]:
 
 
 @torch.no_grad()
-def lora_of(style: Style, base: BaseModel, rank: int) -> Lora:
-    """The LoRA of `rank` nearest to what `style` does to the weights of its base at strength 1.
+def lora_of(
+    style: Style,
+    base: BaseModel,
+    rank: int | None = None,
+    error: float = DEFAULT_ERROR,
+    layout: str = "kohya",
+    full: bool = False,
+) -> Lora:
+    """What `style` does to the weights of its base at strength 1, as a LoRA.
 
-    A style multiplies, `W * (1 + up @ down)`, and a LoRA adds, so its change `W * (up @ down)` has a higher rank than
-    the offset and is cut at `rank`. All layers get the same rank, as readers expect: those smaller than it have zeros.
-    Raises: ConfigError for a rank below 1, BaseMismatchError for another base.
+    A style multiplies, `W * (1 + up @ down)`, and a LoRA adds, so its change has a higher rank than the offset. Each
+    layer gets as many ranks as `error` asks for in all, or at most `rank`; `full` holds the whole differences, which
+    A1111 and ComfyUI read and diffusers does not.
+    Raises: ConfigError for a rank below 1, an error out of range or an unknown layout, BaseMismatchError for another
+    base.
     """
-    if rank < 1:
-        raise ConfigError(f"The rank of the LoRA is {rank}; expected a whole number from 1.")
+    _check_wanted(rank, error, layout, full)
     style.check_base(base, latents=False)
-    tensors: dict[str, Tensor] = {}
-    missing = whole = 0.0
-    rank = min(rank, max((min(offset.shape) for offset in style.offsets.values()), default=rank))
     with base.lock:
-        for path, offset in style.offsets.items():
-            weight = base_weight(base.unet, path)
-            change = _change(weight, offset)
-            up, down, lost = truncated(change, rank)
-            tensors |= _entries(path, up, down, weight)
-            missing, whole = missing + lost, whole + change.square().sum().item()
-    return Lora(style, tensors, rank, (missing / whole) ** 0.5 if whole else 0.0, base.reader.widths)
+        weights = {path: base_weight(base.unet, path) for path in style.offsets}
+        changes = {path: offset.change(weights[path]) for path, offset in style.offsets.items()}
+    facts = base_facts(base)
+    if full:
+        whole = {f"{_kohya(path)}.diff": change.half().view_as(weights[path]) for path, change in changes.items()}
+        return Lora(style, whole, 0, 0.0, facts, base.reader.widths)
+    spectra = {path: Spectrum(change) for path, change in changes.items()}
+    energy = sum(spectrum.squares.sum().item() for spectrum in spectra.values())
+    ranks = [rank or 1] * len(spectra) if rank or not energy else ranks_for(list(spectra.values()), error)
+    wanted = {path: min(rank, *spectra[path].matrix.shape) for path, rank in zip(spectra, ranks, strict=True)}
+    own = {path: count for path, count in wanted.items() if count}
+    highest = max(own.values(), default=1)
+    tensors: dict[str, Tensor] = {}
+    for path, count in own.items():
+        tensors |= _entries(path, *spectra[path].factors(count), weights[path], highest, layout)
+    missing = sum(spectrum.squares[own.get(path, 0) :].sum().item() for path, spectrum in spectra.items())
+    error = (missing / energy) ** 0.5 if energy else 0.0
+    return Lora(style, tensors, highest, error, facts, base.reader.widths)
 
 
-def _change(weight: Tensor, offset: Offset) -> Tensor:
-    """What the style adds to a weight, as a float64 matrix [out, in]."""
-    return weight.detach().cpu().flatten(1).double() * offset.delta().double()
+def _check_wanted(rank: int | None, error: float, layout: str, full: bool) -> None:
+    if rank is not None and rank < 1:
+        raise ConfigError(f"The rank of the LoRA is {rank}; expected a whole number from 1.")
+    if not 0 <= error < 1:
+        raise ConfigError(f"The error of the LoRA is {error}; expected a share of 0 to 1, such as {DEFAULT_ERROR}.")
+    if layout not in LAYOUTS:
+        raise ConfigError(f"The layout of the LoRA is {layout!r}; expected one of {', '.join(LAYOUTS)}.")
+    if full and (rank is not None or layout != "kohya"):
+        raise ConfigError("Whole differences have neither a rank nor the layout peft; leave these out, or --full.")
 
 
-def truncated(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor, float]:
-    """Factors of the nearest matrix of `rank`, of equal norm, and the squared Frobenius norm of what is left out.
+def _kohya(path: str) -> str:
+    return f"lora_unet_{path.replace('.', '_')}"
 
-    The leading left singular vectors come from the smaller matrix `M M^T`; projecting on them gives the right factor.
-    Shapes: matrix [out, in], factors [out, r] and [r, in]. Source: the Eckart-Young theorem.
+
+def _entries(path: str, up: Tensor, down: Tensor, weight: Tensor, alpha: int, layout: str) -> dict[str, Tensor]:
+    """One layer's entries, float16; a convolution's `down` has its kernel, its `up` a kernel of 1.
+
+    Readers multiply by alpha / rank. The alpha is the same for all layers, since diffusers takes but one of a file in
+    kohya's names; PEFT's names have none, where each layer's is its rank.
     """
-    squares, vectors = (values.flip(-1) for values in torch.linalg.eigh(matrix @ matrix.T))  # now descending
-    own = min(rank, *matrix.shape)
-    scale = squares[:own].clamp_min(0).pow(0.25)
-    up = vectors[:, :own] * scale
-    down = vectors[:, :own].T @ matrix / scale.clamp_min(1e-12).unsqueeze(1)
-    lost = squares[own:].clamp_min(0).sum().item()
-    return F.pad(up, (0, rank - own)), F.pad(down, (0, 0, 0, rank - own)), lost
-
-
-def _entries(path: str, up: Tensor, down: Tensor, weight: Tensor) -> dict[str, Tensor]:
-    """One layer's entries, float16; a convolution's `down` has its kernel, its `up` a kernel of 1."""
-    rank, name = up.shape[1], f"lora_unet_{path.replace('.', '_')}"
-    kernel = weight.shape[2:]
+    rank, kernel = up.shape[1], weight.shape[2:]
+    shape_up, shape_down = (-1, rank, *(1 for _ in kernel)), (rank, -1, *kernel)
+    if layout == "peft":
+        names = (f"unet.{path}.lora_B.weight", f"unet.{path}.lora_A.weight")
+        return {names[0]: up.half().reshape(shape_up), names[1]: down.half().reshape(shape_down)}
     return {
-        f"{name}.lora_up.weight": up.half().reshape(-1, rank, *(1 for _ in kernel)),
-        f"{name}.lora_down.weight": down.half().reshape(rank, -1, *kernel),
-        f"{name}.alpha": torch.tensor(float(rank)),
+        f"{_kohya(path)}.lora_up.weight": (up * (rank / alpha)).half().reshape(shape_up),
+        f"{_kohya(path)}.lora_down.weight": down.half().reshape(shape_down),
+        f"{_kohya(path)}.alpha": torch.tensor(float(alpha)),
     }

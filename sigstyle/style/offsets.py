@@ -1,4 +1,4 @@
-"""Low-rank multiplicative weight offsets: the styled weight is `W * (1 + s * up @ down)`."""
+"""Low-rank weight offsets: the styled weight is `W * (1 + s * up @ down)`, or `W + s * up @ down` of a LoRA."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,23 +55,44 @@ class Offset:
         with torch.autocast(self.up.device.type, enabled=False):
             return self.up.float() @ self.down.float()
 
+    def change(self, weight: Tensor) -> Tensor:
+        """What it does to `weight` at strength 1: a float64 matrix [out, in] on the CPU."""
+        return weight.detach().cpu().flatten(1).double() * self.delta().double()
+
     def apply(self, weight: Tensor, strength: float = 1.0) -> Tensor:
         """The styled weight, in the shape, dtype and device of `weight`: multiplied in float32, cast once.
 
         Raises: ConfigError when the weight is not [out, in] once flattened.
         """
-        if (weight.shape[0], weight[0].numel()) != self.shape:
-            raise ConfigError(f"A weight of shape {tuple(weight.shape)} cannot take an offset of shape {self.shape}.")
+        self._check(weight)
         delta = self.to(weight.device).delta().view(weight.shape)
         return (weight.float() * (1 + strength * delta)).to(weight.dtype)
 
+    def _check(self, weight: Tensor) -> None:
+        if (weight.shape[0], weight[0].numel()) != self.shape:
+            raise ConfigError(f"A weight of shape {tuple(weight.shape)} cannot take an offset of shape {self.shape}.")
+
     def to(self, device: torch.device) -> "Offset":
         """The same offset with its factors on `device`."""
-        return Offset(self.up.to(device), self.down.to(device))
+        return type(self)(self.up.to(device), self.down.to(device))
 
     def scaled(self, strength: float) -> "Offset":
         """The offset whose delta is `strength` times this one's."""
-        return Offset(self.up * strength, self.down)
+        return type(self)(self.up * strength, self.down)
+
+
+@dataclass(frozen=True, eq=False)
+class Added(Offset):
+    """An offset that is added to its weight, as a LoRA's is: the styled weight is `W + s * up @ down`."""
+
+    def change(self, weight: Tensor) -> Tensor:
+        """As `Offset.change`."""
+        return self.delta().cpu().double()
+
+    def apply(self, weight: Tensor, strength: float = 1.0) -> Tensor:
+        """As `Offset.apply`."""
+        self._check(weight)
+        return (weight.float() + strength * self.to(weight.device).delta().view(weight.shape)).to(weight.dtype)
 
 
 def identity(shape: tuple[int, int], rank: int = 1) -> Offset:
@@ -82,14 +103,16 @@ def identity(shape: tuple[int, int], rank: int = 1) -> Offset:
 def mix(offsets: Sequence[Offset], weights: Sequence[float]) -> Offset:
     """The offset whose delta is the weighted sum of the deltas: factors are concatenated, ranks add up.
 
-    Raises: ConfigError for no offsets, another number of weights, or different shapes.
+    Raises: ConfigError for no offsets, another number of weights, different shapes, or added ones among multiplied.
     """
     if not offsets or len(offsets) != len(weights):
         raise ConfigError(f"Cannot mix {len(offsets)} offsets with {len(weights)} weights; expected one weight each.")
     if len({offset.shape for offset in offsets}) > 1:
         raise ConfigError(f"Cannot mix offsets of shapes {[offset.shape for offset in offsets]}; expected one shape.")
+    if len({type(offset) for offset in offsets}) > 1:
+        raise ConfigError("Cannot mix offsets that are added with those that are multiplied; apply them in turn.")
     scaled = [offset.scaled(weight) for offset, weight in zip(offsets, weights, strict=True)]
-    return Offset(torch.cat([o.up for o in scaled], dim=1), torch.cat([o.down for o in scaled], dim=0))
+    return type(offsets[0])(torch.cat([o.up for o in scaled], dim=1), torch.cat([o.down for o in scaled], dim=0))
 
 
 def of_rank(offset: Offset, rank: int) -> Offset:

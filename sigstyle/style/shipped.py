@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from sigstyle.base.model import EMBEDDED, BaseModel, is_hub_id, load_base
+from sigstyle.base.candidates import is_hub_id
+from sigstyle.base.model import EMBEDDED, BaseModel, load_base
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.files import expanded, reason
@@ -75,15 +76,18 @@ def load_own_base(
     style: Style,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    prediction_type: str | None = None,
     memory: str = "auto",
 ) -> BaseModel:
     """The style's own base, if this computer has it: no file ever makes the hub be asked for what it names.
 
+    `prediction_type` is as in `load_base`, None what the style was captured with.
     Raises: ConfigError, also for a base on the hub that was not fetched before.
     """
     name = own_base(style)
+    prediction_type = prediction_type or style.metadata.get("prediction_type")
     try:
-        return load_base(name, device, dtype, offline=True, memory=memory)
+        return load_base(name, device, dtype, offline=True, prediction_type=prediction_type, memory=memory)
     except ConfigError as error:
         if not is_hub_id(name) or Path(name).exists():
             raise

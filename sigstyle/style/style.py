@@ -66,7 +66,7 @@ class Style:
 
     def __post_init__(self) -> None:
         for kind in ("offsets", "decoder_offsets"):
-            rounded = {path: Offset(_half(o.up), _half(o.down)) for path, o in getattr(self, kind).items()}
+            rounded = {path: type(o)(_half(o.up), _half(o.down)) for path, o in getattr(self, kind).items()}
             object.__setattr__(self, kind, rounded)
         if self.reference is not None:
             object.__setattr__(self, "reference", _half(self.reference))

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from sigstyle.base.wrapped import bare_layers
 from sigstyle.config import TARGET_GROUPS
 from sigstyle.errors import ConfigError
 
@@ -51,13 +52,13 @@ def target_layers(unet: Any, group: str = "attention", rank: int = 3) -> dict[st
     pattern = re.compile("|".join(_GROUPS[group]))
     layers = {
         path: (module.weight.shape[0], module.weight[0].numel())
-        for path, module in unet.named_modules()
+        for path, module in bare_layers(unet)
         if isinstance(module, nn.Linear | nn.Conv2d) and pattern.fullmatch(path)
     }
     if not layers:
         raise ConfigError(
             f"The UNet has no layers of the group {group!r}. Expected separate to_q, to_k and to_v in up_blocks: "
-            "unfuse its projections and unload its adapters first."
+            "unfuse its projections first."
         )
     return layers
 

@@ -1,0 +1,173 @@
+"""LoRAs that other programs made, as changes of a base's weights."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from sigstyle.base.candidates import lora_path
+from sigstyle.base.content_hash import content_hash
+from sigstyle.base.model import BaseModel
+from sigstyle.base.original_names import original_names
+from sigstyle.base.wrapped import bare_layers
+from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.style.offsets import Added
+from sigstyle.style.tensor_file import read_tensors
+from sigstyle.text import brief, parsed_json
+
+_MOST_BYTES = 4 * 2**30
+_DTYPES = ("F16", "BF16", "F32")
+_UNET, _TEXT, _SECOND = "unet", "text_encoder", "text_encoder_2"
+_OLDER = re.compile(r"\.processor\.to_(q|k|v|out)_lora\.")
+_FACTORS = {
+    "down": re.compile(r"(.+)\.(?:lora_down|lora\.down|lora_linear_layer\.down|lora_A|lora_A\.\w+)\.weight"),
+    "up": re.compile(r"(.+)\.(?:lora_up|lora\.up|lora_linear_layer\.up|lora_B|lora_B\.\w+)\.weight"),
+    "alpha": re.compile(r"(.+)\.alpha"),
+    **{part: re.compile(rf"(.+)\.hada_{part}") for part in ("w1_a", "w1_b", "w2_a", "w2_b")},
+}
+_LOHA = {"w1_a", "w1_b", "w2_a", "w2_b"}
+
+
+@dataclass(frozen=True, eq=False)
+class LoraFile:
+    """A LoRA that fits a base: for each of its networks what is added to the weights, by layer path.
+
+    `trigger` are the words that call it, '' where its file does not say; `hash` is of its tensors.
+    """
+
+    name: str
+    parts: Mapping[str, Mapping[str, Added]]
+    trigger: str
+    hash: str
+
+    @property
+    def rank(self) -> int:
+        """The highest rank among its layers."""
+        return max(added.rank for layers in self.parts.values() for added in layers.values())
+
+
+def read_lora(source: str | Path, base: BaseModel) -> LoraFile:
+    """A LoRA or LoHa in kohya's, diffusers' or PEFT's names, for a base it was made for.
+
+    Raises: StyleFileError for an unusable file, another kind of adapter, or one that is for another base.
+    """
+    path = lora_path(source)
+    tensors, texts = read_tensors(path, _DTYPES, _MOST_BYTES)
+    layers = _by_layer(path, tensors)
+    known = dict(_names_of(base))
+    parts: dict[str, dict[str, Added]] = {}
+    for name, factors in layers.items():
+        if name not in known:
+            raise StyleFileError(_foreign(path, base, f"it changes {name[:80]!r}, which this base does not have"))
+        part, layer, weight = known[name]
+        added = _added(path, name, factors)
+        if added.shape != (weight.shape[0], weight[0].numel()):
+            told = f"its {name[:80]} is for a weight of {list(added.shape)}, this base's has {list(weight.shape)}"
+            raise StyleFileError(_foreign(path, base, told))
+        parts.setdefault(part, {})[layer] = added
+    return LoraFile(path.stem, parts, trigger_in(texts), content_hash("", tensors)[:12])
+
+
+def _foreign(path: Path, base: BaseModel, told: str) -> str:
+    return f"{path.name} is a LoRA for another base than {base.name}: {told}. Give the base that it was made for."
+
+
+def _by_layer(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Factors of each layer. Raises: StyleFileError for an entry that belongs to another kind of adapter."""
+    layers: dict[str, dict[str, Tensor]] = {}
+    for entry, tensor in tensors.items():
+        name = _OLDER.sub(lambda found: f".to_{found[1]}{'.0' * (found[1] == 'out')}.lora.", entry)
+        found = [(kind, match) for kind, pattern in _FACTORS.items() if (match := pattern.fullmatch(name))]
+        if not found:
+            raise StyleFileError(
+                f"{path.name} has an entry {entry[:80]!r}; expected a LoRA or LoHa without more (DoRA, LoKr and Tucker "
+                "forms are not read). Have it converted to a plain LoRA."
+            )
+        layers.setdefault(found[0][1][1], {})[found[0][0]] = tensor
+    return layers
+
+
+def _added(path: Path, name: str, factors: Mapping[str, Tensor]) -> Added:
+    """What a layer's factors add to its weight. Raises: StyleFileError when they are not whole."""
+    own = {kind: value.float() for kind, value in factors.items()}
+    whole = set(own) - {"alpha"}
+    if whole not in ({"up", "down"}, _LOHA):
+        raise StyleFileError(f"{path.name} has only {', '.join(sorted(own))} of {name[:80]}. Get the file again.")
+    if whole == _LOHA:
+        rank, (up, down) = own["w1_b"].shape[0], _hadamard(own)
+    else:
+        rank, up, down = own["down"].shape[0], own["up"].flatten(1), own["down"].flatten(1)
+    alpha = float(own["alpha"]) if "alpha" in own else float(rank)
+    try:
+        return Added(up * (alpha / rank), down)
+    except ConfigError as error:
+        raise StyleFileError(f"{path.name} has a damaged layer {name[:80]}: {error}") from error
+
+
+def _hadamard(own: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Factors of the product, number by number, of two matrices given by theirs: all products of their columns.
+
+    Source: Hyeon-Woo et al., "FedPara" (2108.06098), proposition 1.
+    """
+    up = own["w1_a"].unsqueeze(2) * own["w2_a"].unsqueeze(1)
+    down = own["w1_b"].unsqueeze(1) * own["w2_b"].unsqueeze(0)
+    return up.flatten(1), down.flatten(0, 1)
+
+
+def _names_of(base: BaseModel) -> Iterator[tuple[str, tuple[str, str, Tensor]]]:
+    """Every name that a LoRA may have for a layer of the base, with the network, the path and the weight it means."""
+    unet = {path: weight for path, weight in _weights(base.unet)}
+    originals = original_names(unet, base.unet.config.layers_per_block)
+    for path, weight in unet.items():
+        flat = {f"lora_unet_{name.replace('.', '_')}" for name in (path, originals[path])}
+        for name in (*flat, f"unet.{path}", f"base_model.model.{path}"):
+            yield name, (_UNET, path, weight)
+    for part, prefixes in ((_TEXT, ("lora_te_", "lora_te1_")), (_SECOND, ("lora_te2_",))):
+        encoder = getattr(base, part, None)
+        for path, weight in () if encoder is None else _weights(encoder):
+            plain = path.removeprefix("text_model.")
+            flat = [f"{prefix}text_model_{plain.replace('.', '_')}" for prefix in prefixes]
+            flat += [f"{prefix}{plain.replace('.', '_')}" for prefix in prefixes]  # a projection stands outside
+            for name in (*flat, f"{part}.{plain}", f"{part}.text_model.{plain}"):
+                yield name, (part, path, weight)
+
+
+def _weights(network: nn.Module) -> list[tuple[str, Tensor]]:
+    """Layers with a weight that is a matrix or a kernel."""
+    layers = [(path, getattr(module, "weight", None)) for path, module in bare_layers(network)]
+    return [(path, weight) for path, weight in layers if isinstance(weight, Tensor) and weight.ndim > 1]
+
+
+def trigger_in(texts: Mapping[str, str]) -> str:
+    """The words that call a LoRA, as far as its header says: what its maker wrote, or its most frequent caption."""
+    if texts.get("modelspec.trigger_phrase"):
+        return texts["modelspec.trigger_phrase"].strip()
+    try:
+        frequencies = parsed_json(texts.get("ss_tag_frequency", ""))
+    except ValueError:
+        return ""
+    counts: dict[str, int] = {}
+    for tags in frequencies.values() if isinstance(frequencies, dict) else ():
+        for tag, count in tags.items() if isinstance(tags, dict) else ():
+            counts[tag.strip()] = counts.get(tag.strip(), 0) + (count if isinstance(count, int) else 0)
+    return max(counts, key=lambda tag: counts[tag]) if counts else ""
+
+
+LoraLike = LoraFile | str | Path | tuple[Any, float]
+
+
+def loras_of(wanted: Sequence[LoraLike], base: BaseModel) -> list[tuple[LoraFile, float]]:
+    """LoRAs with their weights, of files, of `LoraFile`s, or of pairs of one of these and a weight, which is 1 else.
+
+    Raises: StyleFileError as `read_lora`, ConfigError for a weight that is no number of -10 to 10.
+    """
+    pairs = [(entry[0], entry[1]) if isinstance(entry, tuple) else (entry, 1.0) for entry in wanted]
+    for _, weight in pairs:
+        if not isinstance(weight, int | float) or not -10 <= weight <= 10:
+            raise ConfigError(f"The weight of a LoRA is {brief(weight)}; expected a number of -10 to 10.")
+    return [
+        (given if isinstance(given, LoraFile) else read_lora(given, base), float(weight)) for given, weight in pairs
+    ]
