@@ -72,7 +72,7 @@ class Repaint:
             raise Cancelled("The transfer was stopped.")
         if attempts.first:
             self.notices = output.notices
-        self.trace = output.trace
+        self.trace = cast(ContentTrace | None, output.trace)
         return output.images
 
 

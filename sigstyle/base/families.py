@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 FOLDER = Path(__file__).parent / "families"
 SD1, SD2, SDXL = "sd1", "sd2", "sdxl"
@@ -40,7 +40,11 @@ def clip_tokenizer(padding: str = END_OF_TEXT) -> Any:
 
     vocabulary, merges = _clip_vocabulary()
     return CLIPTokenizer(
-        vocab=dict(vocabulary), merges=[*merges], pad_token=padding, unk_token=END_OF_TEXT, model_max_length=_LENGTH
+        vocab=dict(vocabulary),
+        merges=cast(Any, [*merges]),
+        pad_token=padding,
+        unk_token=END_OF_TEXT,
+        model_max_length=_LENGTH,
     )
 
 

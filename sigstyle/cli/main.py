@@ -88,6 +88,7 @@ def overview(
 
 
 command(app, CaptureConfig())(capture)
+Mask = Annotated[Path | None, typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted")]
 
 
 @command(app, TransferConfig())
@@ -95,10 +96,7 @@ def transfer(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="the photo to repaint")],
     output: Picture,
     styles: StylesBesideRegions = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted"),
-    ] = None,
+    mask: Mask = None,
     subject: Subject = False,
     background: Background = False,
     point: Point = None,
@@ -134,6 +132,7 @@ def transfer(
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
     TransferConfig.preset(preset, **settings)
+    how = {"device": place, "dtype": kind, "memory": memory, "prediction_type": prediction_type, "loras": under}
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
         return library().transfer(
@@ -144,11 +143,7 @@ def transfer(
             **parts.arguments,
             base=base,
             preset=preset,
-            device=place,
-            dtype=kind,
-            memory=memory,
-            prediction_type=prediction_type,
-            loras=under,
+            **how,
             on_progress=update,
             **settings,
         )
