@@ -69,6 +69,7 @@ PromptPreset = Annotated[
 app = typer.Typer(cls=OneLineUsage, name="sigstyle", add_completion=False, pretty_exceptions_enable=False)
 
 Picture = Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png", help="where the picture goes")]
+Mask = Annotated[Path | None, typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted")]
 OwnBase = Annotated[
     str | None, typer.Option("--base", help="'mini', a folder, a .safetensors checkpoint or a hub id; the style's own")
 ]
