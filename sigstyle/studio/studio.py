@@ -88,13 +88,21 @@ class Studio:
         """The styles a person can choose from."""
         return Library(self.folder, self.workspace(who), self.keeping)
 
-    def submit(self, who: Who, kind: str, work: Callable[[Job[T]], T]) -> Job[T]:
+    def submit(self, who: Who, kind: str, work: Callable[[Job[T]], T], gives_way: bool = False) -> Job[T]:
         """Put work in the lane; an earlier job of this kind on the same page is stopped. Raises: BusyError."""
         self.stop(who, kind)
         self._jobs = {key: job for key, job in self._jobs.items() if not job.ended}
-        job = self.lane.submit(work)
+        job = self.lane.submit(work, gives_way)
         self._jobs[who, kind] = job
         return job
+
+    def under_way(self, who: Who, kind: str) -> Job | None:
+        """The latest work of this kind that a person has under way on any page, from now on this page's too."""
+        own = [j for (o, k), j in list(self._jobs.items()) if (o.person, k) == (who.person, kind) and not j.ended]
+        if not own:
+            return None
+        self._jobs[who, kind] = own[-1]
+        return own[-1]
 
     def stop(self, who: Who, kind: str | None = None) -> bool:
         """Stop this page's job of a kind, or all of its jobs; whether there was one."""
