@@ -18,6 +18,7 @@ from sigstyle.files import reason
 from sigstyle.imaging.images import load_image
 from sigstyle.studio.folder import DataFolder, Workspace, safe_name
 from sigstyle.studio.keeping import Keeping
+from sigstyle.studio.trash import Trash
 from sigstyle.style.shipped import STYLES_FOLDER
 from sigstyle.style.style import Style
 
@@ -164,8 +165,8 @@ class Library:
         return added
 
     def remove(self, name: str) -> None:
-        """Delete an own style. Raises: ConfigError."""
-        self._own(name).path.unlink(missing_ok=True)
+        """Delete an own style, which `Trash.undo` brings back. Raises: ConfigError."""
+        Trash(self.workspace).put(self._own(name).path)
 
     def _own(self, name: str) -> Entry:
         entry = self.get(name)

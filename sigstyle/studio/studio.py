@@ -17,7 +17,7 @@ from sigstyle.studio.folder import DataFolder, Workspace
 from sigstyle.studio.keeping import Keeping, Usage, delete_all, visited
 from sigstyle.studio.lane import Job, Lane
 from sigstyle.studio.library import Library
-from sigstyle.studio.traces import TraceCache
+from sigstyle.studio.traces import PictureCache, TraceCache
 
 T = TypeVar("T")
 log = logging.getLogger("sigstyle.app")
@@ -48,7 +48,7 @@ class Studio:
         self.folder = DataFolder(data)
         self.bases = Bases(self.folder, base, device, may_download)
         self.lane = Lane(str(self.bases.device), room)
-        self.traces = TraceCache()
+        self.traces, self.drafts = TraceCache(), PictureCache()
         self.learning: set[Path] = set()
         self.keeping = keeping or Keeping()
         self._jobs: dict[tuple[Who, str], Job] = {}
@@ -82,6 +82,7 @@ class Studio:
             if not self.lane.changed.wait_for(lambda: all(job.ended for job in own), _ENDING_S):
                 raise ConfigError("Your work is still ending. Wait a minute and delete again.")
         self.traces.forget(who.person)
+        self.drafts.forget(who.person)
         return delete_all(self.workspace(who))
 
     def library(self, who: Who) -> Library:
