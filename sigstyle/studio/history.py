@@ -76,6 +76,10 @@ class History:
                 return kept
         raise ConfigError("This picture is not here any more. Choose another one.")
 
+    def of(self, path: Path) -> Kept | None:
+        """The picture at a path, or None when it is gone."""
+        return self._kept(path)
+
     def thumbnail(self, kept: Kept) -> Path:
         """A small copy, made when it is first asked for. Raises: ConfigError where there is no room for it."""
         path = self._thumb(kept)

@@ -18,6 +18,7 @@ from sigstyle.files import reason
 from sigstyle.imaging.images import load_image
 from sigstyle.studio.folder import DataFolder, Workspace, safe_name
 from sigstyle.studio.keeping import Keeping
+from sigstyle.studio.origins import Origin, origins
 from sigstyle.studio.trash import Trash
 from sigstyle.style.shipped import STYLES_FOLDER
 from sigstyle.style.style import Style
@@ -38,6 +39,16 @@ class Entry:
     def name(self) -> str:
         """What it is called."""
         return self.style.name
+
+    @property
+    def origin(self) -> Origin | None:
+        """What is known of the painting of a shipped style."""
+        return origins().get(self.name) if self.path.parent == STYLES_FOLDER else None
+
+    @property
+    def caption(self) -> str:
+        """What to call it on the page."""
+        return self.origin.caption if self.origin else self.name
 
     @property
     def changed(self) -> float:

@@ -11,7 +11,7 @@ from sigstyle.studio.batch import BatchOutcome, paint_all
 from sigstyle.studio.lane import Update
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.messages import as_text
-from sigstyle.ui.parts import NO_STYLES, Page
+from sigstyle.ui.parts import NO_STYLES, Page, Tile
 from sigstyle.ui.transfer_dials import TransferDials
 
 EMPTY = empty("The contact sheet appears here", "Drop photos, tick styles, press Paint all.", "stage-empty")
@@ -69,11 +69,14 @@ class FolderTab:
         """What `filled` changes."""
         return [self.styles, self.hint]
 
-    def filled(self, names: Sequence[str], ticked: Sequence[str]) -> Changes:
+    def filled(self, tiles: Sequence[Tile], ticked: Sequence[str]) -> Changes:
         """The list of styles; those that were ticked stay so."""
+        names = [tile.name for tile in tiles]
         kept = [name for name in ticked if name in names] or list(names[:1])
         return {
-            self.styles: gr.CheckboxGroup(list(names), value=kept, visible=bool(names)),
+            self.styles: gr.CheckboxGroup(
+                [(tile.caption, tile.name) for tile in tiles], value=kept, visible=bool(names)
+            ),
             self.hint: gr.HTML(visible=not names),
         }
 

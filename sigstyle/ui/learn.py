@@ -9,10 +9,10 @@ import gradio as gr
 import pandas as pd
 
 from sigstyle.config import CaptureConfig
-from sigstyle.studio.lane import Update
+from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.learn import discard, learn, resumable, resume
 from sigstyle.studio.library import Entry
-from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, rejoined, served, status, told, who_asks
 from sigstyle.ui.messages import inform
 from sigstyle.ui.parts import Dials, Page, example_row, files_of
 
@@ -156,6 +156,12 @@ class Learn:
             return learn(self.page.studio, who, files_of(paintings), name or "", base, config.to_dict())
 
         yield from followed(start, self.showing, self._finished, self._idle)
+
+    def rejoin(self, request: gr.Request, key: str) -> Iterator[Changes]:
+        """When the page is opened: a style that is being learned."""
+        yield self._idle()
+        job: Job[Entry] | None = self.page.studio.under_way(who_asks(request, key), "learn")
+        yield from rejoined(job, self.showing, self._finished, self._idle)
 
     def _switched(self, care: str, preset: str) -> Changes:
         """The dials as another preset has them."""

@@ -37,11 +37,21 @@ class Page:
     key: gr.BrowserState
     base: gr.State
 
-    def tiles(self, who: Who, base: str) -> list[tuple[Image.Image, str]]:
-        """The styles that fit the base, as pictures with names."""
+    def tiles(self, who: Who, base: str) -> list["Tile"]:
+        """The styles that fit the base."""
         loaded = self.studio.bases.loaded(base)
         entries = self.studio.library(who).entries(loaded.fingerprint if loaded else None)
-        return [(entry.thumbnail(), entry.name) for entry in entries]
+        return [Tile(e.name, e.caption, e.thumbnail(), "default" in e.style.abilities) for e in entries]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A style to choose: what it is called inside and for people, its little picture, and whether it paints at once."""
+
+    name: str
+    caption: str
+    picture: Image.Image
+    paints: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class StylePicker:
     gallery: gr.Gallery
     hint: gr.HTML
     chosen: gr.State
+    names: gr.State  # of the tiles, in order
 
     @classmethod
     def build(cls, label: str = "Style", columns: int = 4) -> "StylePicker":
@@ -70,29 +81,32 @@ class StylePicker:
             buttons=[],
             elem_classes=["tiles"],
         )
-        chosen = gr.State("")
-        gallery.select(_caption, None, chosen, queue=False, **PRIVATE)
-        return cls(gallery, hint, chosen)
+        chosen, names = gr.State(""), gr.State([])
+        gallery.select(_picked, names, chosen, queue=False, **PRIVATE)
+        return cls(gallery, hint, chosen, names)
 
     @property
     def outputs(self) -> list[Any]:
         """What `filled` changes."""
-        return [self.gallery, self.hint, self.chosen]
+        return [self.gallery, self.hint, self.chosen, self.names]
 
-    def filled(self, tiles: Sequence[tuple[Image.Image, str]], chosen: str) -> dict[Any, Any]:
+    def filled(self, tiles: Sequence[Tile], chosen: str) -> dict[Any, Any]:
         """The gallery with these styles; the chosen one stays, or the first one is."""
-        names = [name for _, name in tiles]
+        names = [tile.name for tile in tiles]
         name = chosen if chosen in names else next(iter(names), "")
         index = names.index(name) if name else None
         return {
-            self.gallery: gr.Gallery(value=list(tiles), selected_index=index, visible=bool(tiles)),
+            self.gallery: gr.Gallery(
+                value=[(tile.picture, tile.caption) for tile in tiles], selected_index=index, visible=bool(tiles)
+            ),
             self.hint: gr.HTML(visible=not tiles),
             self.chosen: name,
+            self.names: names,
         }
 
 
-def _caption(event: gr.SelectData) -> str:
-    return str(event.value["caption"])
+def _picked(names: Sequence[str], event: gr.SelectData) -> str:
+    return names[event.index]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Restyle: photos, a style, a few dials, one button."""
+"""Restyle: a photo in every style to choose from, a few dials, and the picture on the stage."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -8,103 +8,166 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.studio.lane import Update
+from sigstyle.errors import SigStyleError
+from sigstyle.studio.checking import Checked, checked
+from sigstyle.studio.drafts import drafts
+from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.paint import Picture, restyle
+from sigstyle.studio.studio import Who
 from sigstyle.studio.words import duration
-from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
+from sigstyle.ui.blending import Blending
+from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, rejoined, served, status, who_asks
+from sigstyle.ui.messages import as_text
 from sigstyle.ui.parts import Page, StylePicker, example_row, files_of
+from sigstyle.ui.stage import Stage
+from sigstyle.ui.strip import Strip
 from sigstyle.ui.transfer_dials import TransferDials
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
-EMPTY = empty("Your picture appears here", "Drop a photo, pick a style, press Restyle.", "stage-empty")
+TO_STAGE = "() => { if (innerWidth <= 640) document.getElementById('stage').scrollIntoView({behavior: 'smooth'}); }"
 
 
 @dataclass(frozen=True)
 class Restyle:
-    """The tab's controls."""
+    """The tab's controls; `known` tells the photos that were looked at already."""
 
     page: Page
     photos: gr.Gallery
+    notes: gr.HTML
     picker: StylePicker
+    blending: Blending
     dials: TransferDials
+    stage: Stage
+    strip: Strip
     go: gr.Button
     stop: gr.Button
+    all_styles: gr.Button
     status: gr.HTML
-    stage: gr.HTML
-    preview: gr.Image
-    slider: gr.ImageSlider
-    strip: gr.Gallery
-    download: gr.DownloadButton
-    made: gr.State
+    known: gr.State
 
     @classmethod
     def build(cls, page: Page) -> "Restyle":
         """Place the tab's controls and connect them."""
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=5, min_width=320):
+        with gr.Row(equal_height=False, elem_classes=["desk"]):
+            with gr.Column(scale=5, min_width=320, elem_classes=["choices"]):
                 photos = gr.Gallery(
-                    label="Photos", show_label=False, type="filepath", interactive=True, columns=3, height=230,
+                    label="Photos", show_label=False, type="filepath", interactive=True, columns=4, height=190,
                     object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],
-                    elem_id="photos",
+                    elem_id="photos", elem_classes=["takes-files"],
                 )  # fmt: skip
+                notes = gr.HTML(visible=False, padding=False, elem_id="photo-notes", elem_classes=["notes"])
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
                 picker = StylePicker.build()
                 front = TransferDials.front()
-                with gr.Row():
-                    go = gr.Button("Restyle", variant="primary", size="lg", elem_classes=["go"], elem_id="restyle")
-                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-restyle")
-                with gr.Accordion("Advanced", open=False):
+                blending = Blending.build(picker.chosen)
+                with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = TransferDials.build(front)
-            with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
-                stage = gr.HTML(EMPTY, padding=False)
-                preview = gr.Image(
-                    label="Painting", show_label=False, visible=False, interactive=False, buttons=[], format="jpeg"
-                )
-                slider = gr.ImageSlider(
-                    label="Before and after", show_label=False, visible=False, interactive=False, max_height=640,
-                    buttons=["fullscreen"], type="filepath", elem_id="before-after",
-                )  # fmt: skip
-                strip = gr.Gallery(
-                    label="All pictures", columns=4, height="auto", visible=False, allow_preview=False,
-                    interactive=False, buttons=[], elem_classes=["tiles"],
-                )  # fmt: skip
-                download = gr.DownloadButton("Download", visible=False, elem_id="download")
-        made = gr.State([])
-        tab = cls(page, photos, picker, dials, go, stop, line, stage, preview, slider, strip, download, made)
+            with gr.Column(scale=7, min_width=320, elem_classes=["stage"], elem_id="stage"):
+                stage = Stage.build()
+                with gr.Column(elem_classes=["actions"]):
+                    with gr.Row():
+                        go = gr.Button("Restyle", variant="primary", size="lg", elem_classes=["go"], elem_id="restyle")
+                        stop = gr.Button(
+                            "Stop", variant="stop", size="lg", visible=False, elem_id="stop-restyle",
+                            elem_classes=["halt"],
+                        )  # fmt: skip
+                        all_styles = gr.Button("All styles", size="lg", visible=False, elem_id="all-styles")
+                        stage.download.render()
+                    line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
+                strip = Strip.build(page, stage)
+        parts = (photos, notes, picker, blending, dials, stage, strip, go, stop, all_styles, line)
+        tab = cls(page, *parts, gr.State([]))
         tab._connect(examples, files)
         return tab
 
     def _connect(self, examples: gr.Gallery, files: list[Path]) -> None:
+        key, base, chosen = self.page.key, self.page.base, self.picker.chosen
+
         def pick(event: gr.SelectData) -> list[tuple[str, None]]:
             return [(served(files[event.index]), None)]
 
         examples.select(pick, None, self.photos, queue=False, **PRIVATE)
-        inputs = [self.page.key, self.page.base, self.photos, self.picker.chosen, *self.dials.controls]
-        self.go.click(self._run, inputs, self._outputs, trigger_mode="once", **PRIVATE)
-        self.stop.click(self._stop, self.page.key, None, queue=False, **PRIVATE)
-        self.strip.select(self._look, self.made, self.slider, queue=False, **PRIVATE)
+        dropped = [key, base, self.photos, self.known, chosen]
+        outputs = [*self.stage.outputs, self.photos, self.notes, self.known, self.status, self.all_styles]
+        self.photos.change(self._dropped, dropped, outputs, trigger_mode="multiple", **PRIVATE)
+        inputs = [key, base, self.photos, chosen, *self.blending.controls, *self.dials.controls]
+        run = {"fn": self._run, "inputs": inputs, "outputs": self.outputs, "trigger_mode": "once", **PRIVATE}
+        self.go.click(**run)
+        self.go.click(None, None, None, js=TO_STAGE)
+        quick: dict[str, Any] = {"queue": False, **PRIVATE}
+        taken = [chosen, self.picker.gallery, self.blending.others]
+        picked = self.stage.drafts.select(self._take, [self.stage.drafted, self.picker.names], taken, **quick)
+        picked.then(**run)
+        self.stop.click(self._stop, key, None, **quick)
+        self.all_styles.click(self.stage.back_to_drafts, self.stage.drafted, self.stage.outputs, **quick)
+        self.strip.use.click(self._use, [key, self.strip.current], self.photos, **quick)
 
     @property
-    def _outputs(self) -> list[Any]:
-        stage = [self.stage, self.preview, self.slider, self.strip, self.download, self.made]
-        return [self.status, self.go, self.stop, *stage]
+    def outputs(self) -> list[Any]:
+        """What changes while a picture is painted, and with it."""
+        return [self.status, self.go, self.stop, self.all_styles, *self.stage.outputs, *self.strip.outputs]
+
+    def _dropped(
+        self, request: gr.Request, key: str, base: str, photos: Any, known: list[Any], chosen: str
+    ) -> Iterator[Changes]:
+        """New photos: each is looked at, the old picture goes, and the first one is shown in every style."""
+        files = files_of(photos)
+        if _told_apart(files) == known:
+            yield {self.known: known}
+            return
+        found = checked(files)
+        photo = next(iter(found.good), None)
+        changes = self.stage.cleared(photo) | {self.status: "", self.all_styles: gr.Button(visible=False)}
+        changes |= {self.known: _told_apart(found.good), self.notes: notes_of(found)}
+        if found.problems:
+            changes[self.photos] = [(str(file), None) for file in found.good]
+        yield changes
+        if photo is not None:
+            yield from self._drafted(who_asks(request, key), photo, base, chosen)
+
+    def _drafted(self, who: Who, photo: Path, base: str, chosen: str) -> Iterator[Changes]:
+        """The photo in every style, the chosen one first; nothing else on the stage is touched after the beginning."""
+        able = [tile for tile in self.page.tiles(who, base) if tile.paints]
+        tiles = sorted(able, key=lambda tile: tile.name != chosen)
+        if not tiles:
+            return
+        files: dict[str, str] = {}
+        try:
+            job = drafts(self.page.studio, who, photo, [tile.name for tile in tiles], base)
+            yield self.stage.drafting(tiles, files) | {self.all_styles: gr.Button(visible=False)}
+            for update in job.follow(every_s=0.3):
+                if update.detail:
+                    yield self.stage.drafted_so_far(tiles, update.detail, files)
+        except SigStyleError:
+            return  # drafts are an extra: whatever stands in their way is told when a picture is asked for
+
+    def _take(self, drafted: Sequence[str], names: Sequence[str], event: gr.SelectData) -> list[Any]:
+        name = drafted[event.index]
+        return [name, gr.Gallery(selected_index=names.index(name) if name in names else None), []]
+
+    def _use(self, request: gr.Request, key: str, current: str) -> list[tuple[str, None]]:
+        return [(served(self.strip.kept(request, key, current).path), None)]
 
     def _run(
-        self, request: gr.Request, key: str, base: str, photos: Any, style: str, *values: Any
+        self, request: gr.Request, key: str, base: str, photos: Any, chosen: str, others: Any, *values: Any
     ) -> Iterator[Changes]:
-        who = who_asks(request, key)
+        who, count = who_asks(request, key), len(self.blending.shares)
 
         def start() -> Any:
-            return restyle(self.page.studio, who, files_of(photos), style, base, self.dials.config(values))
+            style, config = self.blending.wanted(chosen, others, values[:count]), self.dials.config(values[count:])
+            return restyle(self.page.studio, who, files_of(photos), style, base, config)
 
-        yield from followed(start, self.showing, self.finished, self._idle)
+        yield from followed(start, self.showing, lambda made: self.finished(who, made), self._idle)
+
+    def rejoin(self, request: gr.Request, key: str) -> Iterator[Changes]:
+        """When the page is opened: the pictures there are, and one that is being painted."""
+        who = who_asks(request, key)
+        yield self.strip.filled(who)
+        job: Job[list[Picture]] | None = self.page.studio.under_way(who, "restyle")
+        yield from rejoined(job, self.showing, lambda made: self.finished(who, made), self._idle)
 
     def _stop(self, request: gr.Request, key: str) -> None:
         self.page.studio.stop(who_asks(request, key), "restyle")
-
-    def _look(self, made: Sequence[Picture], event: gr.SelectData) -> gr.ImageSlider:
-        return compared(made[event.index])
 
     def showing(self, update: Update) -> Changes:
         """The page while a picture is being painted."""
@@ -113,41 +176,37 @@ class Restyle:
             self.go: gr.Button(interactive=False),
             self.stop: gr.Button(visible=True),
         }
-        if update.preview is not None:
-            hidden = {self.stage: gr.HTML(visible=False), self.slider: gr.ImageSlider(visible=False)}
-            changes |= {self.preview: gr.Image(update.preview, visible=True), **hidden}
-        return changes
+        return changes if update.preview is None else changes | self.stage.painting(update.preview)
 
-    def finished(self, pictures: list[Picture]) -> Changes:
+    def finished(self, who: Who, pictures: list[Picture]) -> Changes:
         """The page with finished pictures."""
-        seconds = sum(picture.seconds for picture in pictures)
+        seconds, first = sum(picture.seconds for picture in pictures), pictures[0]
         kept = " The photo was known, so a part of the work was skipped." if any(p.reused for p in pictures) else ""
         notices = "".join(f" {notice}" for picture in pictures for notice in picture.notices)
         several = len(pictures) > 1
         text = f"{len(pictures)} picture{'s' * several} in {duration(seconds)}.{kept}{notices}"
-        return {
-            self.status: done(text),
-            self.stage: gr.HTML(visible=False),
-            self.slider: compared(pictures[0]),
-            self.strip: gr.Gallery([(served(p.path), p.name) for p in pictures], visible=several),
-            self.download: gr.DownloadButton(
-                "Download all" if several else "Download", value=download_of(pictures), visible=True
-            ),
-            self.made: pictures,
-        }
+        strip = self.strip.filled(who)
+        current = self.strip.history(who).of(first.path)
+        looked = {} if current is None else self.strip.looking(current)
+        looked[self.stage.download] = gr.DownloadButton(
+            "Download all" if several else "Download", value=download_of(pictures), visible=True
+        )
+        return strip | looked | {self.status: done(text), self.all_styles: gr.Button(visible=True)}
 
     def _idle(self) -> Changes:
-        return {
-            self.status: "",
-            self.go: gr.Button(interactive=True),
-            self.stop: gr.Button(visible=False),
-            self.preview: gr.Image(None, visible=False),
-        }
+        return {self.status: "", self.go: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
 
 
-def compared(picture: Picture) -> gr.ImageSlider:
-    """Photo and picture, one over the other."""
-    return gr.ImageSlider((picture.before(), served(picture.path)), visible=True)
+def notes_of(found: Checked) -> gr.HTML:
+    """What is said of dropped files, beside them."""
+    problems = "".join(f"<p><strong>Not taken:</strong> {as_text(problem)}</p>" for problem in found.problems)
+    notices = "".join(f"<p>{as_text(notice)}</p>" for notice in found.notices)
+    return gr.HTML(f'<div role="alert">{problems}{notices}</div>', visible=bool(problems or notices))
+
+
+def _told_apart(files: Sequence[Path]) -> list[tuple[str, str]]:
+    """What dropped files are told apart by: the folder of the page's cache is named after what is in them."""
+    return [(file.parent.name, file.name) for file in files]
 
 
 def download_of(pictures: Sequence[Picture]) -> str:

@@ -1,4 +1,4 @@
-"""How the page looks: a calm theme from system fonts, and the little CSS that Gradio has no setting for."""
+"""How the page looks: a calm theme from system fonts, and the little CSS and script that Gradio has no setting for."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ _FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
 
 
 def theme() -> Base:

@@ -1,0 +1,31 @@
+() => {
+  const seen = (element) => element && element.offsetParent !== null && !element.disabled;
+  const first = (selector) => [...document.querySelectorAll(selector)].find(seen);
+  const hand = (files) => {
+    const place = [...document.querySelectorAll(".takes-files")].find((element) => element.offsetParent !== null);
+    const input = place && place.querySelector("input[type=file]");
+    if (!input || !files.length) return false;
+    const given = new DataTransfer();
+    for (const file of files) given.items.add(file);
+    input.files = given.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+    return true;
+  };
+  document.addEventListener("keydown", (event) => {
+    const button = event.key === "Escape" ? first("button.halt, .halt button")
+      : event.key === "Enter" && (event.ctrlKey || event.metaKey) ? first("button.go, .go button") : null;
+    if (button) { event.preventDefault(); button.click(); }
+  });
+  document.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData ? event.clipboardData.files : [])];
+    if (files.length && !event.target.closest("input, textarea, .takes-files") && hand(files)) event.preventDefault();
+  });
+  const elsewhere = (event) => !event.target.closest || !event.target.closest(".takes-files, [data-testid=file-upload], .file-preview");
+  document.addEventListener("dragover", (event) => { if (elsewhere(event)) event.preventDefault(); });
+  document.addEventListener("drop", (event) => {
+    if (!elsewhere(event) || !event.dataTransfer || !event.dataTransfer.files.length) return;
+    event.preventDefault();
+    hand([...event.dataTransfer.files]);
+  });
+  document.documentElement.lang = document.documentElement.lang || "en";
+}
