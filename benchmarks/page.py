@@ -73,7 +73,7 @@ def restyled(page: Any, size_px: int) -> dict[str, float]:
     waits = {}
     page.locator(".examples button.thumbnail-lg:visible").first.click()
     page.locator("#photos img").first.wait_for()
-    page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
+    page.locator("button.label-wrap:visible").filter(has_text="Expert").click()
     field = page.locator("label:visible").filter(has_text="Size (pixels)").locator("input[type=number]").first
     field.fill(str(size_px))
     field.press("Tab")

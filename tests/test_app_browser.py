@@ -69,8 +69,8 @@ def go_to(page: Page, tab: str) -> None:
 
 
 def set_dials(page: Page, **values: int) -> None:
-    """Type numbers into the open tab's advanced dials."""
-    dials = page.locator("button.label-wrap:visible").filter(has_text="Advanced")
+    """Type numbers into the open tab's expert dials."""
+    dials = page.locator("button.label-wrap:visible").filter(has_text="Expert")
     if "open" not in (dials.get_attribute("class") or ""):
         dials.click()
     for name, value in values.items():
@@ -83,7 +83,7 @@ def set_dials(page: Page, **values: int) -> None:
 
 
 def choose_way(page: Page, way: str) -> None:
-    """Choose how photos are repainted, under the open tab's advanced dials."""
+    """Choose how photos are repainted, under the open tab's expert dials."""
     set_dials(page)
     page.locator(".way:visible").get_by_text(way, exact=True).first.click()
     expect(page.locator("label:visible").filter(has_text="Swap until").first).to_be_visible(timeout=PATIENCE_MS)

@@ -46,7 +46,7 @@ class FolderTab:
                 with gr.Row():
                     go = gr.Button("Paint all", variant="primary", size="lg", elem_classes=["go"], elem_id="paint-all")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
-                with gr.Accordion("Advanced", open=False):
+                with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = TransferDials.build(front)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="folder-status")

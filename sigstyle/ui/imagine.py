@@ -54,7 +54,7 @@ class Imagine:
                 with gr.Row():
                     go = gr.Button("Paint", variant="primary", size="lg", elem_classes=["go"], elem_id="paint")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-paint")
-                with gr.Accordion("Advanced", open=False):
+                with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = Dials.build(GenerateConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="paint-status")

@@ -96,8 +96,8 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Tabs() as tabs:
             with gr.Tab("Restyle", id="restyle") as restyle_tab:
                 restyle = Restyle.build(page)
-            with gr.Tab("Learn", id="learn"):
-                learn = Learn.build(page)
+            with gr.Tab("Learn", id="learn") as learn_tab:
+                learn = Learn.build(page, learn_tab, restyle.photos)
                 library = LibraryView.build(page)
             with gr.Tab("Imagine", id="imagine"):
                 imagine = Imagine.build(page)

@@ -202,8 +202,3 @@ def _small(file: Path) -> Image.Image:
     side = min(small.size)
     left, top = ((length - side) // 2 for length in small.size)
     return small.crop((left, top, left + side, top + side)).resize((160, 160), Image.Resampling.LANCZOS)
-
-
-def files_of(gallery: Sequence[tuple[str, str | None]] | None) -> list[Path]:
-    """The files in an upload gallery's value."""
-    return [Path(file) for file, _ in gallery or []]

@@ -9,16 +9,15 @@ from typing import Any
 import gradio as gr
 
 from sigstyle.errors import SigStyleError
-from sigstyle.studio.checking import Checked, checked
 from sigstyle.studio.drafts import drafts
 from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.paint import Picture, restyle
 from sigstyle.studio.studio import Who
 from sigstyle.studio.words import duration
 from sigstyle.ui.blending import Blending
+from sigstyle.ui.dropped import Dropped, files_of
 from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, rejoined, served, status, who_asks
-from sigstyle.ui.messages import as_text
-from sigstyle.ui.parts import Page, StylePicker, example_row, files_of
+from sigstyle.ui.parts import Page, StylePicker, example_row
 from sigstyle.ui.stage import Stage
 from sigstyle.ui.strip import Strip
 from sigstyle.ui.transfer_dials import TransferDials
@@ -29,11 +28,10 @@ TO_STAGE = "() => { if (innerWidth <= 640) document.getElementById('stage').scro
 
 @dataclass(frozen=True)
 class Restyle:
-    """The tab's controls; `known` tells the photos that were looked at already."""
+    """The tab's controls."""
 
     page: Page
-    photos: gr.Gallery
-    notes: gr.HTML
+    dropped: Dropped
     picker: StylePicker
     blending: Blending
     dials: TransferDials
@@ -43,19 +41,13 @@ class Restyle:
     stop: gr.Button
     all_styles: gr.Button
     status: gr.HTML
-    known: gr.State
 
     @classmethod
     def build(cls, page: Page) -> "Restyle":
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False, elem_classes=["desk"]):
             with gr.Column(scale=5, min_width=320, elem_classes=["choices"]):
-                photos = gr.Gallery(
-                    label="Photos", show_label=False, type="filepath", interactive=True, columns=4, height=190,
-                    object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],
-                    elem_id="photos", elem_classes=["takes-files"],
-                )  # fmt: skip
-                notes = gr.HTML(visible=False, padding=False, elem_id="photo-notes", elem_classes=["notes"])
+                dropped = Dropped.build("Photos", "photos")
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
                 picker = StylePicker.build()
                 front = TransferDials.front()
@@ -75,8 +67,7 @@ class Restyle:
                         stage.download.render()
                     line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
                 strip = Strip.build(page, stage)
-        parts = (photos, notes, picker, blending, dials, stage, strip, go, stop, all_styles, line)
-        tab = cls(page, *parts, gr.State([]))
+        tab = cls(page, dropped, picker, blending, dials, stage, strip, go, stop, all_styles, line)
         tab._connect(examples, files)
         return tab
 
@@ -87,8 +78,8 @@ class Restyle:
             return [(served(files[event.index]), None)]
 
         examples.select(pick, None, self.photos, queue=False, **PRIVATE)
-        dropped = [key, base, self.photos, self.known, chosen]
-        outputs = [*self.stage.outputs, self.photos, self.notes, self.known, self.status, self.all_styles]
+        dropped = [key, base, self.photos, self.dropped.known, chosen]
+        outputs = [*self.stage.outputs, *self.dropped.outputs, self.status, self.all_styles]
         self.photos.change(self._dropped, dropped, outputs, trigger_mode="multiple", **PRIVATE)
         inputs = [key, base, self.photos, chosen, *self.blending.controls, *self.dials.controls]
         run = {"fn": self._run, "inputs": inputs, "outputs": self.outputs, "trigger_mode": "once", **PRIVATE}
@@ -103,6 +94,11 @@ class Restyle:
         self.strip.use.click(self._use, [key, self.strip.current], self.photos, **quick)
 
     @property
+    def photos(self) -> gr.Gallery:
+        """Where photos are dropped."""
+        return self.dropped.gallery
+
+    @property
     def outputs(self) -> list[Any]:
         """What changes while a picture is painted, and with it."""
         return [self.status, self.go, self.stop, self.all_styles, *self.stage.outputs, *self.strip.outputs]
@@ -111,16 +107,12 @@ class Restyle:
         self, request: gr.Request, key: str, base: str, photos: Any, known: list[Any], chosen: str
     ) -> Iterator[Changes]:
         """New photos: each is looked at, the old picture goes, and the first one is shown in every style."""
-        files = files_of(photos)
-        if _told_apart(files) == known:
-            yield {self.known: known}
+        found, changes = self.dropped.looked_at(photos, known)
+        if found is None:
+            yield changes
             return
-        found = checked(files)
         photo = next(iter(found.good), None)
-        changes = self.stage.cleared(photo) | {self.status: "", self.all_styles: gr.Button(visible=False)}
-        changes |= {self.known: _told_apart(found.good), self.notes: notes_of(found)}
-        if found.problems:
-            changes[self.photos] = [(str(file), None) for file in found.good]
+        changes |= self.stage.cleared(photo) | {self.status: "", self.all_styles: gr.Button(visible=False)}
         yield changes
         if photo is not None:
             yield from self._drafted(who_asks(request, key), photo, base, chosen)
@@ -195,18 +187,6 @@ class Restyle:
 
     def _idle(self) -> Changes:
         return {self.status: "", self.go: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
-
-
-def notes_of(found: Checked) -> gr.HTML:
-    """What is said of dropped files, beside them."""
-    problems = "".join(f"<p><strong>Not taken:</strong> {as_text(problem)}</p>" for problem in found.problems)
-    notices = "".join(f"<p>{as_text(notice)}</p>" for notice in found.notices)
-    return gr.HTML(f'<div role="alert">{problems}{notices}</div>', visible=bool(problems or notices))
-
-
-def _told_apart(files: Sequence[Path]) -> list[tuple[str, str]]:
-    """What dropped files are told apart by: the folder of the page's cache is named after what is in them."""
-    return [(file.parent.name, file.name) for file in files]
 
 
 def download_of(pictures: Sequence[Picture]) -> str:

@@ -1,4 +1,4 @@
-"""The dials of a transfer: the few in front, and under Advanced the way it is painted with the dials it has."""
+"""The dials of a transfer: the few in front, and under Expert the way it is painted with the dials it has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
