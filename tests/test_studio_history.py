@@ -61,12 +61,13 @@ def test_a_deleted_picture_is_gone_until_it_is_brought_back(studio: Studio, phot
     assert not made.path.with_suffix(".zip").exists(), "nothing else still holds it"
     with pytest.raises(ConfigError, match="not here any more"):
         history(studio).get(kept.id)
-    assert Trash(studio.workspace(BERT)).undo() is None
-    assert Trash(studio.workspace(ANNA)).undo() == made.path
+    assert Trash(studio.workspace(BERT)).undo("results") is None
+    assert Trash(studio.workspace(ANNA)).undo("styles") is None
+    assert Trash(studio.workspace(ANNA)).undo("results") == made.path
     assert [entry.id for entry in history(studio).all()] == [kept.id]
     history(studio).delete(kept.id)
     studio.delete_all(ANNA)
-    assert usage(studio.workspace(ANNA)).files == 0 and Trash(studio.workspace(ANNA)).undo() is None
+    assert usage(studio.workspace(ANNA)).files == 0 and Trash(studio.workspace(ANNA)).undo("results") is None
 
 
 def test_what_lies_in_the_trash_for_long_goes_and_nothing_new_is_written_over(studio: Studio) -> None:
@@ -77,15 +78,15 @@ def test_what_lies_in_the_trash_for_long_goes_and_nothing_new_is_written_over(st
         trash.put(file)
     files[2].write_text("new")
     with pytest.raises(ConfigError, match="there again"):
-        trash.undo()
+        trash.undo("styles")
     assert files[2].read_text() == "new"
     files[2].unlink()
-    assert trash.undo() == files[2] and files[2].read_text() == "2.txt"
+    assert trash.undo("styles") == files[2] and files[2].read_text() == "2.txt"
     trash.empty(most=1)
-    assert trash.undo() == files[1] and trash.undo() is None
+    assert trash.undo("styles") == files[1] and trash.undo("styles") is None
     trash.put(files[1])
     trash.empty(most=9, older_s=0)
-    assert trash.undo() is None
+    assert trash.undo("styles") is None
 
 
 def test_a_blend_and_a_masked_picture_come_back_from_their_recipes(studio: Studio, photo: Path) -> None:

@@ -28,9 +28,12 @@ class Trash:
         except OSError as error:
             raise ConfigError(f"{path.name} cannot be deleted: {reason(error)}.") from error
 
-    def undo(self) -> Path | None:
-        """Put what was deleted last back where it was; None when there is nothing. Raises: ConfigError."""
-        for moment in reversed(self._moments()):
+    def undo(self, folder: str) -> Path | None:
+        """Put what was deleted last from a folder of the workspace back; None when there is nothing.
+
+        Raises: ConfigError.
+        """
+        for moment in reversed([moment for moment in self._moments() if (moment / folder).is_dir()]):
             for file in (file for file in moment.rglob("*") if file.is_file()):
                 place = self.workspace.root / file.relative_to(moment)
                 if place.exists():

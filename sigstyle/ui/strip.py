@@ -147,7 +147,7 @@ class Strip:
     def _undo(self, request: gr.Request, key: str, count: int) -> Changes:
         with told():
             who = who_asks(request, key)
-            back = Trash(self.page.studio.workspace(who)).undo()
+            back = Trash(self.page.studio.workspace(who)).undo("results")
             inform("It is back." if back else "There is nothing to bring back.", duration=4)
             return self.filled(who, count)
 
