@@ -151,14 +151,14 @@ def test_cancel_ends_the_painting_and_leaves_nothing_behind(page: Page, server: 
     assert server.results() == made
 
 
-def test_a_bad_file_gets_a_sentence(page: Page, server: Server, tmp_path: Path) -> None:
+def test_a_bad_file_gets_a_sentence_beside_it(page: Page, server: Server, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes, not a painting")
     go_to(page, "Folder")
     page.locator("#folder-photos input[type=file]").set_input_files(tmp_path / "notes.txt")
-    expect(page.locator("#folder-photos")).to_contain_text("notes", timeout=PATIENCE_MS)
-    page.locator("#paint-all").click()
     sentence = "notes.txt is not a supported image; expected PNG"
-    expect(page.locator(".toast-body").last).to_contain_text(sentence, timeout=PATIENCE_MS)
+    expect(page.locator("#folder-notes")).to_contain_text(sentence, timeout=PATIENCE_MS)
+    page.locator("#paint-all").click()
+    expect(page.locator(".toast-body").last).to_contain_text("There is no photo yet", timeout=PATIENCE_MS)
     expect(page.locator("#paint-all")).to_be_enabled()
 
 
@@ -187,7 +187,7 @@ def test_a_style_is_learned_and_lands_in_the_galleries(page: Page, server: Serve
     expect(chosen).to_contain_text("Great Wave", timeout=PATIENCE_MS)
 
 
-def test_a_closed_page_leaves_a_style_that_can_be_resumed(page: Page, server: Server) -> None:
+def test_learning_is_found_again_after_a_reload_and_what_was_stopped_is_resumed(page: Page, server: Server) -> None:
     go_to(page, "Learn")
     drop_painting(page)
     page.locator("#style-name textarea, #style-name input").fill("Long Wave")
@@ -197,6 +197,8 @@ def test_a_closed_page_leaves_a_style_that_can_be_resumed(page: Page, server: Se
     page.goto("about:blank")
     page.goto(server.url)
     go_to(page, "Learn")
+    expect(page.locator("#learn-status")).to_contain_text(re.compile(r"\d of 5000"), timeout=PATIENCE_MS)
+    page.locator("#stop-learn").click()
     expect(page.locator("#unfinished")).to_contain_text("Long Wave", timeout=PATIENCE_MS)
     page.locator("#resume").click()
     expect(page.locator("#enough")).to_be_visible(timeout=PATIENCE_MS)

@@ -1,5 +1,6 @@
 """What a person has made: found again from the files alone, compared, deleted and brought back; and drafts."""
 
+import zipfile
 from collections.abc import Hashable
 from pathlib import Path
 
@@ -12,14 +13,19 @@ from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import read_recipe, save_png
 from sigstyle.studio.batch import paint_all
+from sigstyle.studio.checking import checked
 from sigstyle.studio.drafts import DRAFT_PX, drafts
+from sigstyle.studio.export import export
 from sigstyle.studio.history import History
 from sigstyle.studio.keeping import usage
 from sigstyle.studio.lane import Job
+from sigstyle.studio.origins import origins, read_origins
 from sigstyle.studio.paint import imagine, restyle
+from sigstyle.studio.painted import painted_over
 from sigstyle.studio.restore import repeat, restore, same_pixels
 from sigstyle.studio.studio import Studio
 from sigstyle.studio.trash import Trash
+from sigstyle.style.shipped import shipped_styles
 
 __all__ = ["base", "photo", "studio"]  # fixtures
 
@@ -136,3 +142,43 @@ def test_drafts_give_way_to_a_picture(studio: Studio, photo: Path, monkeypatch: 
     monkeypatch.setattr(studio.drafts, "put", noted)
     drafts(studio, ANNA, photo, ["oil", "wave"], "mini").wait()
     assert ended == [True], "the picture was made between the two drafts"
+
+
+def test_strokes_of_a_brush_become_a_mask() -> None:
+    stroke = Image.new("RGBA", (40, 20))
+    stroke.paste((200, 0, 0, 255), (0, 0, 10, 20))
+    mask = painted_over([Image.new("RGBA", (40, 20)), stroke])
+    assert mask.mode == "RGB" and mask.getbbox() == (0, 0, 10, 20) and mask.getpixel((5, 5)) == (255, 255, 255)
+    for nothing in ([], [Image.new("RGBA", (40, 20))]):
+        with pytest.raises(ConfigError, match="Nothing is painted over yet"):
+            painted_over(nothing)
+
+
+def test_dropped_files_are_looked_at_one_by_one(tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture")
+    frames = [make_painting(), make_painting().rotate(180)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    found = checked([photo, tmp_path / "notes.jpg", tmp_path / "gone.png", tmp_path / "moving.gif", *[photo] * 60])
+    assert found.good[:2] == (photo, tmp_path / "moving.gif") and len(found.good) == 50
+    assert "notes.jpg is not a supported image" in found.problems[0] and "gone.png" in found.problems[1]
+    assert "at most 50 at once" in found.problems[2] and "first frame of 2" in found.notices[0]
+
+
+def test_a_style_says_whose_it_is() -> None:
+    table = """
+| `cafe` | Vincent van Gogh, Café Terrace, at Night, 1888 | `examples/style/a.jpg` |
+| `harvest` | Pieter Bruegel the Elder, The Harvesters, about 1565 | `examples/style/b.jpg` |
+| `unicorn-tapestry` | The Lady and the Unicorn, tapestry, about 1500 | `examples/style/c.jpg` |
+"""
+    found = read_origins(table)
+    captions = ["Cafe · van Gogh", "Harvest · Bruegel", "Unicorn tapestry"]
+    assert [origin.caption for origin in found.values()] == captions
+    assert found["harvest"].painting.name == "b.jpg"
+    assert set(origins()) >= {path.stem for path in shipped_styles()}, "every shipped style is in the table"
+
+
+def test_a_style_is_exported_for_other_programs(studio: Studio) -> None:
+    archive = export(studio, ANNA, "wave", "mini").wait()
+    assert archive.is_relative_to(studio.workspace(ANNA).root)
+    names = zipfile.ZipFile(archive).namelist()
+    assert len(names) == 2 and names[0].endswith("-lora.safetensors") and names[1].startswith("embeddings/")

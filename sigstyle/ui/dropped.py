@@ -42,7 +42,7 @@ class Dropped:
         if _told_apart(files) == [tuple(entry) for entry in known]:
             return None, {self.known: known}
         found = checked(files)
-        changes: Changes = {self.known: _told_apart(found.good), self.notes: _notes(found)}
+        changes: Changes = {self.known: _told_apart(found.good), self.notes: notes_of(found)}
         if found.problems:
             changes[self.gallery] = [(str(file), None) for file in found.good]
         return found, changes
@@ -53,7 +53,8 @@ def files_of(gallery: Sequence[tuple[str, str | None]] | None) -> list[Path]:
     return [Path(file) for file, _ in gallery or []]
 
 
-def _notes(found: Checked) -> gr.HTML:
+def notes_of(found: Checked) -> gr.HTML:
+    """What is said of dropped files, beside them."""
     problems = "".join(f"<p><strong>Not taken:</strong> {as_text(problem)}</p>" for problem in found.problems)
     notices = "".join(f"<p>{as_text(notice)}</p>" for notice in found.notices)
     return gr.HTML(f'<div role="alert">{problems}{notices}</div>', visible=bool(problems or notices))

@@ -119,6 +119,7 @@ def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     here = demo.load(all_.opened, page.key, opened, **PRIVATE)
     here.then(all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
     here.then(all_.restyle.rejoin, page.key, all_.restyle.outputs, **PRIVATE)
+    here.then(all_.folder.rejoin, page.key, all_.folder.changing, **PRIVATE)
     here.then(all_.learn.rejoin, page.key, [*all_.learn.changing, all_.learn.learned], **PRIVATE)
     learned = [page.key, page.base, all_.learn.learned, all_.folder.styles, all_.restyle.blending.others]
     library = all_.library

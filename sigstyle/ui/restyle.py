@@ -18,6 +18,7 @@ from sigstyle.ui.blending import Blending
 from sigstyle.ui.dropped import Dropped, files_of
 from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, rejoined, served, status, who_asks
 from sigstyle.ui.parts import Page, StylePicker, example_row
+from sigstyle.ui.region import Region
 from sigstyle.ui.stage import Stage
 from sigstyle.ui.strip import Strip
 from sigstyle.ui.transfer_dials import TransferDials
@@ -34,6 +35,7 @@ class Restyle:
     dropped: Dropped
     picker: StylePicker
     blending: Blending
+    region: Region
     dials: TransferDials
     stage: Stage
     strip: Strip
@@ -52,6 +54,7 @@ class Restyle:
                 picker = StylePicker.build()
                 front = TransferDials.front()
                 blending = Blending.build(picker.chosen)
+                region = Region.build(dropped.gallery)
                 with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = TransferDials.build(front)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"], elem_id="stage"):
@@ -67,7 +70,7 @@ class Restyle:
                         stage.download.render()
                     line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
                 strip = Strip.build(page, stage)
-        tab = cls(page, dropped, picker, blending, dials, stage, strip, go, stop, all_styles, line)
+        tab = cls(page, dropped, picker, blending, region, dials, stage, strip, go, stop, all_styles, line)
         tab._connect(examples, files)
         return tab
 
@@ -81,7 +84,8 @@ class Restyle:
         dropped = [key, base, self.photos, self.dropped.known, chosen]
         outputs = [*self.stage.outputs, *self.dropped.outputs, self.status, self.all_styles]
         self.photos.change(self._dropped, dropped, outputs, trigger_mode="multiple", **PRIVATE)
-        inputs = [key, base, self.photos, chosen, *self.blending.controls, *self.dials.controls]
+        asked = [*self.region.controls, *self.blending.controls, *self.dials.controls]
+        inputs = [key, base, self.photos, chosen, *asked]
         run = {"fn": self._run, "inputs": inputs, "outputs": self.outputs, "trigger_mode": "once", **PRIVATE}
         self.go.click(**run)
         self.go.click(None, None, None, js=TO_STAGE)
@@ -141,13 +145,16 @@ class Restyle:
         return [(served(self.strip.kept(request, key, current).path), None)]
 
     def _run(
-        self, request: gr.Request, key: str, base: str, photos: Any, chosen: str, others: Any, *values: Any
-    ) -> Iterator[Changes]:
+        self, request: gr.Request, key: str, base: str, photos: Any, chosen: str, where: str, edited: Any, others: Any,
+        *values: Any,
+    ) -> Iterator[Changes]:  # fmt: skip
         who, count = who_asks(request, key), len(self.blending.shares)
 
         def start() -> Any:
             style, config = self.blending.wanted(chosen, others, values[:count]), self.dials.config(values[count:])
-            return restyle(self.page.studio, who, files_of(photos), style, base, config)
+            return restyle(
+                self.page.studio, who, files_of(photos), style, base, config, self.region.mask(where, edited)
+            )
 
         yield from followed(start, self.showing, lambda made: self.finished(who, made), self._idle)
 

@@ -1,0 +1,62 @@
+"""Which part of the photo is painted: all of it, or what one paints over with a brush."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from sigstyle.imaging.images import load_image
+from sigstyle.studio.checking import checked
+from sigstyle.studio.painted import painted_over
+from sigstyle.ui.dropped import files_of
+from sigstyle.ui.handlers import PRIVATE, Changes
+
+ALL, BRUSH = "all", "brush"
+WHERE = {"All of it": ALL, "What I paint over": BRUSH}
+EDITOR_PX = 900  # the long side of the copy that is painted on
+
+
+@dataclass(frozen=True)
+class Region:
+    """The controls."""
+
+    where: gr.Radio
+    editor: gr.ImageEditor
+
+    @classmethod
+    def build(cls, photos: gr.Gallery) -> "Region":
+        """Place the controls; the brush paints on the first of `photos`."""
+        with gr.Accordion("Only a part", open=False, elem_id="part"):
+            where = gr.Radio(list(WHERE.items()), value=ALL, label="Paint", elem_id="where")
+            editor = gr.ImageEditor(
+                label="Paint over what is to change", type="pil", sources=[], transforms=[], layers=False,
+                brush=gr.Brush(default_size=40, colors=["#4f46e5"], color_mode="fixed"), height=360, visible=False,
+                buttons=[], elem_id="brush",
+            )  # fmt: skip
+        region = cls(where, editor)
+        gr.on([where.change, photos.change], region.shown, [where, photos], editor, queue=False, **PRIVATE)
+        return region
+
+    @property
+    def controls(self) -> list[Any]:
+        """What `mask` reads."""
+        return [self.where, self.editor]
+
+    def shown(self, where: str, photos: Any) -> gr.ImageEditor:
+        """The photo to paint on, where that is asked for."""
+        good = checked(files_of(photos)[:1]).good if where == BRUSH else ()
+        if not good:
+            return gr.ImageEditor(visible=False)
+        copy = load_image(good[0])
+        copy.thumbnail((EDITOR_PX, EDITOR_PX), Image.Resampling.LANCZOS)
+        return gr.ImageEditor({"background": copy, "layers": [], "composite": None}, visible=True)
+
+    def mask(self, where: str, edited: Mapping[str, Any] | None) -> Image.Image | None:
+        """White where it is painted, None for all of it. Raises: ConfigError when nothing is painted over yet."""
+        return painted_over((edited or {}).get("layers") or []) if where == BRUSH else None
+
+    def cleared(self) -> Changes:
+        """The controls at all of the photo."""
+        return {self.where: ALL}
