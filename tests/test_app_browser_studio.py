@@ -59,8 +59,13 @@ def drop(page: Page, *files: Path) -> None:
     expect(page.locator("#photos img").first).to_be_visible(timeout=PATIENCE_MS)
 
 
-def restyled(page: Page) -> None:
+def restyled(page: Page, server: Server) -> None:
+    made = len(server.results())
     page.locator("#restyle").click()
+    for _ in range(PATIENCE_MS // 100):
+        if len(server.results()) > made:
+            break
+        page.wait_for_timeout(100)
     told(page, "#restyle-status", "1 picture in")
     expect(page.locator("#before-after img").first).to_be_visible(timeout=PATIENCE_MS)
 
@@ -96,7 +101,7 @@ def test_styles_are_blended_by_sliders(page: Page, server: Server) -> None:
     share = page.locator("#share-1 input[type=number]")
     share.fill("0.25")
     share.press("Tab")
-    restyled(page)
+    restyled(page, server)
     styles = read_recipe(server.results()[-1])["styles"]
     assert {s["name"]: round(s["weight"], 3) for s in styles} == {"ink": 0.667, "wave": 0.333}
     page.locator("#blend-with button[aria-label*=lear], #blend-with .token-remove").last.click()
@@ -170,7 +175,7 @@ def test_a_phone_reaches_everything_and_has_room_for_fingers(browser: Browser, s
     drop(page, PHOTOS / "cow.jpg")
     set_dials(page, size_px=64)
     expect(page.locator("#restyle")).to_be_in_viewport()
-    restyled(page)
+    restyled(page, server)
     expect(page.locator("#before-after img").first).to_be_in_viewport(timeout=PATIENCE_MS)
     page.context.close()
 

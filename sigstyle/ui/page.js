@@ -27,5 +27,15 @@
     event.preventDefault();
     hand([...event.dataTransfer.files]);
   });
+  const named = () => {
+    for (const button of document.querySelectorAll("button:not([aria-label]):not([title])")) {
+      const block = button.textContent.trim() ? null : button.closest(".block");
+      const label = block && block.querySelector("[data-testid=block-label]");
+      if (block) button.setAttribute("aria-label", label && label.textContent.trim() || block.id.replaceAll("-", " ") || "Picture");
+    }
+  };
+  let due = 0;
+  new MutationObserver(() => { if (!due) due = setTimeout(() => { due = 0; named(); }, 150); })
+    .observe(document.body, { childList: true, subtree: true });
   document.documentElement.lang = document.documentElement.lang || "en";
 }

@@ -20,7 +20,9 @@ NO_STYLES = empty(
     "No style yet",
     "Open the Learn tab, drop a painting and press learn: it takes a minute or two, and the style appears here.",
 )
-_LABELS = {"palette": "Colour"}
+_LABELS = {"palette": "Colour", "freedom": "Keep", "seed": "Variation"}
+_WORDS = {"freedom": "how much of the photo is kept: 1 all that can be, 0 little"}
+_INVERSE = ("freedom",)  # from 0 to 1, and shown as how much of the opposite is wanted
 STRENGTH = "0 is none of the style, 1 all of it, more is bolder."
 
 
@@ -137,14 +139,19 @@ class Dials:
     def settings(self, values: Sequence[Any]) -> dict[str, Any]:
         """The settings that these values of the controls mean."""
         given = zip(self.names, values, self.controls, strict=True)
-        plain = {name: _plain(value, control) for name, value, control in given}
+        plain = {name: _turned(name, _plain(value, control)) for name, value, control in given}
         return {name: None if name in self.optional and not value else value for name, value in plain.items()}
 
     def showing(self, config: TransferConfig | GenerateConfig | CaptureConfig) -> dict[Any, Any]:
         """The controls at this config's values."""
-        values = {name: getattr(config, name) for name in self.names}
+        values = {name: _turned(name, getattr(config, name)) for name in self.names}
         shown = {name: 0 if name in self.optional and values[name] is None else values[name] for name in self.names}
         return dict(zip(self.controls, shown.values(), strict=True))
+
+
+def _turned(name: str, value: Any) -> Any:
+    """From a setting to what its dial shows, and back."""
+    return round(1 - value, 12) if name in _INVERSE and isinstance(value, int | float) else value
 
 
 def _plain(value: Any, control: Any) -> Any:
@@ -157,7 +164,7 @@ def _plain(value: Any, control: Any) -> Any:
 
 def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, float] | None) -> Any:
     label = _LABELS.get(entry.name, entry.name.replace("_px", " (pixels)").replace("_", " ").capitalize())
-    text = entry.metadata["help"]
+    text, value = _WORDS.get(entry.name, entry.metadata["help"]), _turned(entry.name, value)
     info = text[0].upper() + text[1:] + "."
     if "choices" in entry.metadata:
         return gr.Dropdown(list(entry.metadata["choices"]), value=value, label=label, info=info)

@@ -85,8 +85,9 @@ class RecipeTab:
             return open_settings(request, key, base, str(picture), None)
 
         targets, quick = [self.tabs, *targets_of(restyle, imagine)], {"queue": False, **PRIVATE}
-        self.open.click(open_settings, inputs, targets, **quick)
-        restyle.strip.settings.click(open_kept, [*inputs[:2], restyle.strip.current], targets, **quick)
+        kept = [*inputs[:2], restyle.strip.current]
+        self.open.click(open_settings, inputs, targets, **quick).then(**restyle.looking)
+        restyle.strip.settings.click(open_kept, kept, targets, **quick).then(**restyle.looking)
 
     def _restored(self, request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Restored:
         given = Path(photo) if photo else None

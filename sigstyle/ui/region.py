@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -36,7 +37,10 @@ class Region:
                 buttons=[], elem_id="brush",
             )  # fmt: skip
         region = cls(where, editor)
-        gr.on([where.change, photos.change], region.shown, [where, photos], editor, queue=False, **PRIVATE)
+        quick: dict[str, Any] = {"queue": False, **PRIVATE}
+        where.change(lambda where: gr.ImageEditor(visible=where == BRUSH), where, editor, **quick).then(
+            region._switched, [where, photos], editor, **quick
+        )
         return region
 
     @property
@@ -44,12 +48,14 @@ class Region:
         """What `mask` reads."""
         return [self.where, self.editor]
 
-    def shown(self, where: str, photos: Any) -> gr.ImageEditor:
+    def _switched(self, where: str, photos: Any) -> gr.ImageEditor:
+        return self.shown(where, next(iter(checked(files_of(photos)[:1]).good), None))
+
+    def shown(self, where: str, photo: Path | None) -> gr.ImageEditor:
         """The photo to paint on, where that is asked for."""
-        good = checked(files_of(photos)[:1]).good if where == BRUSH else ()
-        if not good:
+        if where != BRUSH or photo is None:
             return gr.ImageEditor(visible=False)
-        copy = load_image(good[0])
+        copy = load_image(photo)
         copy.thumbnail((EDITOR_PX, EDITOR_PX), Image.Resampling.LANCZOS)
         return gr.ImageEditor({"background": copy, "layers": [], "composite": None}, visible=True)
 

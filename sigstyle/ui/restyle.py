@@ -80,10 +80,9 @@ class Restyle:
         def pick(event: gr.SelectData) -> list[tuple[str, None]]:
             return [(served(files[event.index]), None)]
 
-        examples.select(pick, None, self.photos, queue=False, **PRIVATE)
-        dropped = [key, base, self.photos, self.dropped.known, chosen]
-        outputs = [*self.stage.outputs, *self.dropped.outputs, self.status, self.all_styles]
-        self.photos.change(self._dropped, dropped, outputs, trigger_mode="multiple", **PRIVATE)
+        looked: dict[str, Any] = {"trigger_mode": "multiple", **self.looking}
+        examples.select(pick, None, self.photos, queue=False, **PRIVATE).then(**looked)
+        self.photos.change(**looked)
         asked = [*self.region.controls, *self.blending.controls, *self.dials.controls]
         inputs = [key, base, self.photos, chosen, *asked]
         run = {"fn": self._run, "inputs": inputs, "outputs": self.outputs, "trigger_mode": "once", **PRIVATE}
@@ -95,7 +94,14 @@ class Restyle:
         picked.then(**run)
         self.stop.click(self._stop, key, None, **quick)
         self.all_styles.click(self.stage.back_to_drafts, self.stage.drafted, self.stage.outputs, **quick)
-        self.strip.use.click(self._use, [key, self.strip.current], self.photos, **quick)
+        self.strip.use.click(self._use, [key, self.strip.current], self.photos, **quick).then(**looked)
+
+    @property
+    def looking(self) -> dict[str, Any]:
+        """The event that looks at new photos: to be chained to whatever puts them there, as the page tells of none."""
+        inputs = [self.page.key, self.page.base, self.photos, self.dropped.known, self.picker.chosen, self.region.where]
+        outputs = [*self.stage.outputs, *self.dropped.outputs, self.status, self.all_styles, self.region.editor]
+        return {"fn": self._dropped, "inputs": inputs, "outputs": outputs, **PRIVATE}
 
     @property
     def photos(self) -> gr.Gallery:
@@ -108,7 +114,7 @@ class Restyle:
         return [self.status, self.go, self.stop, self.all_styles, *self.stage.outputs, *self.strip.outputs]
 
     def _dropped(
-        self, request: gr.Request, key: str, base: str, photos: Any, known: list[Any], chosen: str
+        self, request: gr.Request, key: str, base: str, photos: Any, known: list[Any], chosen: str, where: str
     ) -> Iterator[Changes]:
         """New photos: each is looked at, the old picture goes, and the first one is shown in every style."""
         found, changes = self.dropped.looked_at(photos, known)
@@ -117,6 +123,7 @@ class Restyle:
             return
         photo = next(iter(found.good), None)
         changes |= self.stage.cleared(photo) | {self.status: "", self.all_styles: gr.Button(visible=False)}
+        changes[self.region.editor] = self.region.shown(where, photo)
         yield changes
         if photo is not None:
             yield from self._drafted(who_asks(request, key), photo, base, chosen)

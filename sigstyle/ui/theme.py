@@ -72,6 +72,8 @@ def theme() -> Base:
         button_border_width="1px",
         button_primary_border_color="transparent",
         button_primary_border_color_dark="transparent",
+        checkbox_label_background_fill_selected="*primary_600",
+        checkbox_label_background_fill_selected_dark="*primary_600",
         checkbox_label_background_fill_dark="#2a2830",
         checkbox_label_background_fill_hover_dark="#35323b",
         checkbox_label_shadow="none",
