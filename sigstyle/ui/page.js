@@ -15,6 +15,11 @@
     const button = event.key === "Escape" ? first("button.halt, .halt button")
       : event.key === "Enter" && (event.ctrlKey || event.metaKey) ? first("button.go, .go button") : null;
     if (button) { event.preventDefault(); button.click(); }
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step || event.target.closest("input, textarea, [role=slider], [role=tab], .tiles")) return;
+    const pictures = [...document.querySelectorAll("#pictures .thumbnail-lg")].filter(seen);
+    const at = pictures.findIndex((picture) => picture.classList.contains("selected"));
+    if (at >= 0 && pictures[at + step]) pictures[at + step].click();
   });
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData ? event.clipboardData.files : [])];
@@ -34,8 +39,15 @@
       if (block) button.setAttribute("aria-label", label && label.textContent.trim() || block.id.replaceAll("-", " ") || "Picture");
     }
   };
-  let due = 0;
-  new MutationObserver(() => { if (!due) due = setTimeout(() => { due = 0; named(); }, 150); })
+  const title = document.title;
+  let due = 0, working = false;
+  const noticed = () => {
+    const busy = [...document.querySelectorAll(".halt")].some((element) => element.offsetParent !== null);
+    if (working && !busy && document.hidden) document.title = `✓ ${title}`;
+    working = busy;
+  };
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) document.title = title; });
+  new MutationObserver(() => { if (!due) due = setTimeout(() => { due = 0; named(); noticed(); }, 150); })
     .observe(document.body, { childList: true, subtree: true });
   document.documentElement.lang = document.documentElement.lang || "en";
 }
