@@ -18,13 +18,14 @@ EVEN = 0.5
 class Blending:
     """The controls: further styles, and a slider for each style's share, the chosen one's first."""
 
+    whole: gr.Accordion
     others: gr.Dropdown
     shares: tuple[gr.Slider, ...]
 
     @classmethod
     def build(cls, chosen: gr.State) -> "Blending":
         """Place the controls; `chosen` is the style they are blended with."""
-        with gr.Accordion("Blend styles", open=False, elem_id="blend"):
+        with gr.Accordion("Blend styles", open=False, elem_id="blend") as whole:
             others = gr.Dropdown(
                 [], multiselect=True, max_choices=MOST, label="With", elem_id="blend-with",
                 info="One or two more styles; the sliders say how much of each.",
@@ -33,7 +34,7 @@ class Blending:
                 gr.Slider(0, 1, value=EVEN, step=0.05, label="Share", visible=False, elem_id=f"share-{place}")
                 for place in range(MOST + 1)
             )
-        blending = cls(others, shares)
+        blending = cls(whole, others, shares)
         changes = [others.change, chosen.change]
         gr.on(changes, blending.shown, [chosen, others], list(shares), queue=False, **PRIVATE)
         return blending
@@ -42,6 +43,11 @@ class Blending:
     def controls(self) -> list[Any]:
         """What `wanted` reads after the chosen style."""
         return [self.others, *self.shares]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `showing` changes."""
+        return [self.whole, *self.controls]
 
     def filled(self, tiles: Sequence[Tile], kept: Sequence[str]) -> Changes:
         """The list of styles; those that were taken stay so."""
@@ -72,4 +78,6 @@ class Blending:
         total = sum(weight for _, weight in blend) or 1.0
         shares = [weight / total for _, weight in blend] + [EVEN] * (len(self.shares) - len(blend))
         changes: Changes = {self.others: [name for name, _ in blend[1:]]}
+        if len(blend) > 1:
+            changes[self.whole] = gr.Accordion(open=True)
         return changes | dict(zip(self.shares, shares, strict=False))

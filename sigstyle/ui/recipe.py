@@ -159,7 +159,7 @@ class RecipeTab:
 
 def targets_of(restyle: Restyle, imagine: Imagine) -> list[Any]:
     """What `opened` changes beside the tabs."""
-    targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, *restyle.blending.controls]
+    targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, *restyle.blending.outputs]
     targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
     return [*targets, imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
 
