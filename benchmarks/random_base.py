@@ -6,6 +6,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sigstyle.base.model import EMBEDDED_FOLDER, BaseModel
 from sigstyle.base.prompts import StyleToken
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
@@ -88,7 +89,7 @@ def random_style(base: BaseModel, name: str = "random", seed: int = 0) -> Style:
         latent_std=1 + noise(channels),
         reference=noise(channels, side, side),
         palette=Palette(noise(3), 0.1 * torch.eye(3)),
-        brushwork=0.1,
+        brushwork=Brushwork(0.1),
     )
 
 

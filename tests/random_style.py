@@ -4,6 +4,7 @@ import torch
 
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
@@ -34,7 +35,7 @@ def random_style(base: BaseModel, name: str = "wave", seed: int = 0, scale: floa
         latent_std=1 + noise(channels).abs() * 0.2,
         reference=noise(channels, 8, 8),
         palette=Palette(noise(3) * 0.2, random_covariance(noise(3, 3))),
-        brushwork=0.1,
+        brushwork=Brushwork(0.1),
         decoder_offsets={
             path: Offset(noise(rows, 2) * 0.2, noise(2, columns) * 0.2)
             for path, (rows, columns) in decoder_layers(base.vae, 2).items()

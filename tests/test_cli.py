@@ -136,7 +136,7 @@ def test_capture_takes_a_name_and_info_tells_how_it_was_made(base: Path, photo: 
     assert (told["name"], told["token"], told["hash"]) == ("My Look", "<my-look>", style.hash)
     assert told["config"] == style.metadata["config"]
     assert told["can"] == ["default", "paper"] and re.fullmatch("#[0-9a-f]{6}", told["palette"]["mean"])
-    assert told["brushwork"] == round(style.brushwork, 3) and told["decoder_layers"] == len(style.decoder_offsets)
+    assert told["brushwork"] == style.brushwork.to_dict() and told["decoder_layers"] == len(style.decoder_offsets)
     assert "  steps: 4\n" in done("info", out).stdout
 
 

@@ -186,7 +186,7 @@ def test_offsets_of_the_decoder_are_seen_in_the_picture_alone(
 
 
 def test_brushwork_of_0_lays_no_strokes(base: BaseModel, style: Style, painting: Image.Image) -> None:
-    flat = piped(base, dataclasses.replace(style, brushwork=0.0))
+    flat = piped(base, dataclasses.replace(style, brushwork=style.brushwork.times(0)))
     config = TransferConfig(strokes=0.0)
     assert torch.equal(latents(flat, painting), latents(piped(base, style), painting, config=config))
 

@@ -40,7 +40,7 @@ def test_a_style_file_of_before_is_read_whole(base: BaseModel) -> None:
     assert "checksum" not in read_tensors(path)[1]["sigstyle"]
     style = Style.load(path)
     style.check_base(base)
-    assert style.palette is None and style.brushwork == 0 and style.decoder_offsets == {}
+    assert style.palette is None and style.brushwork.amount == 0 and style.decoder_offsets == {}
     frozen = load_file(CAPTURED)
     tensors = style.tensors()
     assert style.reference is not None and len(tensors) == sum(key.startswith("classic.") for key in frozen)

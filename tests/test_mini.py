@@ -81,5 +81,5 @@ def test_a_default_capture_stays_below_a_megabyte_and_holds_nothing_of_the_image
     style.save(tmp_path / "style.safetensors")
     assert (tmp_path / "style.safetensors").stat().st_size < 1_000_000
     names = {name for name in read_tensors(tmp_path / "style.safetensors")[0] if "." not in name}
-    assert names == {"token", "palette_mean", "palette_covariance", "brushwork"}
+    assert names == {"token", "palette_mean", "palette_covariance", "brushwork", "strokes"}
     assert style.offsets and style.decoder_offsets and style.rank == CaptureConfig().rank

@@ -16,8 +16,8 @@ import sigstyle
 from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, ConfigError
+from sigstyle.imaging.brushwork import LEAST, MOST, Brushwork
 from sigstyle.imaging.palette import Palette
-from sigstyle.imaging.strokes import LEAST, MOST
 from sigstyle.learning.bank import Bank, bank_files
 from sigstyle.learning.learner import Learner, split_offsets
 from sigstyle.learning.loop import Progress, capture_style
@@ -127,7 +127,7 @@ def test_a_capture_gives_a_style_that_paints_and_holds_nothing_of_the_image_itse
     base, painting = make_base(vae=vae, prediction_type=prediction_type), make_painting()
     style = capture_style(base, [painting], "Great Wave", changed(steps=1), bank=bank)
     style.check_base(base)
-    assert style.palette is not None and LEAST <= style.brushwork <= MOST
+    assert style.palette is not None and LEAST <= style.brushwork.amount <= MOST
     assert style.reference is style.start_mean is style.latent_mean is None
     assert style.rank == QUICK.rank and style.offsets and style.decoder_offsets
     style.save(tmp_path / "style.safetensors")
@@ -139,7 +139,7 @@ def test_a_capture_gives_a_style_that_paints_and_holds_nothing_of_the_image_itse
 def test_the_palette_is_that_of_all_style_images(base: BaseModel, bank: Path) -> None:
     dark, light = (Image.new("RGB", (80, 80), colour) for colour in ((20, 20, 20), (220, 220, 220)))
     style = capture_style(base, [dark, light], "two", changed(steps=1), bank=bank)
-    assert style.palette is not None and style.brushwork == LEAST
+    assert style.palette is not None and style.brushwork == Brushwork(LEAST)
     torch.testing.assert_close(style.palette.mean, torch.full((3,), 120 / 127.5 - 1), atol=1e-4, rtol=0)
     assert style.palette.covariance[0, 0].sqrt() == pytest.approx(100 / 127.5, abs=1e-3)
 

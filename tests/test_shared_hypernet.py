@@ -116,6 +116,7 @@ def test_an_instant_style_is_small_and_the_same_once_saved(base: BaseModel, ship
     assert again.instant is not None and again.instant.network == load_hypernetwork(shipped).hash
     assert set(style.tensors()) == {
         "embedding", "coefficients", "token", "palette_mean", "palette_covariance", "brushwork",
+        "strokes",
     }  # fmt: skip
     for name in ("offsets", "decoder_offsets"):
         given, read = getattr(style, name), getattr(again, name)

@@ -16,6 +16,7 @@ from sigstyle import files
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
@@ -55,7 +56,7 @@ def make_painter() -> Style:
         latent_mean=None,
         latent_std=None,
         palette=Palette(torch.tensor([0.1, -0.2, 0.3]), torch.tensor([[0.2, 0.1, 0], [0.1, 0.3, 0], [0, 0, 0.1]])),
-        brushwork=0.125,
+        brushwork=Brushwork(0.125, 12.0, 2.0, 64.0, -0.5, 0.25),
         decoder_offsets={
             "layers.3.conv.0": Offset(torch.randn(8, 2, generator=generator), torch.randn(2, 72, generator=generator))
         },
@@ -250,7 +251,7 @@ def painter(tmp_path: Path) -> Path:
 
 def test_palette_brushwork_and_decoder_come_back_from_the_file(painter: Path) -> None:
     style, loaded = make_painter(), Style.load(painter)
-    assert loaded.hash == style.hash and loaded.brushwork == 0.125
+    assert loaded.hash == style.hash and loaded.brushwork == style.brushwork
     assert loaded.palette is not None and style.palette is not None
     assert torch.equal(loaded.palette.mean, style.palette.mean)
     assert torch.equal(loaded.palette.covariance, style.palette.covariance)
@@ -261,7 +262,11 @@ def test_palette_brushwork_and_decoder_come_back_from_the_file(painter: Path) ->
 
 def test_palette_brushwork_and_decoder_count_for_the_hash() -> None:
     style = make_painter()
-    others = [{"brushwork": 0.25}, {"decoder_offsets": {}}, {"palette": Palette(torch.zeros(3), torch.eye(3))}]
+    others = [
+        {"brushwork": Brushwork(0.25)},
+        {"decoder_offsets": {}},
+        {"palette": Palette(torch.zeros(3), torch.eye(3))},
+    ]
     assert len({style.hash, *(dataclasses.replace(style, **change).hash for change in others)}) == 4
 
 
@@ -279,6 +284,10 @@ def test_palette_brushwork_and_decoder_count_for_the_hash() -> None:
         ("brushwork", torch.zeros(2), r"brushwork of shape \[2\]; expected \[1\]"),
         ("brushwork", torch.tensor([-0.1]), "brushwork"),
         ("brushwork", torch.tensor([9.0]), "brushwork"),
+        ("strokes", torch.zeros(4), r"strokes of shape \[4\]; expected \[5\]"),
+        ("strokes", torch.tensor([500.0, 1.5, 32, 0, 0]), "length_px of 500"),
+        ("strokes", torch.tensor([24.0, 1.5, 64, 2, 0]), "heading longer than 1"),
+        ("strokes", torch.tensor([24.0, 1.5, float("nan"), 0, 0]), "strokes"),
         ("palette_mean", None, "palette_mean of shape none"),
         ("palette_covariance", None, "palette_covariance of shape none"),
         ("brushwork", None, "brushwork of shape none"),

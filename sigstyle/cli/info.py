@@ -120,7 +120,7 @@ def describe_style(style: Style) -> dict[str, Any]:
         "base": {"name": style.base_name, "fingerprint": style.base_fingerprint},
         "can": style.abilities,
         "palette": _palette(style),
-        "brushwork": round(style.brushwork, 3) if style.palette is not None else None,
+        "brushwork": style.brushwork.to_dict() if style.palette is not None else None,
         "layers": len(style.offsets),
         "decoder_layers": len(style.decoder_offsets),
         "rank": style.rank,

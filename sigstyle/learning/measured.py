@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import fit, to_tensor
 from sigstyle.imaging.palette import Palette
-from sigstyle.imaging.strokes import brushwork
 from sigstyle.learning.bank import SIDE_PX
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import LayerStatistics, statistics
@@ -18,11 +18,11 @@ from sigstyle.scoring.style_loss import LayerStatistics, statistics
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What style images have in common: statistics of a layer each, the palette, how strongly strokes show."""
+    """What style images have in common: statistics of a layer each, the palette, the strokes."""
 
     statistics: Sequence[LayerStatistics]
     palette: Palette
-    brushwork: float
+    brushwork: Brushwork
 
     @classmethod
     def on(cls, images: Sequence[Image.Image], network: StyleFeatures, device: torch.device) -> Self:
@@ -37,7 +37,7 @@ class Measured:
         return cls(
             [LayerStatistics.mean_of(layer) for layer in zip(*each, strict=True)],
             Palette.of(torch.cat([image.flatten(2) for image in pixels], dim=2).unsqueeze(-1)),
-            sum(brushwork(image) for image in pixels) / len(pixels),
+            Brushwork.mean_of([Brushwork.of(image) for image in pixels]),
         )
 
     @property

@@ -11,6 +11,7 @@ from torch import Tensor
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.base.prompts import encode_prompts
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import seeded
@@ -82,7 +83,7 @@ class Painting:
     network: StyleFeatures
     style: Sequence[LayerStatistics]
     palette: Palette
-    brushwork: float
+    brushwork: Brushwork
     plain: Tensor  # embeddings of the empty prompt
 
     @classmethod

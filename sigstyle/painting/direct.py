@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.denoise import OnStep, predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
 from sigstyle.diffusion.inversion import ContentTrace
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import recoloured
 from sigstyle.imaging.strokes import SMOOTHING, seeded
@@ -83,14 +84,19 @@ class DirectRun:
             "size": list(wanted.content.work.size),
             "palette": self._palette.digest,
             "colour": wanted.config.palette * wanted.amount,
-            "strokes": self._strokes,
+            "strokes": list(astuple(self._strokes)),
             "timestep": self.timestep,
             "seeds": [generator.initial_seed() for generator in self._generators()],
         }
 
     @property
-    def _strokes(self) -> float:
-        return self.blend.brushwork() * self.wanted.config.strokes * self.wanted.amount
+    def _strokes(self) -> Brushwork:
+        return self.blend.brushwork().times(self.wanted.config.strokes * self.wanted.amount)
+
+    def _stroke_generators(self) -> list[torch.Generator]:
+        """Those of the strokes, one for each image: with one seed other palettes have other strokes."""
+        own = int(self._palette.digest, 16)
+        return [torch.Generator().manual_seed((each.initial_seed() ^ own) % 2**63) for each in self._generators()]
 
     def _generators(self) -> list[torch.Generator]:
         return fresh_generators(self.wanted.generator, self.wanted.images)
@@ -119,7 +125,8 @@ class DirectRun:
         generators = self._generators()
         content = wanted.content.recoloured(self._palette, wanted.config.palette * wanted.amount)
         pixels = content.pixels(SMOOTHING * wanted.amount).expand(wanted.images, -1, -1, -1)
-        clean = encode_latents(base.vae, seeded(pixels, self._palette, self._strokes, generators)).to(base.device)
+        laid = seeded(pixels, self._palette, self._strokes, self._stroke_generators())
+        clean = encode_latents(base.vae, laid).to(base.device)
         embeds = encode_prompts(base.tokenizer, base.text_encoder, [""]).expand(len(clean), -1, -1)
 
         def plain(noisy: Tensor, timesteps: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sigstyle.base.prompts import cut_notice, encode_prompts, fitted, style_prompt
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
@@ -73,10 +74,9 @@ class Blend:
             )
         return Palette.mix([style.palette for style in self.styles if style.palette is not None], self.weights)
 
-    def brushwork(self) -> float:
-        """How strongly stroke seeds are laid: the styles' weighted mean."""
-        pairs = zip(self.styles, self.weights, strict=True)
-        return sum(style.brushwork * weight for style, weight in pairs) / sum(self.weights)
+    def brushwork(self) -> Brushwork:
+        """How stroke seeds are laid: the styles' weighted mean."""
+        return Brushwork.mean_of([style.brushwork for style in self.styles], self.weights)
 
     def check_able(self, config: TransferConfig) -> None:
         """Raises: ConfigError when the styles lack what a transfer with these settings needs."""

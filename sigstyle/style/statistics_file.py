@@ -7,11 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from sigstyle.errors import StyleFileError
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
 
 STATISTICS = ("start_mean", "start_std", "latent_mean", "latent_std")
 _PALETTE = {"palette_mean": (3,), "palette_covariance": (3, 3), "brushwork": (1,)}
-KNOWN = {"token", "reference", *STATISTICS, *_PALETTE}
+_STROKES = "strokes"  # their shape, which first styles that paint do not have
+KNOWN = {"token", "reference", *STATISTICS, *_PALETTE, _STROKES}
 
 
 def statistics_in(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -45,9 +47,11 @@ def _palette(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         if key not in found or tuple(found[key].shape) != shape:
             has = list(found[key].shape) if key in found else "none"
             raise StyleFileError(f"{path.name} has a {key} of shape {has}; expected {list(shape)}. Capture it again.")
-    palette, brushwork = Palette(found["palette_mean"], found["palette_covariance"]), float(found["brushwork"])
+    palette = Palette(found["palette_mean"], found["palette_covariance"])
     if not palette.possible:
         raise StyleFileError(f"{path.name} has numbers that are no palette of colours. Capture it again.")
-    if not 0 <= brushwork <= 1:
-        raise StyleFileError(f"{path.name} has a brushwork of {brushwork:g}; expected 0 to 1. Capture it again.")
-    return {"palette": palette, "brushwork": brushwork}
+    try:
+        strokes = Brushwork.from_tensors(found["brushwork"], tensors.get(_STROKES))
+    except ValueError as error:
+        raise StyleFileError(f"{path.name} has {error}. Capture it again.") from error
+    return {"palette": palette, "brushwork": strokes}

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from torch import Tensor
 
 from sigstyle.base.content_hash import content_hash
 from sigstyle.base.prompts import StyleToken, token_for
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
+from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
 from sigstyle.style.factors_file import factor_tensors, factors_in
 from sigstyle.style.instant import Instant
@@ -34,7 +34,7 @@ class Style:
     """What a capture learned.
 
     One that the shared hypernetwork knows has an `instant` part: the first columns of its offsets are that network's.
-    A capture that paints gives a `palette`, a `brushwork` (how strongly stroke seeds are laid, see `imaging.strokes`)
+    A capture that paints gives a `palette`, a `brushwork` (how stroke seeds are laid, see `imaging.brushwork`)
     and offsets for the autoencoder's decoder; a classic one what inverting and swapping refers to.
 
     Shapes: offsets by module path of the UNet, decoder_offsets by that of the autoencoder's decoder; latent_mean/std
@@ -58,7 +58,7 @@ class Style:
     thumbnail: str = ""
     reference: Tensor | None = None
     palette: Palette | None = None
-    brushwork: float = 0.0
+    brushwork: Brushwork = field(default_factory=Brushwork)
     decoder_offsets: Mapping[str, Offset] = field(default_factory=dict)
     instant: Instant | None = None
 
@@ -109,7 +109,7 @@ class Style:
             statistics["reference"] = self.reference.half()
         if self.palette is not None:
             statistics |= {"palette_mean": self.palette.mean, "palette_covariance": self.palette.covariance}
-            statistics["brushwork"] = torch.tensor([self.brushwork])
+            statistics |= self.brushwork.tensors()
         return {**factors, "token": self.token.embedding.half(), **statistics}
 
     @property
