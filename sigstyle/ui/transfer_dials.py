@@ -2,21 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Self
 
 import gradio as gr
 
 from sigstyle.config import MOST_PAINTING_STEPS, TransferConfig
 from sigstyle.ui.handlers import PRIVATE, Changes
-from sigstyle.ui.parts import STRENGTH, Dials
+from sigstyle.ui.parts import STRENGTH, Dials, heading
 
 FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes")
 MORE = ("steps", "prompt", "size_px", "margin_px")
 KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
-EXPERT = (
-    "anchor", "reference", "adain", "swap_until", "swap", "eta", "smoothing", "guidance_scale", "negative_prompt",
-    "noise_sigma", "inversion_iterations",
+EXPERT_GROUPS = (
+    ("What is kept of the photo", "Its attention leads the first steps, and its edges are held.",
+     ("swap_until", "swap", "anchor", "smoothing")),
+    ("How the style acts", "What is looked at of the style image, and the fresh noise that strokes come from.",
+     ("reference", "adain", "eta")),
+    ("Words", "How firmly the prompt is followed, and what must not show.", ("guidance_scale", "negative_prompt")),
+    ("Inversion", "How the photo is turned into the noise it is painted from.", ("noise_sigma", "inversion_iterations")),
 )  # fmt: skip
+EXPERT = tuple(name for *_, names in EXPERT_GROUPS for name in names)
 RANGES = {
     "palette": (0, 1, 0.05), "freedom": (0, 1, 0.05), "strokes": (0, 2, 0.1), "steps": (1, 100, 1),
     "anchor": (0, 1, 0.05), "smoothing": (0, 0.03, 0.001), "eta": (0, 1, 0.05), "adain": (0, 1, 0.05),
@@ -27,6 +33,15 @@ ABOUT = (
     "Painted takes seconds. Classic inverts the photo and goes back in 20 steps, looking at the style image; it needs "
     "styles that were learned for it. As published: the 50 steps of the paper."
 )
+
+
+def grouped(defaults: TransferConfig, groups: Sequence[tuple[str, str, Sequence[str]]]) -> Dials:
+    """Dials in groups, each with a title and a sentence; one group at least."""
+    placed: list[Dials] = []
+    for title, text, names in groups:
+        gr.HTML(f'{heading(title)}<p class="hint about">{text}</p>', padding=False)
+        placed.append(Dials.build(defaults, names, RANGES))
+    return reduce(Dials.with_, placed)
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,7 @@ class TransferDials:
         ranges = {**RANGES, "steps": (1, MOST_PAINTING_STEPS, 1)}
         more = Dials.build(TransferConfig(), MORE, ranges)
         with gr.Column(visible=False) as expert:
-            others = Dials.build(TransferConfig.preset("classic"), EXPERT, RANGES)
+            others = grouped(TransferConfig.preset("classic"), EXPERT_GROUPS)
         dials = cls(strength, preset, (first, free, more, others), painted, expert)
         outputs = [control for control in dials.outputs[2:] if control not in map(dials._by_name.get, KEPT)]
         preset.input(dials.switched, preset, outputs, queue=False, **PRIVATE)
