@@ -20,7 +20,7 @@ EXPERT_GROUPS = (
     ("How the style acts", "What is looked at of the style image, and the fresh noise that strokes come from.",
      ("reference", "adain", "eta")),
     ("Words", "How firmly the prompt is followed, and what must not show.", ("guidance_scale", "negative_prompt")),
-    ("Inversion", "How the photo is turned into the noise it is painted from.", ("noise_sigma", "inversion_iterations")),
+    ("Inversion", "How the photo becomes the noise it is painted from.", ("noise_sigma", "inversion_iterations")),
 )  # fmt: skip
 EXPERT = tuple(name for *_, names in EXPERT_GROUPS for name in names)
 RANGES = {
