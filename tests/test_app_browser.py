@@ -24,8 +24,10 @@ TABS = ("Restyle", "Learn", "Imagine", "Folder", "Recipe", "Model")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("app") / "data") as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patched:  # a photo is drafted in every style: here in two
+        patched.setattr("sigstyle.studio.library.STYLES_FOLDER", tmp_path_factory.mktemp("no") / "styles")
+        with running(tmp_path_factory.mktemp("app") / "data") as server:
+            yield server
 
 
 @pytest.fixture(scope="module")
