@@ -20,7 +20,7 @@ _SHEET = "contact-sheet"
 
 
 @dataclass(frozen=True)
-class Kept:
+class MadePicture:
     """A kept picture: what it is told apart by, where it is, and what its recipe says.
 
     Units: size is (width, height) in pixels, made_at seconds of the system's clock.
@@ -63,24 +63,24 @@ class History:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace, self.root = workspace, workspace.root / "results"
 
-    def all(self) -> list[Kept]:
+    def all(self) -> list[MadePicture]:
         """Every picture whose recipe can be read."""
         paths = [*self.root.glob("*.png"), *self.root.glob("*/pictures/*.png")]
         found = [self._kept(path) for path in paths if not path.name.startswith(_SHEET)]
         return sorted((kept for kept in found if kept is not None), key=lambda kept: kept.made_at, reverse=True)
 
-    def get(self, id_: str) -> Kept:
+    def get(self, id_: str) -> MadePicture:
         """The picture of this id. Raises: ConfigError when it is gone."""
         for kept in self.all():
             if kept.id == id_:
                 return kept
         raise ConfigError("This picture is not here any more. Choose another one.")
 
-    def of(self, path: Path) -> Kept | None:
+    def of(self, path: Path) -> MadePicture | None:
         """The picture at a path, or None when it is gone."""
         return self._kept(path)
 
-    def thumbnail(self, kept: Kept) -> Path:
+    def thumbnail(self, kept: MadePicture) -> Path:
         """A small copy, made when it is first asked for. Raises: ConfigError where there is no room for it."""
         path = self._thumb(kept)
         if not path.exists():
@@ -91,7 +91,7 @@ class History:
             write(path, buffer.getvalue())
         return path
 
-    def delete(self, id_: str) -> Kept:
+    def delete(self, id_: str) -> MadePicture:
         """Delete a picture, which `Trash.undo` brings back. Raises: ConfigError."""
         kept = self.get(id_)
         Trash(self.workspace).put(kept.path)
@@ -99,10 +99,10 @@ class History:
             path.unlink(missing_ok=True)
         return kept
 
-    def _thumb(self, kept: Kept) -> Path:
+    def _thumb(self, kept: MadePicture) -> Path:
         return self.workspace.folder("thumbs") / f"{hashlib.sha256(kept.id.encode()).hexdigest()[:24]}.jpg"
 
-    def _kept(self, path: Path) -> Kept | None:
+    def _kept(self, path: Path) -> MadePicture | None:
         try:
             status = path.stat()
         except OSError:
@@ -115,7 +115,7 @@ class History:
         names = tuple(style["name"] for style in recipe["styles"])
         id_ = path.relative_to(self.root).as_posix()
         seed = recipe["settings"]["seed"]
-        return Kept(id_, path, photo, subject, names, recipe["kind"], seed, size, status.st_mtime)
+        return MadePicture(id_, path, photo, subject, names, recipe["kind"], seed, size, status.st_mtime)
 
     def _subject(self, path: Path, recipe: dict[str, Any]) -> tuple[str, Path | None]:
         """What a picture shows, in a word, and the kept photo it was made from."""

@@ -8,7 +8,7 @@ import gradio as gr
 from PIL import Image
 
 from sigstyle.imaging.images import load_image
-from sigstyle.studio.history import History, Kept
+from sigstyle.studio.history import History, MadePicture
 from sigstyle.studio.studio import Who
 from sigstyle.studio.trash import Trash
 from sigstyle.ui.handlers import PRIVATE, Changes, served, told, who_asks
@@ -106,7 +106,7 @@ class Strip:
         with told():
             return self.filled(who_asks(request, key), count)
 
-    def kept(self, request: gr.Request, key: str, id_: str) -> Kept:
+    def kept(self, request: gr.Request, key: str, id_: str) -> MadePicture:
         """The picture of an id, of whoever asks. Raises: ConfigError."""
         return self.history(who_asks(request, key)).get(id_)
 
@@ -116,7 +116,7 @@ class Strip:
             other = self.kept(request, key, held) if held and held != kept.id else None
             return self.looking(kept, other)
 
-    def looking(self, kept: Kept, other: Kept | None = None) -> Changes:
+    def looking(self, kept: MadePicture, other: MadePicture | None = None) -> Changes:
         """The stage with a kept picture, over its photo or another picture."""
         facts, before = facts_of(kept), kept.before()
         if other is not None:
@@ -152,7 +152,7 @@ class Strip:
             return self.filled(who, count)
 
 
-def facts_of(kept: Kept) -> str:
+def facts_of(kept: MadePicture) -> str:
     """What is to be known of a kept picture, in a line."""
     width, height = kept.size
     return f"{kept.subject} in {kept.style} · {width} x {height} · seed {kept.seed} · {kept.time}"
