@@ -199,6 +199,7 @@ def test_a_phone_reaches_everything_and_has_room_for_fingers(browser: Browser, s
         assert small == [], f"{tab}: {small}"
     go_to(page, "Restyle")
     drop(page, PHOTOS / "cow.jpg")
+    expect(page.locator("#drafts img").first).to_be_in_viewport(timeout=PATIENCE_MS)
     set_dials(page, size_px=64)
     expect(page.locator("#restyle")).to_be_in_viewport()
     restyled(page, server)

@@ -87,7 +87,7 @@ class Restyle:
         inputs = [key, base, self.photos, chosen, *asked]
         run = {"fn": self._run, "inputs": inputs, "outputs": self.outputs, "trigger_mode": "once", **PRIVATE}
         self.go.click(**run)
-        self.go.click(None, None, None, js=TO_STAGE)
+        gr.on([self.go.click, self.photos.upload, examples.select], None, None, None, js=TO_STAGE)
         quick: dict[str, Any] = {"queue": False, **PRIVATE}
         taken = [chosen, self.picker.gallery, self.blending.others]
         picked = self.stage.drafts.select(self._take, [self.stage.drafted, self.picker.names], taken, **quick)
