@@ -13,7 +13,19 @@ from sigstyle.studio.history import History
 from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.studio import Who
 from sigstyle.ui.dropped import notes_of
-from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, rejoined, served, status, told, who_asks
+from sigstyle.ui.handlers import (
+    PRIVATE,
+    Changes,
+    done,
+    empty,
+    followed,
+    place_of,
+    rejoined,
+    served,
+    status,
+    told,
+    who_asks,
+)
 from sigstyle.ui.messages import as_text
 from sigstyle.ui.parts import NO_STYLES, Page, Tile
 from sigstyle.ui.transfer_dials import TransferDials
@@ -106,7 +118,7 @@ class FolderTab:
 
     def _compare(self, request: gr.Request, key: str, made: Sequence[str], event: gr.SelectData) -> gr.ImageSlider:
         with told():
-            kept = History(self.page.studio.workspace(who_asks(request, key))).get(made[event.index])
+            kept = History(self.page.studio.workspace(who_asks(request, key))).get(made[place_of(event)])
             return gr.ImageSlider((kept.before() or served(kept.path), served(kept.path)), visible=True)
 
     @property

@@ -131,6 +131,12 @@ def empty(title: str, text: str, classes: str = "empty") -> str:
     return f'<div class="{classes}"><strong>{html.escape(title)}</strong>{html.escape(text)}</div>'
 
 
+def place_of(event: gr.SelectData) -> int:
+    """Which of a gallery's pictures was clicked."""
+    index: Any = event.index
+    return int(index)
+
+
 def served(path: Path) -> str:
     """A copy of a file where the page may read it: Gradio serves its own cache alone."""
     return save_file_to_cache(path, get_upload_folder())

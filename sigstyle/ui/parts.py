@@ -13,7 +13,7 @@ from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.data import shipped_path
 from sigstyle.settings import field_type
 from sigstyle.studio.studio import Studio, Who
-from sigstyle.ui.handlers import PRIVATE, empty
+from sigstyle.ui.handlers import PRIVATE, empty, place_of
 
 EXAMPLES = shipped_path("examples")
 NO_STYLES = empty(
@@ -108,7 +108,7 @@ class StylePicker:
 
 
 def _picked(names: Sequence[str], event: gr.SelectData) -> str:
-    return names[event.index]
+    return names[place_of(event)]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _plain(value: Any, control: Any) -> Any:
 
 def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, float] | None) -> Any:
     label = _LABELS.get(entry.name, entry.name.replace("_px", " (pixels)").replace("_", " ").capitalize())
-    text, value = _WORDS.get(entry.name, entry.metadata["help"]), _turned(entry.name, value)
+    text, value = str(_WORDS.get(entry.name) or entry.metadata["help"]), _turned(entry.name, value)
     info = text[0].upper() + text[1:] + "."
     if "choices" in entry.metadata:
         return gr.Dropdown(list(entry.metadata["choices"]), value=value, label=label, info=info)

@@ -16,7 +16,7 @@ from sigstyle.studio.studio import Who
 from sigstyle.studio.words import duration
 from sigstyle.ui.blending import Blending
 from sigstyle.ui.dropped import Dropped, files_of
-from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, rejoined, served, status, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, place_of, rejoined, served, status, who_asks
 from sigstyle.ui.parts import Page, StylePicker, example_row
 from sigstyle.ui.region import Region
 from sigstyle.ui.stage import Stage
@@ -78,7 +78,7 @@ class Restyle:
         key, base, chosen = self.page.key, self.page.base, self.picker.chosen
 
         def pick(event: gr.SelectData) -> list[tuple[str, None]]:
-            return [(served(files[event.index]), None)]
+            return [(served(files[place_of(event)]), None)]
 
         looked: dict[str, Any] = {"trigger_mode": "multiple", **self.looking}
         examples.select(pick, None, self.photos, queue=False, **PRIVATE).then(**looked)
@@ -145,7 +145,7 @@ class Restyle:
             return  # drafts are an extra: whatever stands in their way is told when a picture is asked for
 
     def _take(self, drafted: Sequence[str], names: Sequence[str], event: gr.SelectData) -> list[Any]:
-        name = drafted[event.index]
+        name = drafted[place_of(event)]
         return [name, gr.Gallery(selected_index=names.index(name) if name in names else None), []]
 
     def _use(self, request: gr.Request, key: str, current: str) -> list[tuple[str, None]]:

@@ -11,7 +11,7 @@ from sigstyle.imaging.images import load_image
 from sigstyle.studio.history import History, MadePicture
 from sigstyle.studio.studio import Who
 from sigstyle.studio.trash import Trash
-from sigstyle.ui.handlers import PRIVATE, Changes, served, told, who_asks
+from sigstyle.ui.handlers import PRIVATE, Changes, place_of, served, told, who_asks
 from sigstyle.ui.messages import inform
 from sigstyle.ui.parts import Page, heading
 from sigstyle.ui.stage import Stage
@@ -112,7 +112,7 @@ class Strip:
 
     def _look(self, request: gr.Request, key: str, ids: Sequence[str], held: str, event: gr.SelectData) -> Changes:
         with told():
-            kept = self.kept(request, key, ids[event.index])
+            kept = self.kept(request, key, ids[place_of(event)])
             other = self.kept(request, key, held) if held and held != kept.id else None
             return self.looking(kept, other)
 
