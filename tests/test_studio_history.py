@@ -13,6 +13,7 @@ from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import read_recipe, save_png
 from sigstyle.studio.batch import paint_all
+from sigstyle.studio.brush import brushed_mask
 from sigstyle.studio.checking import checked
 from sigstyle.studio.drafts import DRAFT_PX, drafts
 from sigstyle.studio.export import export
@@ -21,7 +22,6 @@ from sigstyle.studio.keeping import usage
 from sigstyle.studio.lane import Job
 from sigstyle.studio.origins import origins, read_origins
 from sigstyle.studio.paint import imagine, restyle
-from sigstyle.studio.painted import painted_over
 from sigstyle.studio.restore import repeat, restore, same_pixels
 from sigstyle.studio.studio import Studio
 from sigstyle.studio.trash import Trash
@@ -147,11 +147,11 @@ def test_drafts_give_way_to_a_picture(studio: Studio, photo: Path, monkeypatch: 
 def test_strokes_of_a_brush_become_a_mask() -> None:
     stroke = Image.new("RGBA", (40, 20))
     stroke.paste((200, 0, 0, 255), (0, 0, 10, 20))
-    mask = painted_over([Image.new("RGBA", (40, 20)), stroke])
+    mask = brushed_mask([Image.new("RGBA", (40, 20)), stroke])
     assert mask.mode == "RGB" and mask.getbbox() == (0, 0, 10, 20) and mask.getpixel((5, 5)) == (255, 255, 255)
     for nothing in ([], [Image.new("RGBA", (40, 20))]):
         with pytest.raises(ConfigError, match="Nothing is painted over yet"):
-            painted_over(nothing)
+            brushed_mask(nothing)
 
 
 def test_dropped_files_are_looked_at_one_by_one(tmp_path: Path, photo: Path) -> None:

@@ -9,8 +9,8 @@ import gradio as gr
 from PIL import Image
 
 from sigstyle.imaging.images import load_image
+from sigstyle.studio.brush import brushed_mask
 from sigstyle.studio.checking import checked
-from sigstyle.studio.painted import painted_over
 from sigstyle.ui.dropped import files_of
 from sigstyle.ui.handlers import PRIVATE, Changes
 
@@ -61,7 +61,7 @@ class Region:
 
     def mask(self, where: str, edited: Mapping[str, Any] | None) -> Image.Image | None:
         """White where it is painted, None for all of it. Raises: ConfigError when nothing is painted over yet."""
-        return painted_over((edited or {}).get("layers") or []) if where == BRUSH else None
+        return brushed_mask((edited or {}).get("layers") or []) if where == BRUSH else None
 
     def cleared(self) -> Changes:
         """The controls at all of the photo."""

@@ -7,7 +7,7 @@ from PIL import Image, ImageChops
 from sigstyle.errors import ConfigError
 
 
-def painted_over(layers: Sequence[Image.Image]) -> Image.Image:
+def brushed_mask(layers: Sequence[Image.Image]) -> Image.Image:
     """An RGB mask, white wherever one of the layers is opaque. Raises: ConfigError where none is."""
     mask: Image.Image | None = None
     for layer in layers:
