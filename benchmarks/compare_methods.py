@@ -19,7 +19,6 @@ from skimage.exposure import match_histograms
 import sigstyle
 from sigstyle.base.autoencoder import decode_latents
 from sigstyle.base.model import BaseModel, ddim
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import MOST_PAINTING_STEPS, TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict_guided
 from sigstyle.diffusion.inversion import ContentTrace
@@ -154,8 +153,8 @@ def sdedit(job: Job) -> Image.Image:
     latents = content.latents(base, 0, 1, generator)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     latents = scheduler.add_noise(latents, noise, timesteps[:1])
-    cond = blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
-    uncond = encode_prompts(base.tokenizer, base.text_encoder, [""]) if config.guidance_scale > 1 else None
+    cond = blend.embed(base.reader, config.prompt, config.strength)
+    uncond = base.reader.encode([""]) if config.guidance_scale > 1 else None
     with base.lock, styled(base.unet, blend.offsets(config.strength)):
         for timestep in timesteps:
             output = predict_guided(base.unet, latents, timestep.to(base.device), cond, uncond, config.guidance_scale)

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import psutil
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from sigstyle.diffusion.attention import Recorder, self_attention_layers
@@ -85,6 +88,45 @@ def kept_bytes(work: Callable[[], Any], *models: torch.nn.Module) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         work()
     return sum(storage.nbytes() for storage in kept.values())
+
+
+class _Live(TorchDispatchMode):
+    """Follows which pieces of memory are there, operation by operation."""
+
+    def __init__(self, known: set[int]) -> None:
+        super().__init__()
+        self.known, self.held, self.total, self.peak = known, {}, 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        tree_map_only(torch.Tensor, self._see, made)
+        return made
+
+    def _see(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        reference = StorageWeakRef(storage)
+        if reference.cdata in self.known or reference.cdata in self.held:
+            return
+        self.held[reference.cdata] = (reference, storage.nbytes())
+        self.total += storage.nbytes()
+        if self.total > self.peak:
+            self._drop()
+            self.peak = max(self.peak, self.total)
+
+    def _drop(self) -> None:
+        for key in [key for key, (reference, _) in self.held.items() if reference.expired()]:
+            self.total -= self.held.pop(key)[1]
+
+
+def peak_bytes(work: Callable[[], Any], *models: torch.nn.Module) -> int:
+    """Bytes of all tensors that are there at once while `work` runs, at most; those of the models' weights left out.
+
+    What libraries take for themselves beside tensors, and what an allocator rounds up, is not counted.
+    """
+    weights = {tensor.untyped_storage() for model in models for tensor in model.state_dict().values()}
+    with _Live({StorageWeakRef(storage).cdata for storage in weights}) as live:
+        work()
+    return live.peak
 
 
 def median_seconds(works: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:

@@ -15,6 +15,7 @@ from sigstyle.base.autoencoder import decode_latents
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, trained_size_px
 from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.learning.bank import SIDE_PX, bank_files
 from sigstyle.learning.batches import cached_latents
 from sigstyle.learning.checkpointing import checkpointing
@@ -65,8 +66,9 @@ class DefaultCapture:
     @classmethod
     def of(cls, base: BaseModel) -> "DefaultCapture":
         """The capture of a plain image."""
-        config = CaptureConfig(autocast="off", content_bound=0.0)
-        with frozen(base.text_encoder):
+        settings = {"autocast": "off", "content_bound": 0.0}
+        config = resolved(CaptureConfig, None, None, settings, base.family)
+        with frozen(*base.text_encoders):
             learner = Learner(base, config, "<style>")
         style = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX)).convert("RGB")
         network = style_features()
@@ -79,7 +81,7 @@ class DefaultCapture:
     def attached(self, less: bool = False) -> Iterator[Callable[[], None]]:
         """Within the context steps can be taken, `refresh` before each; with `less`, blocks are computed once more."""
         saving = checkpointing(*self.learner.decoders) if less else nullcontext()
-        with frozen(self.base.text_encoder), self.learner.attached() as refresh, saving:
+        with frozen(*self.base.text_encoders), self.learner.attached() as refresh, saving:
             yield refresh
 
     def step(self, half_size: bool, less: bool = False) -> Work:
@@ -90,9 +92,9 @@ class DefaultCapture:
         """The photos of a step alone."""
         return self._lessons([self.painting], False, less)
 
-    def remembered(self, half_size: bool) -> Work:
+    def remembered(self, half_size: bool, less: bool = False) -> Work:
         """The crops of a step alone."""
-        return self._lessons([self.remembering], half_size, False)
+        return self._lessons([self.remembering], half_size, less)
 
     def _lessons(self, lessons: list[Lesson[Any]], half_size: bool, less: bool) -> Work:
         def work() -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import StyleToken, embed_prompts, tokenize
 from sigstyle.diffusion.attention import recorded, recording, self_attention_layers
@@ -94,14 +95,14 @@ def _generated(unet: nn.Module, offsets: Mapping[str, Tensor]) -> Any:
 
 
 @torch.no_grad()
-def published_transfer(styled: Any, plain: Any, scheduler: Any, latents: Tensor, embeds: Tensor) -> Tensor:
+def published_transfer(styled: Any, plain: Any, scheduler: Any, latents: Tensor, cond: Conditioning) -> Tensor:
     """Every UNet evaluation of one published transfer, 218 in all; latents are stepped as DDIM steps them.
 
     Inversion, a reconstruction, then guided denoising; in its first steps the unstyled UNet is evaluated beside the
     styled one, and its self-attention queries are fed in.
-    Shapes: latents [1, c, h, w]; embeds [2, tokens, dim], of the negative prompt and of the prompt.
+    Shapes: latents [1, c, h, w]; cond of 2 rows, the negative prompt and the prompt.
     """
-    negative, prompt = embeds.split(1)
+    negative, prompt = cond[:1], cond[1:]
     layers = self_attention_layers(plain)
     for steps, order in ((INVERSION_STEPS, -1), (RECONSTRUCTION_STEPS, 1)):
         scheduler.set_timesteps(steps)

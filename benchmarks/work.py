@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from diffusers import StableDiffusionImg2ImgPipeline
 from PIL import Image
-from torch import Tensor
 
 from benchmarks.meters import Kind, Kinds, counted_evaluations
 from benchmarks.published import GUIDANCE, PublishedCapture, published_transfer
 from benchmarks.random_base import random_style
 from pipelines import SigStylePipeline
 from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.attention import Projections, recorded, recording, self_attention_layers
@@ -132,14 +132,14 @@ def evaluation(base: BaseModel, kind: Kind, size_px: int) -> Work:
 
 def capture_step(base: BaseModel, samples: int, size_px: int, autocast: str = "off") -> Work:
     """Our training step, without the optimiser, on this many samples of this size."""
-    with frozen(base.text_encoder):
+    with frozen(*base.text_encoders):
         learner = Learner(base, CaptureConfig(autocast=autocast), "<style>")
     learner.state.progression.autocast = autocast == "on"
     clean = torch.zeros(samples, *_latent_shape(base, size_px))
     batch = noisy_batch(clean, torch.ones_like(clean), torch.full((samples,), 500), base.scheduler)
 
     def work() -> None:
-        with frozen(base.text_encoder), training(base.unet, learner.state.hypernet):
+        with frozen(*base.text_encoders), training(base.unet, learner.state.hypernet):
             F.mse_loss(learner.predict(batch), batch.target).backward()
 
     return work
@@ -161,7 +161,7 @@ def published_capture_step(base: BaseModel, size_px: int) -> Work:
     capture, pixels = PublishedCapture(base), torch.zeros(1, 3, size_px, size_px)
 
     def work() -> None:
-        with frozen(base.text_encoder):
+        with frozen(*base.text_encoders):
             capture.step(pixels)
         base.unet.zero_grad(set_to_none=True)
 
@@ -173,5 +173,5 @@ def _latent_shape(base: BaseModel, size_px: int) -> tuple[int, int, int]:
     return base.unet.config.in_channels, side, side
 
 
-def _embeds(base: BaseModel, rows: int) -> Tensor:
-    return torch.zeros(rows, base.tokenizer.model_max_length, base.unet.config.cross_attention_dim)
+def _embeds(base: BaseModel, rows: int) -> Conditioning:
+    return Conditioning(torch.zeros(rows, base.tokenizer.model_max_length, base.unet.config.cross_attention_dim))

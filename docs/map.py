@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "many pictures",
         "#eef4fb",
         (
-            Room("batches/", "jobs, shared inversions, manifest, gallery", 1.6),
+            Room("batches/", "jobs, shared inversions, manifest, gallery; films", 1.6),
             Room("doctor", "what this machine can do"),
         ),
     ),
@@ -45,6 +45,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#eef4fb",
         (
             Room("api", "capture, transfer, generate", 1.4, "1", "1"),
+            Room("textures", "surfaces and seamless tiles"),
             Room("training_free", "a picture with nothing learned"),
         ),
     ),
@@ -53,6 +54,8 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#eef4fb",
         (
             Room("pipelines/", "thin diffusers pipelines over painting", 1.6),
+            Room("parts", "regions, gradients, textures"),
+            Room("repaint", "as often as it takes"),
             Room("recipe", "how a picture was made", 1, "9"),
             Room("result", "images and all about them", 1, "9"),
         ),
@@ -62,7 +65,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
         "#fdf3e7",
         (
             Room("learning/", "batches, learner, loop, state, statistics", 1.3, "", "4 6"),
-            Room("painting/", "content, run, anchor, reference, generate, cost", 1.7, "4 6 8"),
+            Room("painting/", "content, run, anchor, reference, generate, film, cost", 1.7, "4 6 8"),
         ),
     ),
     (
@@ -74,7 +77,15 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
             Room("scoring/", "distances by networks", 1),
         ),
     ),
-    ("the model", "#e9f6ee", (Room("base/", "load, devices, locks, prompts, encode and decode", 1, "4 8", "3"),)),
+    (
+        "the model, films",
+        "#e9f6ee",
+        (
+            Room("base/", "load, devices, memory, prompts, encode and decode", 1.5, "4 8", "3"),
+            Room("defaults", "what families change of dials"),
+            Room("film/", "clips in and out, sound, shots, optical flow"),
+        ),
+    ),
     (
         "inputs",
         "#e9f6ee",
@@ -93,6 +104,7 @@ FLOORS: tuple[tuple[str, str, tuple[Room, ...]], ...] = (
             Room("data", "where shipped data lies"),
             Room("errors", "what can go wrong"),
             Room("settings", "what configs are made of"),
+            Room("places", "where, in words"),
             Room("version", "in one place", 0.8),
         ),
     ),

@@ -17,7 +17,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 OUTPUT = Path(__file__).resolve().parent / "screens"
-TABS = ("Restyle", "Learn", "Imagine", "Folder", "Recipe", "Model")
+TABS = ("Restyle", "Learn", "Imagine", "Folder", "Clip", "Recipe", "Model")
 SIZES = {"desktop": (1280, 860, "light"), "phone": (390, 844, "light"), "dark": (1280, 860, "dark")}
 PATIENCE_MS = 600_000
 FILLED = "[...document.querySelectorAll('#drafts .caption-label')].every(e => !e.textContent.includes('…'))"

@@ -12,11 +12,13 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.style_mixin import (
     OFFLOAD_ORDER,
+    ONLY_XL,
     STEP_TENSORS,
+    OnPipeEvaluation,
     OnStepEnd,
     SigStyleOutput,
     StyleMixin,
@@ -25,9 +27,12 @@ from pipelines.style_mixin import (
 )
 from sigstyle.base.model import ddim
 from sigstyle.config import GenerateConfig
+from sigstyle.defaults import resolved
 from sigstyle.painting.content import decoded
-from sigstyle.painting.generate import Generation, check_noise, random_noise
-from sigstyle.settings import resolve
+from sigstyle.painting.generate import Generation, check_noise, random_noise, sizes_of
+from sigstyle.painting.repainting import at_size
+
+_SETTINGS = {*GenerateConfig.names(), *GenerateConfig.aliases()} - {"steps", "seed", "size_px", "method", "variation"}
 
 
 class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
@@ -37,6 +42,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
     """
 
     model_cpu_offload_seq = OFFLOAD_ORDER
+    _optional_components = ONLY_XL
     _callback_tensor_inputs = STEP_TENSORS
 
     def __init__(
@@ -46,11 +52,21 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         tokenizer: CLIPTokenizer,
         unet: UNet2DConditionModel,
         scheduler: DDIMScheduler,
+        text_encoder_2: CLIPTextModelWithProjection | None = None,
+        tokenizer_2: CLIPTokenizer | None = None,
+        force_zeros_for_empty_prompt: bool = True,
     ) -> None:
         super().__init__()
         self.register_modules(
-            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=ddim(scheduler)
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=ddim(scheduler),
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
         )
+        self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self._loaded = {}
 
     @torch.no_grad()
@@ -59,10 +75,17 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         prompt: str | None = None,
         *,
         config: GenerateConfig | None = None,
+        preset: str | None = None,
         height: int | None = None,
         width: int | None = None,
         num_inference_steps: int | None = None,
         strength: float | None = None,
+        freedom: float | None = None,
+        palette: float | None = None,
+        strokes: float | None = None,
+        margin_px: int | None = None,
+        colour: float | None = None,
+        keep: float | None = None,
         guidance_scale: float | None = None,
         negative_prompt: str | None = None,
         num_images_per_prompt: int = 1,
@@ -72,35 +95,42 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        callback_on_evaluation: OnPipeEvaluation | None = None,
     ) -> SigStyleOutput | Any:  # Any: the tuple that return_dict=False asks for
-        """Paint `prompt`; what is left None is as in `config`, whose default is `GenerateConfig()`.
+        """Paint `prompt`; what is left None is as in `config` or the `preset`.
 
-        At strength 0 the base itself paints the prompt without the style. Without a `generator` the config's seed
-        counts.
+        By default the base makes a picture of it, no larger than it was trained at, which is enlarged and painted as
+        SigStylePipeline paints a photo: `freedom` to `keep` are for that. With preset='classic' noise is denoised in
+        the style, which any style can do. At strength 0 it is the base's picture. Without `generator` the seed counts.
 
         Shapes: latents [images, c, height / 8, width / 8], the noise to start from; as many as num_images_per_prompt.
         Units: height and width in pixels, rounded to what the base can paint.
-        Raises: ConfigError for unusable settings or when no style is loaded.
+        Raises: ConfigError for unusable settings, for a style that has not learned to paint, or when none is loaded.
         """
-        changes = {"prompt": prompt, "steps": num_inference_steps, "strength": strength}
-        changes |= {"guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
-        given = {key: value for key, value in changes.items() if value is not None}
-        settings = resolve(GenerateConfig, None, config, given)
+        given = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
+        settings = resolved(GenerateConfig, preset, config, given | _steps(num_inference_steps), self.base.family)
         on_step = self._step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         check_output_type(output_type)
         generator = generator or torch.Generator().manual_seed(settings.seed)
-        size, images = (height, width), num_images_per_prompt
+        size, larger, images = (height, width), None, num_images_per_prompt
         if latents is None:
+            size, larger = sizes_of(self.base, settings, size)
             noise = random_noise(self.base, settings, size, images, generator)
         else:
             noise = check_noise(self.base, latents, size, images)
+        watch = self._counting(callback_on_evaluation)
         run = Generation(
-            self.base, ddim(self.scheduler), settings, self.blend, on_step, self._counting(), self._is_stopped
+            self.base, ddim(self.scheduler), settings, self.blend, on_step, watch, self._is_stopped, images
         )
         with self._running(run.total):
-            made = run.paint(noise)
+            made, pictures = run.paint(noise, generator, larger)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:
-                shown = as_output_type(decoded(self.base.vae, made), output_type)
+                pictures = pictures or [at_size(picture, larger) for picture in decoded(self.base.vae, made)]
+                shown = as_output_type(pictures, output_type)
         output = SigStyleOutput(images=shown, notices=run.notices, interrupted=run.interrupted)
         return output if return_dict else (output.images,)
+
+
+def _steps(number: int | None) -> dict[str, int]:
+    return {} if number is None else {"steps": number}

@@ -24,8 +24,9 @@ OnStepEnd = Callable[[Any, int, int, dict[str, Tensor]], dict[str, Tensor] | Non
 OnPipeEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 STEP_TENSORS = ["latents", "pred_x0"]  # what `callback_on_step_end` can be given
-OFFLOAD_ORDER = "text_encoder->unet->vae"
-_PARTS = ("unet", "vae", "text_encoder", "tokenizer")
+OFFLOAD_ORDER = "text_encoder->text_encoder_2->unet->vae"
+ONLY_XL = ["text_encoder_2", "tokenizer_2"]
+_PARTS = ("unet", "vae", "text_encoder", "tokenizer", *ONLY_XL)
 
 
 @dataclass
@@ -53,7 +54,9 @@ class StyleMixin:
     @classmethod
     def from_base(cls, base: BaseModel) -> Self:
         """The pipeline around a base, sharing its modules."""
-        pipe = cls(base.vae, base.text_encoder, base.tokenizer, base.unet, base.scheduler)  # type: ignore[call-arg]
+        parts = {"text_encoder_2": base.text_encoder_2, "tokenizer_2": base.tokenizer_2}
+        parts |= {"force_zeros_for_empty_prompt": base.zero_empty}
+        pipe = cls(base.vae, base.text_encoder, base.tokenizer, base.unet, base.scheduler, **parts)  # type: ignore[call-arg]
         pipe._base = base
         return pipe
 
@@ -61,7 +64,7 @@ class StyleMixin:
     def base(self) -> BaseModel:
         """The parts of this pipeline, as they are now, as a base.
 
-        Raises: ConfigError when they are no Stable Diffusion 1.x or 2.x.
+        Raises: ConfigError when they are no Stable Diffusion 1.x, 2.x or XL.
         """
         known = self._base
         if known is None or any(getattr(known, part) is not getattr(self, part) for part in _PARTS):
@@ -140,6 +143,7 @@ class StyleMixin:
             finally:
                 self._bar = None
                 self.maybe_free_model_hooks()  # type: ignore[attr-defined]
+                self.base.rest()
 
     def _counting(self, callback: OnPipeEvaluation | None = None) -> OnEvaluation:
         """What a run calls after every UNet evaluation: the progress bar moves, and `callback` hears of it."""

@@ -14,7 +14,6 @@ from sigstyle import __version__
 from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
 from sigstyle.base.devices import default_device, default_dtype, training_arithmetic
 from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base, trained_size_px
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict
@@ -201,7 +200,7 @@ def measured_speed(base: BaseModel, size_px: int, bfloat16: bool = False) -> Spe
     side = size_px // pixels_per_latent(base.vae)
     latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
     pixels = torch.zeros(1, 3, size_px, size_px)
-    embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
+    embeds = base.reader.encode([""])
     timestep = torch.tensor(500, device=base.device)
     with base.lock, torch.autocast(base.device.type, torch.bfloat16, enabled=bfloat16):
         return Speed(

@@ -7,8 +7,8 @@ import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sigstyle.errors import ConfigError
@@ -104,6 +104,28 @@ def write_atomically(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            _like(temporary, target.stat())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to be written in the block, which then takes its place; after an exception not.
+
+    Raises: OSError, as `write_atomically`, with nothing left behind.
+    """
+    target = _target(path)
+    _sweep(target.parent)
+    temporary = target.with_name(_temporary_name(target.name))
+    try:
+        temporary.touch(0o600 if target.exists() else 0o666)
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         if target.exists():
             _like(temporary, target.stat())

@@ -15,6 +15,7 @@ from sigstyle.base.model import BaseModel
 from sigstyle.imaging.opening import Source, read_picture
 from sigstyle.style.blend import Blend
 from sigstyle.style.shipped import style_file
+from sigstyle.style.style import Style
 
 FORMAT = 1
 
@@ -44,6 +45,11 @@ def style_entries(blend: Blend, paths: Sequence[str | None]) -> list[dict[str, A
     ]
 
 
+def style_entry(style: Style, path: str | None) -> dict[str, Any]:
+    """A style that has no weight."""
+    return {"name": style.name, "hash": style.hash, "path": path}
+
+
 def asked_for(base: Any) -> str | None:
     """What a base was asked for by, where that is not an object in memory."""
     return str(base) if isinstance(base, str | Path) else None
@@ -69,11 +75,12 @@ def recipe(
     settings: dict[str, Any],
     base: BaseModel,
     base_path: str | None,
-    blend: Blend,
+    blend: Blend | None,
     style_paths: Sequence[str | None],
 ) -> dict[str, Any]:
-    """The recipe of a picture in captured styles."""
-    return recipe_with(kind, settings, base_entry(base, base_path), style_entries(blend, style_paths))
+    """The recipe of a picture in captured styles; there is no blend where regions alone are painted."""
+    styles = [] if blend is None else style_entries(blend, style_paths)
+    return recipe_with(kind, settings, base_entry(base, base_path), styles)
 
 
 def recipe_with(

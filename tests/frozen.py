@@ -37,7 +37,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 }
 CAPTURES: Mapping[str, Mapping[str, Any]] = {
     "classic": {"batch_size": 2, "crops": 4, "warmup": 2},
-    "paper": {"warmup": 2},
+    "paper": {"warmup": 2, "batch_size": 1, "crops": 1, "decay": "linear", "token_decay": 0.0},
 }
 
 

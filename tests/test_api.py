@@ -212,8 +212,8 @@ def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(
     style = random_style(base)
     asked: list[str] = []
 
-    def noted(name: str, *_: Any, offline: bool) -> BaseModel:
-        assert offline
+    def noted(name: str, *_: Any, offline: bool, memory: str) -> BaseModel:
+        assert offline and memory == "auto"
         asked.append(name)
         return base
 

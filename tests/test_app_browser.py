@@ -19,7 +19,7 @@ from sigstyle.style.style import Style
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 180_000
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-TABS = ("Restyle", "Learn", "Imagine", "Folder", "Recipe", "Model")
+TABS = ("Restyle", "Learn", "Imagine", "Folder", "Clip", "Recipe", "Model")
 
 
 @pytest.fixture(scope="module")

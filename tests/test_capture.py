@@ -20,8 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sigstyle.base.autoencoder import encode_latents
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import encode_prompts, style_prompt
+from sigstyle.base.prompts import style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, CaptureError, ConfigError, StyleFileError
@@ -88,7 +89,7 @@ def style_loss(base: BaseModel, image: Image.Image, style: Style | None) -> floa
     batch = noisy_batch(clean, noise, torch.arange(50, 1000, 100), base.scheduler)
     tokens = [style.token] if style else []
     prompt = style_prompt("", "painting", style.token.token) if style else "a painting"
-    embeds = encode_prompts(base.tokenizer, base.text_encoder, [prompt], tokens).expand(10, -1, -1)
+    embeds = base.reader.encode([prompt], tokens).embeds.expand(10, -1, -1)
     with styled(base.unet, [(style.offsets, 1.0)] if style else []):
         return F.mse_loss(base.unet(batch.noisy, batch.timesteps, embeds).sample, batch.target).item()
 
@@ -374,7 +375,7 @@ def test_no_image_is_refused(base: BaseModel) -> None:
 def test_the_split_forward_is_the_unets_own(size: tuple[int, int], changes: dict) -> None:
     unet = make_unet(**changes).eval()
     sample, text, timesteps = torch.randn(2, 4, *size), torch.randn(2, 7, 32), torch.tensor([3, 900])
-    assert torch.equal(split_forward(unet, sample, timesteps, text), unet(sample, timesteps, text).sample)
+    assert torch.equal(split_forward(unet, sample, timesteps, Conditioning(text)), unet(sample, timesteps, text).sample)
 
 
 def test_the_split_forward_has_the_decoders_gradients() -> None:
@@ -382,7 +383,7 @@ def test_the_split_forward_has_the_decoders_gradients() -> None:
     sample, text = torch.randn(1, 4, 8, 8), torch.randn(1, 7, 32)
     gradients = []
     for forward in (
-        lambda: split_forward(unet, sample, torch.tensor([5]), text),
+        lambda: split_forward(unet, sample, torch.tensor([5]), Conditioning(text)),
         lambda: unet(sample, 5, text)[0],
     ):
         unet.zero_grad()
@@ -399,7 +400,8 @@ def test_the_split_forward_has_the_decoders_gradients() -> None:
 def test_a_step_on_stable_diffusion_1_5_costs_at_most_1_4_teraflops() -> None:
     with FakeTensorMode(), sdpa_kernel(SDPBackend.MATH):
         unet = UNet2DConditionModel(cross_attention_dim=768).eval()
-        inputs = torch.zeros(1, 4, 64, 64), torch.zeros(1, dtype=torch.long), torch.zeros(1, 77, 768)
+        prompt = Conditioning(torch.zeros(1, 77, 768))
+        inputs = torch.zeros(1, 4, 64, 64), torch.zeros(1, dtype=torch.long), prompt
         with training(unet, StyleHypernet(target_layers(unet, "auto"))), FlopCounterMode(display=False) as counter:
             split_forward(unet, *inputs).square().mean().backward()
     assert counter.get_total_flops() < 1.4e12

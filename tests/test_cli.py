@@ -496,7 +496,7 @@ def test_python_in_the_readme_uses_what_there_is() -> None:
         "sigstyle.capture": (api.capture, CaptureConfig),
         "sigstyle.transfer": (api.transfer, TransferConfig),
         "sigstyle.generate": (api.generate, GenerateConfig),
-        "pipe": (SigStylePipeline.__call__, None),
+        "pipe": (SigStylePipeline.__call__, TransferConfig),
         "text2img": (SigStyleText2ImgPipeline.__call__, None),
     }
     seen = set()

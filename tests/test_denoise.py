@@ -7,8 +7,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.attention import self_attention_layers
 from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import adain, denoise, timesteps_of
@@ -22,9 +22,9 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def embeddings(base: BaseModel, rows: int = 1) -> tuple[Tensor, Tensor]:
-    both = encode_prompts(base.tokenizer, base.text_encoder, ["a tower", ""]).detach()
-    return both[:1].expand(rows, -1, -1), both[1:].expand(rows, -1, -1)
+def embeddings(base: BaseModel, rows: int = 1) -> tuple[Conditioning, Conditioning]:
+    both = base.reader.encode(["a tower", ""]).detach()
+    return both[:1].expand(rows), both[1:].expand(rows)
 
 
 def recorded_trace(base: BaseModel, latents: Tensor, steps: int) -> ContentTrace:
@@ -51,8 +51,8 @@ def test_it_is_diffusers_own_loop(base: BaseModel, scale: float) -> None:
     cond, uncond = embeddings(base, 2)
     start = noise(2, 4, 8, 8)
     expected: Any = pipe(
-        prompt_embeds=cond,
-        negative_prompt_embeds=uncond,
+        prompt_embeds=cond.embeds,
+        negative_prompt_embeds=uncond.embeds,
         latents=start,
         guidance_scale=scale,
         num_inference_steps=STEPS,
@@ -153,7 +153,7 @@ def test_fresh_noise_is_what_diffusers_own_loop_adds(base: BaseModel, eta: float
     scheduler.set_timesteps(STEPS)
     for step, timestep in enumerate(scheduler.timesteps.tolist()):
         with torch.no_grad():
-            output = base.unet(latents, timestep, cond).sample
+            output = base.unet(latents, timestep, cond.embeds).sample
         added = eta if step >= 2 else 0.0
         latents = scheduler.step(output, timestep, latents, eta=added, generator=generator).prev_sample
     own = torch.Generator().manual_seed(3)

@@ -270,13 +270,13 @@ def test_photos_painted_together_are_as_each_alone(base: BaseModel, style: Style
     loaded = [Loaded(Photo(photo, str(i), str(i)), photo, {}) for i, photo in enumerate(photos)]
     painter, config, look = Painter(base, None), TransferConfig(size_px=64), Look(style, None, "wave")
     together = painter.paint(loaded, look, config, lambda *_: None, lambda: False)
-    for image, photo in zip(together, photos, strict=True):
-        alone = piped(base, style)(photo, config=config).images[0]
+    for taken, photo in zip(together, photos, strict=True):
+        image, alone = taken.image, piped(base, style)(photo, config=config).images[0]
         assert image.size == alone.size and difference(image, alone) <= 1
     met = count(base)
     again = painter.paint(loaded, look, config, lambda *_: None, lambda: False)
     assert met == [3]  # the photos are at hand
-    assert all(difference(a, b) == 0 for a, b in zip(together, again, strict=True))
+    assert all(difference(a.image, b.image) == 0 for a, b in zip(together, again, strict=True))
 
 
 # --- blends

@@ -36,5 +36,5 @@ def test_promises_name_tests_that_are_there_and_each_kind_has_some() -> None:
         assert re.search(rf"^def {name}\(", source, re.MULTILINE), f"{module}::{name}"
     kinds = re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:]
     rows = [re.findall(r"^\| (?!promise|---)(.+) \|$", kind, re.MULTILINE) for kind in kinds]
-    assert len(kinds) == 11 and all(rows)
+    assert len(kinds) == 12 and all(rows)
     assert all("::" in row for kind in rows for row in kind)

@@ -8,8 +8,8 @@ import torch
 from diffusers import DDIMInverseScheduler
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel, ddim
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.attention import self_attention_layers
 from sigstyle.diffusion.denoise import denoise
 from sigstyle.diffusion.inversion import ContentTrace, invert, swapped_steps
@@ -18,17 +18,17 @@ STEPS = 6
 MakeBase = Callable[..., BaseModel]
 
 
-def content(base: BaseModel) -> tuple[Tensor, Tensor]:
+def content(base: BaseModel) -> tuple[Tensor, Conditioning]:
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    return latents, encode_prompts(base.tokenizer, base.text_encoder, ["a tower"]).detach()
+    return latents, base.reader.encode(["a tower"]).detach()
 
 
 def round_trip_error(base: BaseModel, iterations: int, scheduler: Any = None) -> float:
     scheduler = scheduler or base.scheduler
-    latents, embeds = content(base)
-    trace = invert(base.unet, scheduler, latents, embeds, steps=STEPS, iterations=iterations)
+    latents, cond = content(base)
+    trace = invert(base.unet, scheduler, latents, cond, steps=STEPS, iterations=iterations)
     assert trace is not None
-    back = denoise(base.unet, scheduler, trace.initial_noise, embeds, steps=STEPS)
+    back = denoise(base.unet, scheduler, trace.initial_noise, cond, steps=STEPS)
     return (back - latents).abs().max().item()
 
 
@@ -58,22 +58,22 @@ def test_every_kind_of_ddim_schedule_round_trips(make_base: MakeBase, changes: d
 
 
 def test_without_iterations_it_is_plain_ddim_inversion(base: BaseModel) -> None:
-    latents, embeds = content(base)
+    latents, cond = content(base)
     inverse: Any = DDIMInverseScheduler.from_config(base.scheduler.config)
     inverse.set_timesteps(STEPS)
     expected = latents
     with torch.no_grad():
         for timestep in inverse.timesteps:
-            expected = inverse.step(base.unet(expected, timestep, embeds).sample, timestep, expected).prev_sample
-    trace = invert(base.unet, base.scheduler, latents, embeds, steps=STEPS, iterations=0)
+            expected = inverse.step(base.unet(expected, timestep, cond.embeds).sample, timestep, expected).prev_sample
+    trace = invert(base.unet, base.scheduler, latents, cond, steps=STEPS, iterations=0)
     assert trace is not None
     torch.testing.assert_close(trace.initial_noise, expected)
 
 
 def test_the_path_leads_from_the_content_to_the_start(make_base: MakeBase) -> None:
     base = make_base(prediction_type="v_prediction")
-    latents, embeds = content(base)
-    trace = invert(base.unet, base.scheduler, latents, embeds, steps=STEPS, iterations=4)
+    latents, cond = content(base)
+    trace = invert(base.unet, base.scheduler, latents, cond, steps=STEPS, iterations=4)
     assert trace is not None and trace.path.shape == (STEPS + 1, 1, 4, 8, 8)
     assert torch.equal(trace.path[0], latents) and torch.equal(trace.path[-1], trace.initial_noise)
     met: list[Tensor] = []
@@ -82,7 +82,7 @@ def test_the_path_leads_from_the_content_to_the_start(make_base: MakeBase) -> No
         met.append(latents)
         return latents
 
-    denoise(base.unet, base.scheduler, trace.initial_noise, embeds, steps=STEPS, on_step=on_step)
+    denoise(base.unet, base.scheduler, trace.initial_noise, cond, steps=STEPS, on_step=on_step)
     for step in range(STEPS):
         torch.testing.assert_close(trace.latents_after(step), met[step], atol=1e-3, rtol=0)
 

@@ -113,14 +113,15 @@ def test_the_shell_tells_of_masks_frames_prompts_and_sizes(tiny: Path, tmp_path:
     common = ["-s", tiny / "wave.safetensors", "-o", out, "--base", tiny, "--steps", 1]
     made = done("transfer", photo, *common, "--size-px", 64, "--mask", tmp_path / "mask.png")
     assert made.stderr == "Nothing is painted: the mask mask.png is black everywhere.\n"
-    made = done("transfer", moving, *common, "--prompt", LONG, "--json")
+    few = ("--max-megapixels", 0.02)
+    made = done("transfer", moving, *common, *few, "--prompt", LONG, "--json")
     notices = json.loads(made.stdout)["notices"]
     assert made.stderr.splitlines() == notices and len(notices) == 3
     assert "first frame of 2" in notices[0] and "tower39'" in notices[2] and "75 tokens" in notices[2]
-    assert notices[1].startswith("The photo has 900x750 pixels and is painted at 614x512;")
+    assert notices[1].startswith("The picture is 154x129 instead of 900x750; --max-megapixels")
     made = done("generate", LONG, *common, "--size-px", 64, "--json", "--overwrite")
     assert ["tower39'" in line for line in json.loads(made.stdout)["notices"]] == [True]
-    assert done("transfer", moving, *common, "--prompt", LONG, "--quiet", "--overwrite").stderr == ""
+    assert done("transfer", moving, *common, *few, "--prompt", LONG, "--quiet", "--overwrite").stderr == ""
     assert "75 tokens" in " ".join(done("transfer", "--help").stdout.replace("│", " ").split())
 
 

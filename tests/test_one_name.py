@@ -65,8 +65,8 @@ def test_a_prompt_is_painted_in_both(base: BaseModel) -> None:
 
 def test_each_prompt_of_a_blend_has_its_own_vectors(base: BaseModel) -> None:
     one, two = twins(base)
-    both = Blend((one, two), (0.25, 0.75)).embed(base.tokenizer, base.text_encoder, "a tower", 1.0)
-    alone = [Blend((s,), (1.0,)).embed(base.tokenizer, base.text_encoder, "a tower", 1.0) for s in (one, two)]
+    both = Blend((one, two), (0.25, 0.75)).embed(base.reader, "a tower", 1.0).embeds
+    alone = [Blend((s,), (1.0,)).embed(base.reader, "a tower", 1.0).embeds for s in (one, two)]
     assert (both - (0.25 * alone[0] + 0.75 * alone[1])).abs().max() < 1e-5
 
 

@@ -13,7 +13,7 @@ from test_training import picture
 from sigstyle.base.model import BaseModel
 from sigstyle.style.instant import load_hypernetwork, save_hypernetwork
 from weights.training import dataset
-from weights.training.painter import Painter, PainterConfig
+from weights.training.painter import Painter, PainterConfig, train
 from weights.training.painter_data import Photos, Styles
 from weights.training.sources import Source
 from weights.training.styles import FILTERS, build, fitted, load_index
@@ -111,3 +111,18 @@ def test_the_averaged_network_is_what_is_written(base: BaseModel, data: Path, tm
     assert torch.equal(painter.net.ups, last)
     written = load_hypernetwork(tmp_path / "net.safetensors").net.ups
     torch.testing.assert_close(written, painter.averaged["ups"], rtol=1e-3, atol=1e-5)
+
+
+def test_it_begins_from_a_network_that_was_written(base: BaseModel, data: Path, tmp_path: Path, monkeypatch) -> None:
+    painter, *_ = trainer(base, data)
+    with torch.no_grad():
+        painter.net.ups.normal_(0, 0.1, generator=torch.Generator().manual_seed(0))
+    save_hypernetwork(tmp_path / "net.safetensors", painter.net, base.fingerprint, {})
+    monkeypatch.setattr("weights.training.painter.load_base", lambda *_: base)
+    none = PainterConfig(minutes=0)
+    begun = train(none, data, tmp_path / "work", begin=tmp_path / "net.safetensors")
+    written = load_hypernetwork(tmp_path / "net.safetensors").net.state_dict()
+    assert all(torch.equal(value, written[name]) for name, value in begun.net.state_dict().items())
+    assert all(torch.equal(value, written[name]) for name, value in begun.averaged.items())
+    gone_on = train(none, data, tmp_path / "work", begin=tmp_path / "elsewhere.safetensors")
+    assert torch.equal(gone_on.net.ups, begun.net.ups)

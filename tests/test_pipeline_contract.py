@@ -205,7 +205,8 @@ def test_a_recipe_of_a_prompt_lists_what_was_applied_and_older_ones_are_read(bas
     )
     settings = result.recipe["settings"]
     assert set(settings) == {field.name for field in dataclasses.fields(GenerateConfig)}
-    assert calls == [(1, 2), (2, 2)] and generate_cost(GenerateConfig.from_dict(settings)).calls == 2
+    assert calls == [(done, 4) for done in range(1, 5)]  # two steps, the reading of their picture, its painting
+    assert generate_cost(GenerateConfig.from_dict(settings)).calls == 4
     older = {**TransferConfig().to_dict(), **settings}
     assert GenerateConfig.from_recipe(older) == GenerateConfig.from_dict(settings)
     with pytest.raises(ConfigError, match="Unknown setting speed"):
@@ -232,4 +233,4 @@ def test_photos_painted_together_are_told_from_others_by_all_of_them(
     alone = made(SigStylePipeline, painter.base, style)(painting, config=config).trace
     assert settings(0)["content"] == alone.settings["content"]
     first = painter.paint(loaded[:2], Look(style, None, "wave"), config, lambda *_: None, lambda: False)
-    assert [np.asarray(image).shape for image in first] == [(64, 77, 3)] * 2
+    assert [np.asarray(taken.image).shape for taken in first] == [(64, 77, 3)] * 2

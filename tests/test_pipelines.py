@@ -22,7 +22,6 @@ from sigstyle.base.autoencoder import decode_latents, encode_latents
 from sigstyle.base.fingerprints import fingerprint
 from sigstyle.base.locks import lock_of
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import BaseMismatchError, ConfigError, ImageError, StyleFileError
@@ -107,9 +106,9 @@ def published(base: BaseModel, style: Style, image: Image.Image, prompt: str, co
 
     layers = [name for name, _ in unet.named_modules() if name.endswith("attn1.to_q")]
     handles = [unet.get_submodule(name).register_forward_hook(hook(name)) for name in layers]
-    source, empty = encode_prompts(base.tokenizer, base.text_encoder, [prompt, ""]).split(1)
+    source, empty = base.reader.encode([prompt, ""]).embeds.split(1)
     styled_prompt = f"{prompt} in the style of {style.token.token}"
-    target = encode_prompts(base.tokenizer, base.text_encoder, [styled_prompt], [style.token])
+    target = base.reader.encode([styled_prompt], [style.token]).embeds
 
     inverse: Any = DDIMInverseScheduler.from_config(base.scheduler.config)
     inverse.set_timesteps(steps)

@@ -26,7 +26,7 @@ def test_every_denoising_step_is_seen(make_base: MakeBase, painting: Image.Image
 def test_a_painted_prompt_is_seen_too(base: BaseModel) -> None:
     seen: list[Image.Image] = []
     generate("a castle", random_style(base), base=base, steps=3, width=64, height=64, on_preview=seen.append)
-    assert len(seen) == 3
+    assert len(seen) == 4, "three steps of the base's picture, and one that paints it"
 
 
 def test_a_variational_autoencoder_is_never_run_for_a_preview(

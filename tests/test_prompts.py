@@ -1,23 +1,29 @@
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from conftest import TEXT_DIM, make_text_encoder, make_tokenizer
+from torch import Tensor
 
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import (
     StyleToken,
     embed_prompts,
-    encode_prompts,
     starting_embedding,
     style_prompt,
     token_for,
     tokenize,
 )
+from sigstyle.base.reader import PromptReader
 from sigstyle.errors import ConfigError
 
 PROMPT = "a cat in the style of <wave>"
+
+
+def encode_prompts(tokenizer: Any, encoder: Any, texts: list[str], tokens: Sequence[StyleToken] = ()) -> Tensor:
+    return PromptReader((tokenizer,), (encoder,)).encode(texts, tokens).embeds
 
 
 def wave(n: int = 1, token: str = "<wave>") -> StyleToken:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import sigstyle
 from pipelines import SigStylePipeline
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel
 from sigstyle.base.reference_latents import reference_latents
 from sigstyle.config import TransferConfig
@@ -49,19 +50,19 @@ def pipe(base: BaseModel, style: Style) -> SigStylePipeline:
 def seen(base: BaseModel, shown: Mapping[str, Sequence[Shown]] | None) -> Tensor:
     """One evaluation whose self-attention layers are shown this; None is the UNet as it is."""
     latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
-    embeds = torch.zeros(2, 77, base.unet.config.cross_attention_dim)
+    cond = Conditioning(torch.zeros(2, 77, base.unet.config.cross_attention_dim))
     if shown is None:
-        return predict(base.unet, latents, torch.tensor(400), embeds)
+        return predict(base.unet, latents, torch.tensor(400), cond)
     with prepared(base.unet, Refer(self_attention_layers(base.unet), lambda _step, _timestep: shown)):
-        return predict(base.unet, latents, torch.tensor(400), embeds)
+        return predict(base.unet, latents, torch.tensor(400), cond)
 
 
 def shown_with(base: BaseModel, style: Style, *shares: float) -> Mapping[str, Sequence[Shown]]:
     """The style's reference at one step, with each of these shares."""
     assert style.reference is not None
-    embeds = torch.zeros(1, 77, base.unet.config.cross_attention_dim)
+    cond = Conditioning(torch.zeros(1, 77, base.unet.config.cross_attention_dim))
     references = References([(style.reference, share) for share in shares])
-    return dict(references.attention(base.unet, base.scheduler, embeds).look(0, 400))
+    return dict(references.attention(base.unet, base.scheduler, cond).look(0, 400))
 
 
 @torch.no_grad()
@@ -81,8 +82,8 @@ def test_a_reference_is_shown_to_the_decoder_alone_and_at_every_second_step(base
     assert style.reference is not None
     counted: list[int] = []
     references = References([(style.reference, 1.0)], on_evaluation=lambda: counted.append(1))
-    embeds = torch.zeros(1, 77, base.unet.config.cross_attention_dim)
-    look = references.attention(base.unet, base.scheduler, embeds).look
+    cond = Conditioning(torch.zeros(1, 77, base.unet.config.cross_attention_dim))
+    look = references.attention(base.unet, base.scheduler, cond).look
     for step in range(5):
         assert look(step, 900 - 100 * step)
     assert len(counted) == transfer_cost(CLASSIC).referring == 3

@@ -87,7 +87,7 @@ def painted(base: BaseModel, photo: Path) -> dict[str, Callable[..., Any]]:
         "swap": lambda size_px: api.transfer(
             photo, style, base=base, preset="classic", steps=2, size_px=size_px, margin_px=0, reference=0.0
         ),
-        "generate": lambda size_px: api.generate("a", style, base=base, steps=2, size_px=size_px),
+        "generate": lambda size_px: api.generate("a", style, base=base, steps=2, size_px=size_px, margin_px=0),
         "training-free": lambda size_px: sigstyle.transfer_training_free(
             photo, photo, base=base, steps=2, size_px=size_px
         ),

@@ -9,16 +9,20 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "float16", "bfloat16")
+MEMORY = ("auto", "low", "high")
+_SPARE_BYTES = 3 * 2**30  # of activations at 1024 px, where everything stays on the device
+LOSS_SCALE = 2.0**12
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 _BFLOAT16_CAPABILITY = 8  # Ampere; cards before it emulate bfloat16, slowly
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Whether to calculate in bfloat16, and why, in words."""
+    """Whether to calculate in bfloat16, by what losses are multiplied so that gradients do not vanish, and why."""
 
     bfloat16: bool
     reason: str
+    loss_scale: float = 1.0
 
 
 def default_device() -> "torch.device":
@@ -35,6 +39,31 @@ def default_dtype(device: "torch.device") -> "torch.dtype":
     import torch
 
     return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def low_dtype(device: "torch.device") -> "torch.dtype":
+    """The 16 bits that a base's weights are held in where memory is low: bfloat16 where the device has units for it."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if _of_card(device).bfloat16 else torch.float16
+    if device.type == "cpu":
+        return torch.bfloat16 if _of_processor().bfloat16 else torch.float32
+    return torch.float16
+
+
+def check_memory(memory: str) -> None:
+    """Raises ConfigError for what is no way to use memory."""
+    if memory not in MEMORY:
+        raise ConfigError(f"memory is {memory!r}; expected one of {', '.join(MEMORY)}.")
+
+
+def chosen_memory(memory: str, device: "torch.device", weights_bytes: int) -> str:
+    """What was asked for, or 'low' for 'auto' where a card's free memory does not hold everything at once."""
+    if memory != "auto":
+        return memory
+    short = device.type == "cuda" and free_bytes(device) < weights_bytes + _SPARE_BYTES
+    return "low" if short else "auto"
 
 
 def free_bytes(device: "torch.device") -> int:
@@ -73,6 +102,8 @@ def training_arithmetic(device: "torch.device", weights: "torch.dtype") -> Arith
     import torch
 
     if weights == torch.float16:
+        if device.type == "cuda" and not _of_card(device).bfloat16:
+            return Arithmetic(False, "the weights are float16 and the card has no bfloat16 units", LOSS_SCALE)
         return Arithmetic(True, "the weights are float16, in which gradients vanish")
     if weights != torch.float32:
         return Arithmetic(False, f"the weights are {str(weights).removeprefix('torch.')} already")

@@ -12,6 +12,7 @@ from sigstyle.text import parsed_json
 
 EMBEDDED = "mini"
 CHECKPOINT, STYLE, STATE, LORA = "a Stable Diffusion checkpoint", "a SigStyle style", "the state of a capture", "a LoRA"
+COLLECTION = "a SigStyle collection"
 _MOST_BYTES = 64 * 2**20
 _UNET = ("model.diffusion_model.",)
 _TEXT = ("cond_stage_model.", "conditioner.embedders.")
@@ -51,7 +52,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
 def made_by_sigstyle(header: dict[str, Any]) -> bool:
     """Whether a header says that the file was written here."""
     texts = header.get("__metadata__")
-    own = ("sigstyle", "sigstyle_capture")
+    own = ("sigstyle", "sigstyle_capture", "sigstyle_collection")
     return isinstance(texts, dict) and (
         any(key in texts for key in own) or texts.get("modelspec.implementation") == "sigstyle"
     )
@@ -64,6 +65,8 @@ def kind_of_tensors(header: dict[str, Any]) -> str:
         return STYLE
     if isinstance(texts, dict) and "sigstyle_capture" in texts:
         return STATE
+    if isinstance(texts, dict) and "sigstyle_collection" in texts:
+        return COLLECTION
     if any(_LORA.search(name) for name in names):
         return LORA
 

@@ -10,13 +10,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from sigstyle.text import parsed_json
+
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _HUB_FILES: tuple[str, ...] = (
+    "model_index.json",
     "*/*.json",
     "tokenizer/*.txt",
+    "tokenizer_2/*.txt",
     f"unet/{_WEIGHTS}",
     f"vae/{_WEIGHTS}",
     "text_encoder/model.safetensors",
+    "text_encoder_2/model.safetensors",
 )
 _ALIGNMENT = 64  # bytes, what torch itself allocates at
 
@@ -77,12 +82,28 @@ def from_folder(folder: Path, dtype: torch.dtype) -> Any:
     source = str(folder)
     model: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
     return SimpleNamespace(
+        **_second(folder, model),
         unet=UNet2DConditionModel.from_pretrained(source, subfolder="unet", **model),
         vae=AutoModel.from_pretrained(source, subfolder="vae", **model),
         text_encoder=CLIPTextModel.from_pretrained(source, subfolder="text_encoder", **model),
         tokenizer=CLIPTokenizer.from_pretrained(source, subfolder="tokenizer", local_files_only=True),
         scheduler=DDIMScheduler.from_pretrained(source, subfolder="scheduler", local_files_only=True),
     )
+
+
+def _second(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
+    """XL's second text encoder and tokenizer, and how it reads an empty prompt; nothing for 1.x and 2.x."""
+    from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+
+    if not (folder / "text_encoder_2").is_dir():
+        return {}
+    source = str(folder)
+    index = folder / "model_index.json"
+    return {
+        "text_encoder_2": CLIPTextModelWithProjection.from_pretrained(source, subfolder="text_encoder_2", **model),
+        "tokenizer_2": CLIPTokenizer.from_pretrained(source, subfolder="tokenizer_2", local_files_only=True),
+        "config": parsed_json(index.read_text(encoding="utf-8")) if index.is_file() else {},
+    }
 
 
 def from_single_file(path: Path, dtype: torch.dtype, offline: bool, cache: str | Path | None) -> Any:

@@ -1,21 +1,24 @@
 """Bases: Stable Diffusion checkpoints as this library uses them, found, checked and loaded."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from sigstyle.base.autoencoder import pixels_per_latent
-from sigstyle.base.devices import default_device, default_dtype
+from sigstyle.base.devices import check_memory, chosen_memory, default_device, default_dtype, low_dtype
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
 from sigstyle.base.headers import EMBEDDED, check_checkpoint, path_of
+from sigstyle.base.kinds import check_kind, reads_empty_as_zeros
 from sigstyle.base.loading import align, downloaded, from_folder, from_single_file, quiet
 from sigstyle.base.locks import lock_of
-from sigstyle.base.memory import is_out_of_memory
-from sigstyle.base.placement import execution_device
+from sigstyle.base.memory import is_out_of_memory, tile
+from sigstyle.base.placement import execution_device, offload, rest
+from sigstyle.base.reader import PromptReader
 from sigstyle.data import shipped_path
+from sigstyle.defaults import family_of_width
 from sigstyle.errors import ConfigError, first_line
 
 EMBEDDED_FOLDER = shipped_path(f"weights/{EMBEDDED}")
@@ -31,8 +34,10 @@ class BaseModel:
 
     `scheduler` is always DDIM. `fingerprint` tells bases apart whatever dtype they are loaded in: its part before the
     hyphen is the architecture, the part after it the weights; so do `vae_fingerprint`, of what makes latents, and
-    `text_fingerprint`, where '' is unknown. Hold `lock` while weights or processors are changed:
-    it is the UNet's, so bases and pipelines that share the UNet wait for each other.
+    `text_fingerprint`, where '' is unknown. XL has a second text encoder and tokenizer, and with `zero_empty` reads an
+    empty prompt as zeros. `memory` is 'low' where as little as possible is on the device at once; `offloaded` are then
+    the hooks of networks that are in main memory while they do not compute. Hold `lock` while weights or processors are
+    changed: it is the UNet's, so bases and pipelines that share the UNet wait for each other.
     """
 
     unet: Any
@@ -44,6 +49,38 @@ class BaseModel:
     fingerprint: str
     vae_fingerprint: str = ""
     text_fingerprint: str = ""
+    text_encoder_2: Any = None
+    tokenizer_2: Any = None
+    zero_empty: bool = False
+    memory: str = "auto"
+    offloaded: list[Any] = field(default_factory=list)
+
+    @property
+    def reader(self) -> PromptReader:
+        """How it reads prompts."""
+        if self.text_encoder_2 is None:
+            return PromptReader((self.tokenizer,), (self.text_encoder,))
+        tokenizers = (self.tokenizer, self.tokenizer_2)
+        return PromptReader(tokenizers, (self.text_encoder, self.text_encoder_2), self.zero_empty)
+
+    @property
+    def family(self) -> str:
+        """Which family's defaults hold for it; '' for the embedded base's."""
+        return family_of_width(sum(self.reader.widths))
+
+    @property
+    def text_encoders(self) -> list[Any]:
+        """The one text encoder, or XL's two."""
+        return list(self.reader.encoders)
+
+    @property
+    def modules(self) -> list[Any]:
+        """All networks."""
+        return [self.unet, self.vae, *self.text_encoders]
+
+    def rest(self) -> None:
+        """Send the networks that are offloaded back to main memory."""
+        rest(self.offloaded)
 
     @property
     def lock(self) -> Any:
@@ -64,11 +101,13 @@ class BaseModel:
     def from_pipeline(cls, pipe: Any, name: str | None = None) -> Self:
         """The base inside a Stable Diffusion pipeline, whose modules are shared; the scheduler becomes DDIM.
 
-        Raises: ConfigError when the pipeline is not Stable Diffusion 1.x or 2.x.
+        Raises: ConfigError when the pipeline is not Stable Diffusion 1.x, 2.x or XL.
         """
         name = name or Path(getattr(pipe, "name_or_path", "") or type(pipe).__name__).name
-        _check_kind(pipe, name)
-        for module in (pipe.unet, pipe.vae, pipe.text_encoder):
+        check_kind(pipe, name)
+        second = getattr(pipe, "text_encoder_2", None)
+        encoders = [pipe.text_encoder, *([] if second is None else [second])]
+        for module in (pipe.unet, pipe.vae, *encoders):
             module.eval()
         with lock_of(pipe.unet):  # another pipeline may have its styles on these weights
             identity = fingerprint(pipe.unet)
@@ -81,7 +120,10 @@ class BaseModel:
             name=name,
             fingerprint=identity,
             vae_fingerprint=latents_fingerprint(pipe.vae),
-            text_fingerprint=text_fingerprint(pipe.text_encoder),
+            text_fingerprint=text_fingerprint(*encoders),
+            text_encoder_2=second,
+            tokenizer_2=getattr(pipe, "tokenizer_2", None),
+            zero_empty=second is not None and reads_empty_as_zeros(pipe),
         )
 
 
@@ -95,25 +137,9 @@ def ddim(scheduler: Any) -> Any:
     if "beta_schedule" not in scheduler.config:
         raise ConfigError(
             f"The base's scheduler is {type(scheduler).__name__}; expected one with betas (DDIM, PNDM, Euler, DPM…). "
-            "Use a Stable Diffusion 1.x or 2.x base."
+            "Use a Stable Diffusion 1.x, 2.x or XL base."
         )
     return DDIMScheduler.from_config(scheduler.config, clip_sample=False, thresholding=False)
-
-
-def _check_kind(pipe: Any, name: str) -> None:
-    """Raises ConfigError unless `pipe` is text-to-image Stable Diffusion 1.x or 2.x."""
-    missing = [part for part in _PARTS if getattr(pipe, part, None) is None]
-    problem = None
-    if missing:
-        problem = f"has no {', '.join(missing)}"
-    elif getattr(pipe, "text_encoder_2", None) is not None or pipe.unet.config.addition_embed_type is not None:
-        problem = "has a second text encoder or extra conditioning (an XL model)"
-    elif pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
-        problem = f"takes {pipe.unet.config.in_channels} channels for {pipe.vae.config.latent_channels} latent ones"
-    elif pipe.unet.config.class_embed_type is not None or pipe.unet.config.num_class_embeds is not None:
-        problem = "is conditioned on classes"
-    if problem:
-        raise ConfigError(f"The base {name} {problem}; expected a text-to-image Stable Diffusion 1.x or 2.x pipeline.")
 
 
 def load_base(
@@ -122,21 +148,31 @@ def load_base(
     dtype: torch.dtype | None = None,
     offline: bool = False,
     cache: str | Path | None = None,
+    memory: str = "auto",
 ) -> BaseModel:
     """Load a base: 'mini' (embedded), a diffusers folder, a `.safetensors` checkpoint or a hub id.
 
-    Units: dtype None is float16 on CUDA and float32 elsewhere. `offline` keeps a hub id to what is cached.
+    Units: dtype None is float16 on CUDA and float32 elsewhere, and with `memory` 'low' bfloat16 where there are units
+    for it; then as little as possible is on the device at once, which 'auto' chooses where a card's memory is short.
+    `offline` keeps a hub id to what is cached.
     `cache` is the folder for what the hub sends, None the hub's own.
     Raises: ConfigError when the base cannot be found, read or used, with what to do instead.
     """
     if isinstance(base, BaseModel):
         return base
     device = torch.device(device) if device is not None else default_device()
+    check_memory(memory)
     try:
-        parts = _load_parts(str(base), dtype or default_dtype(device), offline, cache)
-        for module in (parts.unet, parts.vae, parts.text_encoder):
-            align(module.to(device))
-        return BaseModel.from_pipeline(parts, name=base_name(str(base)))
+        usual = low_dtype(device) if memory == "low" else default_dtype(device)
+        loaded = BaseModel.from_pipeline(
+            _load_parts(str(base), dtype or usual, offline, cache), name=base_name(str(base))
+        )
+        bytes_ = sum(tensor.nbytes for module in loaded.modules for tensor in module.state_dict().values())
+        loaded.memory = chosen_memory(memory, device, bytes_)
+        if loaded.memory == "low" and dtype is None:
+            for module in loaded.modules:
+                module.to(low_dtype(device))
+        return placed(loaded, device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -144,6 +180,18 @@ def load_base(
             f"The base {base} does not fit into the memory of {device} ({first_line(error)}). Close other programs, or "
             "choose --dtype float16, another --device, or a smaller base."
         ) from error
+
+
+def placed(base: BaseModel, device: torch.device) -> BaseModel:
+    """`base` with its networks on `device`, or, where memory is low, ready to be there one at a time."""
+    if base.memory == "low":
+        tile(base.vae)
+    if base.memory == "low" and device.type != "cpu":
+        base.offloaded = offload([*base.text_encoders, base.unet, base.vae], device)
+        return base
+    for module in base.modules:
+        align(module.to(device))
+    return base
 
 
 def is_hub_id(base: str) -> bool:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from tokenizers import AddedToken
@@ -18,13 +18,15 @@ from sigstyle.errors import ConfigError
 from sigstyle.text import check_words, shown
 
 _TOKEN = re.compile(r"<[\w-]{1,64}>")
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, eq=False)
 class StyleToken:
     """A token `<name>` and its learned vectors.
 
-    Shapes: embedding [n, dim], float32; a prompt spends n positions on the token.
+    Shapes: embedding [n, dim], float32; a prompt spends n positions on the token. Where a base has several text
+    encoders, `dim` is the widths of all, one after the other.
     """
 
     token: str
@@ -171,7 +173,8 @@ def tokenize(tokenizer: Any, texts: Sequence[str], tokens: Sequence[StyleToken] 
                 f"The prompt {text[:60]!r}… is too long: {', '.join(missing)} does not fit into the {length} tokens "
                 "this base reads, or has letters around it. Shorten the prompt or set the token apart."
             )
-    return PromptIds(ids.masked_fill(slots >= 0, tokenizer.eos_token_id), slots)
+    # filled with what no pooled output is taken at, as it is at the first end of a text
+    return PromptIds(ids.masked_fill(slots >= 0, tokenizer.bos_token_id), slots)
 
 
 def _expanded(text: str, tokens: Sequence[StyleToken]) -> str:
@@ -179,6 +182,10 @@ def _expanded(text: str, tokens: Sequence[StyleToken]) -> str:
     for token in tokens:
         text = text.replace(token.token, " ".join(token.parts))
     return text
+
+
+def _last_layer(text_encoder: Any, ids: Tensor) -> Tensor:
+    return text_encoder(ids)[0]
 
 
 @contextmanager
@@ -197,34 +204,35 @@ def _vectors_in_place(text_encoder: nn.Module, slots: Tensor, vectors: Tensor) -
         handle.remove()
 
 
-def embed_prompts(text_encoder: nn.Module, prompts: PromptIds, tokens: Sequence[StyleToken] = ()) -> Tensor:
+def embed_prompts(
+    text_encoder: nn.Module,
+    prompts: PromptIds,
+    tokens: Sequence[StyleToken] = (),
+    read: Callable[[nn.Module, Tensor], Read] = _last_layer,
+) -> Read:
     """Prompt embeddings [b, seq, dim] in the text encoder's dtype; gradients flow into the tokens' vectors.
 
+    `read` says what is taken of the text encoder for token ids [b, seq], by default its last layer.
     Raises: ConfigError when a token's width is not the text encoder's (a style of another base).
     """
     table = text_encoder.get_input_embeddings().weight  # type: ignore[operator]
     for token in tokens:
-        if token.embedding.shape[1] != table.shape[1]:
-            raise ConfigError(
-                f"{token.token} has vectors of width {token.embedding.shape[1]}; this base's text encoder reads "
-                f"{table.shape[1]}. Use the base the style was captured on."
-            )
+        check_width(token, table.shape[1])
     ids, slots = prompts.ids.to(table.device), prompts.slots.to(table.device)
     with lock_of(text_encoder):  # else the vectors would reach other prompts too
         if not tokens:
-            return text_encoder(ids)[0]
+            return read(text_encoder, ids)
         with _vectors_in_place(text_encoder, slots, torch.cat([token.embedding for token in tokens])):
-            return text_encoder(ids)[0]
+            return read(text_encoder, ids)
 
 
-def encode_prompts(
-    tokenizer: Any, text_encoder: nn.Module, texts: Sequence[str], tokens: Sequence[StyleToken] = ()
-) -> Tensor:
-    """Prompt embeddings [b, seq, dim] of `texts`, in which each style token stands for its learned vectors.
-
-    Neither tokenizer nor text encoder is changed or resized. Raises: ConfigError as `tokenize` and `embed_prompts`.
-    """
-    return embed_prompts(text_encoder, tokenize(tokenizer, texts, tokens), tokens)
+def check_width(token: StyleToken, width: int) -> None:
+    """Raises ConfigError for a token whose vectors are not as wide as what a base reads."""
+    if token.embedding.shape[1] != width:
+        raise ConfigError(
+            f"{token.token} has vectors of width {token.embedding.shape[1]}; this base's text encoder reads {width}. "
+            "Use the base the style was captured on."
+        )
 
 
 def starting_embedding(tokenizer: Any, text_encoder: nn.Module, word: str) -> Tensor:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
+
 
 @dataclass(frozen=True, eq=False)
 class EncoderOutputs:
@@ -23,14 +25,17 @@ def _has_attention(block: Any) -> bool:
     return bool(getattr(block, "has_cross_attention", False))
 
 
-def run_encoder(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Tensor) -> EncoderOutputs:
-    """Time embedding, conv_in, down blocks and mid block of a UNet2DConditionModel without extra conditioning.
+def run_encoder(unet: Any, sample: Tensor, timesteps: Tensor, cond: Conditioning) -> EncoderOutputs:
+    """Time embedding, conv_in, down blocks and mid block of a UNet2DConditionModel of 1.x, 2.x or XL.
 
-    Shapes: sample [b, c, h, w], timesteps [b], prompt_embeds [b, seq, dim].
+    Shapes: sample [b, c, h, w], timesteps [b].
     """
+    prompt_embeds, added = cond.embeds, cond.added(unet, sample)
     if unet.config.center_input_sample:
         sample = 2 * sample - 1.0
     time = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timesteps))
+    if added is not None:
+        time = time + unet.get_aug_embed(emb=time, encoder_hidden_states=prompt_embeds, added_cond_kwargs=added)
     if unet.time_embed_act is not None:
         time = unet.time_embed_act(time)
     hidden = unet.conv_in(sample)
@@ -45,8 +50,9 @@ def run_encoder(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Ten
     return EncoderOutputs(hidden, skips, time)
 
 
-def run_decoder(unet: Any, encoded: EncoderOutputs, prompt_embeds: Tensor) -> Tensor:
+def run_decoder(unet: Any, encoded: EncoderOutputs, cond: Conditioning) -> Tensor:
     """Up blocks and conv_out: the prediction [b, c, h, w]."""
+    prompt_embeds = cond.embeds
     hidden, skips = encoded.hidden, encoded.skips
     for block in unet.up_blocks:
         count = len(block.resnets)
@@ -59,11 +65,11 @@ def run_decoder(unet: Any, encoded: EncoderOutputs, prompt_embeds: Tensor) -> Te
     return unet.conv_out(hidden)
 
 
-def split_forward(unet: Any, sample: Tensor, timesteps: Tensor, prompt_embeds: Tensor) -> Tensor:
-    """What `unet(sample, timesteps, prompt_embeds)` gives, with gradients from the decoder only.
+def split_forward(unet: Any, sample: Tensor, timesteps: Tensor, cond: Conditioning) -> Tensor:
+    """What `unet(sample, timesteps, …)` gives for these prompts, with gradients from the decoder only.
 
     Raises: whatever the UNet's blocks raise for wrong shapes.
     """
     with torch.no_grad():
-        encoded = run_encoder(unet, sample, timesteps, prompt_embeds)
-    return run_decoder(unet, encoded, prompt_embeds)
+        encoded = run_encoder(unet, sample, timesteps, cond)
+    return run_decoder(unet, encoded, cond)

@@ -11,7 +11,7 @@ import torch
 from sigstyle.base.model import BaseLike, load_base
 from sigstyle.batches.job_file import outputs_of, read_jobs, style_beside
 from sigstyle.batches.job_lock import job_id
-from sigstyle.batches.jobs import Output, Unit, cross, looks_of, named, units_of
+from sigstyle.batches.jobs import Output, Unit, cross, looks_of, named, units_of, with_parts
 from sigstyle.batches.manifest import Manifest
 from sigstyle.batches.paint import Painter
 from sigstyle.batches.photos import find_photos
@@ -21,10 +21,12 @@ from sigstyle.batches.work import Work
 from sigstyle.batches.workers import join
 from sigstyle.batches.write import BatchResult
 from sigstyle.config import TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.errors import ConfigError
 from sigstyle.files import expanded, reason
 from sigstyle.imaging.images import Source
 from sigstyle.painting.evaluations import never
+from sigstyle.parts import NO_PARTS, Parts, RegionLike
 from sigstyle.recipe import asked_for
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
@@ -59,6 +61,7 @@ def plan(
     output: str | Path,
     *,
     jobs: str | Path | None = None,
+    parts: Parts = NO_PARTS,
     preset: str | None = None,
     config: TransferConfig | None = None,
     **settings: Any,
@@ -67,9 +70,11 @@ def plan(
 
     Raises: ConfigError and StyleFileError for unusable arguments or an unusable job file.
     """
-    chosen = resolve(TransferConfig, preset, config, settings)
+    resolve(TransferConfig, preset, config, settings)
     wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
     opened = [(open_style(style), None if isinstance(style, Style) else str(style)) for style in wanted]
+    family = opened[0][0].family if opened else ""
+    chosen = resolved(TransferConfig, preset, config, settings, family)
     folder = _folder(output)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"The output {folder} is a file; expected a folder.")
@@ -82,13 +87,13 @@ def plan(
             found = style_beside(path, name)
             return open_style(found), found
 
-        outputs = outputs_of(read_jobs(path), opened, chosen, open_beside, path.parent)
+        outputs = with_parts(outputs_of(read_jobs(path), opened, chosen, open_beside, path.parent), parts)
         _check_able(outputs)
         return Plan(folder, named(outputs), [])
     if not opened:
         raise ConfigError("There is no style; give a style file or the name of a shipped style.")
     photos, notices = find_photos(contents, folder)  # type: ignore[arg-type]
-    outputs = cross(photos, looks_of(opened), chosen)
+    outputs = cross(photos, looks_of(opened, parts), chosen)
     _check_able(outputs)
     return Plan(folder, named(outputs), notices)
 
@@ -111,7 +116,8 @@ def _check_able(outputs: Sequence[Output]) -> None:
     """Raises: ConfigError for a style that lacks what its settings need, once for all that ask for the same."""
     for output in {(output.look.label, output.config): output for output in outputs}.values():
         try:
-            Blend.of([output.look.style]).check_able(output.config)
+            for blend in (output.look.blend, *(Blend.of([style]) for style in output.look.parts.styles)):
+                blend.check_able(output.config)
         except ConfigError as error:
             raise ConfigError(f"{output.row}: {error}") from error
 
@@ -126,9 +132,13 @@ def batch(
     preset: str | None = None,
     config: TransferConfig | None = None,
     together: int | None = None,
+    regions: Sequence[RegionLike] = (),
+    palette_from: StyleLike | None = None,
+    texture: Source | None = None,
     gallery: bool = True,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], object] | None = None,
     should_stop: Callable[[], bool] = never,
@@ -141,18 +151,23 @@ def batch(
     in several processes (torchrun, accelerate) or on several machines with one folder, each process takes what is
     left and yields what it made itself. `together` photos go through the UNet at once: 1 by default, where a picture
     is the one `transfer` makes, and 4 on CUDA. In the end a contact sheet and, with `gallery`, index.html are there.
-    Everything else is as in `transfer`. Pictures that were damaged since are made again; a file that is not of this job
-    is never written over. `on_notice` gets lines on what was left out, made again or could not be written.
+    `regions` and `texture` are for
+    every photo and look, all else is as in `transfer`. Pictures that were damaged since are made again; a file that is
+    not of this job is never written over. `on_notice` gets lines on what was left out, made again or could not be
+    written.
     Raises: ConfigError, StyleFileError for unusable arguments, at the call; while iterating ImageError when the folder
     cannot be written, Cancelled when stopped. What fails for one picture is in its result, and the rest goes on.
     """
-    planned = plan(contents, styles, output, jobs=jobs, preset=preset, config=config, **settings)
+    parts = Parts.opened(regions, None, palette_from, texture)
+    planned = plan(contents, styles, output, jobs=jobs, parts=parts, preset=preset, config=config, **settings)
     if together is not None and not 1 <= together <= 256:
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
     style = planned.outputs[0].look.style
-    loaded = load_base(base, place.device, dtype) if base else load_own_base(style, place.device, dtype)
+    how = (place.device, dtype)
+    loaded = load_base(base, *how, memory=memory) if base else load_own_base(style, *how, memory)
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
+    count = 1 if parts.layered else count
     tell = on_notice or (lambda text: None)
     painter, units = Painter(loaded, asked_for(base)), planned.units(count)
     work = Work(planned.folder, planned.outputs, units, place, painter, gallery, tell)

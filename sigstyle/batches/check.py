@@ -10,6 +10,8 @@ from sigstyle.batches.jobs import Output
 from sigstyle.batches.present import damage, found_at, left_alone, there
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, ImageError
+from sigstyle.painting.luck import asked_settings
+from sigstyle.parts import PARTS, without_paths
 from sigstyle.recipe import file_entry
 
 _SHOWN = 80  # letters of a foreign value
@@ -78,8 +80,9 @@ def _shown(value: Any) -> str:
 
 
 def _wanted(output: Output, base: BaseModel) -> dict[str, Any]:
-    style = output.look.style
-    return {**output.config.to_dict(), "base": base.fingerprint, "style": [[style.name, style.hash, 1.0]]}
+    style, parts = output.look.style, without_paths(output.look.parts.entries)
+    known = {"base": base.fingerprint, "style": [[style.name, style.hash, 1.0]]}
+    return {**output.config.to_dict(), **known, **{name: parts.get(name) for name in PARTS}}
 
 
 def _found(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +90,9 @@ def _found(recipe: dict[str, Any]) -> dict[str, Any]:
     try:
         styles = [[style["name"], style["hash"], style["weight"]] for style in recipe["styles"]]
         content = recipe["content"].get("sha256") or recipe["content"].get("pixels_sha256")
-        settings = TransferConfig.from_recipe(recipe["settings"]).to_dict()
-        return {**settings, "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
+        settings = TransferConfig.from_recipe(asked_settings(recipe)).to_dict()
+        parts = {name: without_paths(recipe.get(name)) for name in PARTS}
+        return {**settings, **parts, "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, ConfigError):
         return {"content": None}
 

@@ -31,6 +31,7 @@ _SHOWN = 60  # letters of a cell in a message
 _ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _OWN = {THUMBS, GALLERY, MANIFEST, HIDDEN}
 _SETTINGS = {entry.name: field_type(entry) for entry in settable(TransferConfig)}
+_SETTINGS |= {name: _SETTINGS[alias.field] for name, alias in TransferConfig.aliases().items()}
 COLUMNS = ("content", "style", "output", *_SETTINGS)
 
 OpenStyle = Callable[[str], tuple[Style, str | None]]  # the style, and what it was asked for by
@@ -212,7 +213,7 @@ def outputs_of(
     wanted: list[tuple[Row, TransferConfig, tuple[Style, str | None]]] = []
     for row in rows:
         try:
-            settings = TransferConfig.from_dict({**config.to_dict(), **row.settings})
+            settings = TransferConfig.from_dict(TransferConfig.over(config.to_dict(), row.settings))
             for name in row.styles:
                 opened[name] = opened.get(name) or open_style(name)
         except (ConfigError, StyleFileError) as error:

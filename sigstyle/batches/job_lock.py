@@ -13,6 +13,7 @@ from sigstyle.batches.claims import HIDDEN
 from sigstyle.batches.jobs import Output
 from sigstyle.errors import ConfigError
 from sigstyle.files import reason
+from sigstyle.parts import without_paths
 
 _ENTRY_S = 60.0  # how long others may take to enter
 
@@ -24,7 +25,8 @@ def job_id(outputs: Sequence[Output], base: str, together: int) -> str:
     content = hashlib.sha256(f"{base} {together}".encode())
     for output in outputs:
         size = _size(output.photo.source)
-        told = (output.name, size, hashes[id(output.look.style)], settings[output.config])
+        told: tuple[object, ...] = (output.name, size, hashes[id(output.look.style)], settings[output.config])
+        told += (without_paths(output.look.parts.entries),) if output.look.parts.entries else ()
         content.update(repr(told).encode())
     return content.hexdigest()[:16]
 

@@ -12,16 +12,24 @@ from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.names import same_file_key
+from sigstyle.parts import NO_PARTS, Parts
+from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
 
 @dataclass(frozen=True)
 class Look:
-    """A style in this job: the style, what it was asked for by, and its part of the outputs' names."""
+    """A style in this job: the style, what it was asked for by, its part of the outputs' names, what goes with it."""
 
     style: Style
     path: str | None
     label: str
+    parts: Parts = NO_PARTS
+
+    @property
+    def blend(self) -> Blend:
+        """The style alone, in the colours that are wanted."""
+        return Blend.of([self.style], colours=self.parts.colours)
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,18 @@ class Unit:
         return list({output.photo.label: output.photo for output in self.outputs}.values())
 
 
-def looks_of(styles: Sequence[tuple[Style, str | None]]) -> list[Look]:
+def looks_of(styles: Sequence[tuple[Style, str | None]], parts: Parts = NO_PARTS) -> list[Look]:
     """The looks of styles with their paths, one for each; different styles of one name get a hash added."""
     hashes = {id(style): style.hash for style, _ in styles}
     unique = list({hashes[id(style)]: style for style, _ in styles}.values())
     labels = distinct(unique, [lambda s: look_part(s.name), lambda s: look_part(s.name, f"-{hashes[id(s)][:6]}")])
     by_hash = {hashes[id(style)]: label for style, label in zip(unique, labels, strict=True)}
-    return [Look(style, path, by_hash[hashes[id(style)]]) for style, path in styles]
+    return [Look(style, path, by_hash[hashes[id(style)]], parts) for style, path in styles]
+
+
+def with_parts(outputs: Sequence[Output], parts: Parts) -> list[Output]:
+    """The outputs with parts that go with every look."""
+    return [replace(output, look=replace(output.look, parts=parts)) for output in outputs]
 
 
 def cross(photos: Sequence[Photo], looks: Sequence[Look], config: TransferConfig) -> list[Output]:

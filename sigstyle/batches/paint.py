@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,12 +16,18 @@ from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled
+from sigstyle.imaging.areas import area_of
+from sigstyle.imaging.faces import Face
 from sigstyle.imaging.images import load_image
 from sigstyle.imaging.palette import Palette
 from sigstyle.painting.anchor import EdgeAnchor
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.local import Local, check_area
+from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.notices import prompt_notices
+from sigstyle.painting.painted import unchanged
+from sigstyle.painting.protection import protection_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
@@ -58,10 +65,19 @@ class _Together(Content):
         """Those of each content, [contents, 3, h, w]."""
         return torch.cat([content.pixels(smoothing) for content in self.contents])
 
-    def recoloured(self, palette: Palette, amount: float) -> "_Together":
+    @cached_property
+    def faces(self) -> Sequence[Sequence[Face]]:
+        """Those of each content."""
+        return [faces for content in self.contents for faces in content.faces]
+
+    def recoloured(self, palette: Palette, amount: float, own: Palette | None = None) -> "_Together":
         """Each content by itself moved to a palette."""
-        contents = tuple(content.recoloured(palette, amount) for content in self.contents)
-        return _Together(contents[0].image, contents[0].work, contents[0].margin_px, contents)
+        contents = tuple(content.recoloured(palette, amount, own) for content in self.contents)
+        return _together(contents)
+
+    def each(self, images: int) -> list[Content]:
+        """The contents themselves."""
+        return list(self.contents)
 
     def latents(self, base: BaseModel, sigma: float, copies: int, generator: Any, smoothing: float = 0.0) -> Tensor:
         """Latents [contents, c, h, w], each as if it were alone."""
@@ -74,6 +90,11 @@ class _Together(Content):
         return EdgeAnchor(torch.cat([a.latents for a in anchors]), torch.cat([a.edges for a in anchors]), strength)
 
 
+def _together(contents: tuple[Content, ...]) -> _Together:
+    first = contents[0]
+    return _Together(first.image, first.work, first.margin_px, first.sizes, contents)
+
+
 class Painter:
     """Paints groups of photos on one base, keeping the inversion of the group at hand."""
 
@@ -82,25 +103,33 @@ class Painter:
         self.notices: list[str] = []  # about what was painted last
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
-        self._contents: dict[tuple[int, int | None, int], Content] = {}
+        self._contents: dict[tuple[Any, ...], Content] = {}
+        self._masks: dict[tuple[int, str, str, float], Image.Image] = {}
 
     def forget(self) -> None:
         """Let go of the photos painted so far."""
-        self._photos, self._trace, self._contents = [], None, {}
+        self._photos, self._trace, self._contents, self._masks = [], None, {}, {}
 
     def _content(self, loaded: Loaded, config: TransferConfig) -> Content:
         """The content to work at, made once for all looks."""
-        key = (id(loaded), config.size_px, config.margin_px)
+        key = (id(loaded), config.method, config.size_px, config.margin_px, config.stroke, config.max_megapixels)
         if key not in self._contents:
-            self._contents[key] = Content.load(loaded.image, self.base, *key[1:])
+            self._contents[key] = Content.wanted(loaded.image, self.base, config)
         return self._contents[key]
 
+    def about(self, loaded: Loaded, config: TransferConfig) -> list[str]:
+        """Lines about one photo, as it was read and painted."""
+        read = [loaded.notice] if loaded.notice else []
+        return [*read, *protection_notices(self._content(loaded, config), config)]
+
     def alike(self, photos: Sequence[Loaded], config: TransferConfig) -> list[list[Loaded]]:
-        """The photos in groups that can be painted together: those of one working size."""
-        groups: dict[tuple[int, int], list[Loaded]] = {}
+        """The photos in groups that can be painted together: those of one working size and one size of the picture."""
+        groups: dict[tuple[Any, ...], list[Loaded]] = {}
         for loaded in photos:
-            size = self._content(loaded, config).work.size
-            groups.setdefault(size, []).append(loaded)
+            content = self._content(loaded, config)
+            groups.setdefault((content.work.size, content.sizes), []).append(loaded)
+        if config.where:  # a part of each photo, which is another one in each
+            return [[loaded] for group in groups.values() for loaded in group]
         return list(groups.values())
 
     @torch.no_grad()
@@ -111,18 +140,38 @@ class Painter:
         config: TransferConfig,
         on_evaluation: Callable[[int, int], None],
         should_stop: Callable[[], bool],
-    ) -> list[Image.Image]:
+    ) -> list[Chosen]:
         """The photos of `group`, of one working size, in `look`; one alone comes out as `api.transfer` makes it.
 
         Raises: BaseMismatchError for a style of another base, Cancelled when stopped.
         """
         look.style.check_base(self.base)
+        attempts = Attempts(on_evaluation, config)
+
+        def paint(own: TransferConfig) -> list[Image.Image]:
+            attempts.next_one()
+            return self._painted(group, look, own, attempts, should_stop)
+
+        return lucky(config, Blend.of([look.style]), [loaded.image for loaded in group], paint)
+
+    def _painted(
+        self,
+        group: Sequence[Loaded],
+        look: Look,
+        config: TransferConfig,
+        on_evaluation: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> list[Image.Image]:
+        """The photos of a group, painted once with these settings."""
         wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
-        blend = Blend.of([look.style])
+        blend = look.blend
         self.notices = prompt_notices(blend, self.base, config, guided=config.method == "swap")
-        run = run_of(wanted, blend, trace=trace, on_evaluation=on_evaluation, should_stop=should_stop)
+        if look.parts.layered:
+            return self._layered(wanted, look, config, on_evaluation, should_stop)
+        mask = self._mask(group[0], config)
+        run = run_of(wanted, blend, mask, trace, on_evaluation=on_evaluation, should_stop=should_stop)
         with self.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
@@ -131,9 +180,43 @@ class Painter:
         self._photos, self._trace = photos, made.trace
         contents = (self._content(loaded, config) for loaded in group)
         return [
-            content.finished(image, config.size_px, self.base, amount=wanted.amount)
+            content.finished(image, config.size_px, self.base, mask, wanted.amount)
             for content, image in zip(contents, images, strict=True)
         ]
+
+    def _layered(
+        self,
+        wanted: ContentInversion,
+        look: Look,
+        config: TransferConfig,
+        on_evaluation: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> list[Image.Image]:
+        """One photo with its regions or its texture. Raises: Cancelled when stopped."""
+        surface = look.parts.arguments(self.base, look.blend, config)["texture"]
+        texture = None if surface is None else load_image(surface)
+        local = Local(None, look.parts.regions, None, texture)
+        run = local.run(wanted, look.blend, None, unchanged, on_evaluation, should_stop)
+        with self.base.lock:
+            made = run.paint()
+            if made.latents is None or made.interrupted:
+                raise Cancelled("The batch was stopped.")
+            images = run.decoded(made.latents)
+        self.notices = made.notices
+        return run.finished(images)
+
+    def _mask(self, loaded: Loaded, config: TransferConfig) -> Image.Image | None:
+        """What of a photo is painted, found once for all looks; None where that is everything. Raises: ImageError."""
+        check_area(None, config.place, config.invert_mask)
+        if config.place is None:
+            return None
+        key = (id(loaded), config.where, config.invert_mask, config.feather)
+        if key not in self._masks:
+            invert = config.invert_mask == "on"
+            self._masks[key] = area_of(loaded.image, config.place, invert, config.feather)
+        mask = self._masks[key]
+        self.notices += [mask.info["notice"]] if "notice" in mask.info else []
+        return mask
 
     def wanted(self, group: Sequence[Loaded], look: Look, config: TransferConfig) -> ContentInversion:
         """The one inversion of all photos of a group."""
@@ -141,7 +224,7 @@ class Painter:
         return ContentInversion(
             base=self.base,
             scheduler=ddim(self.base.scheduler),
-            content=_Together(contents[0].image, contents[0].work, contents[0].margin_px, contents),
+            content=_together(contents),
             prompt=blend.source_prompt(config.prompt),
             config=config,
             generator=[torch.Generator().manual_seed(config.seed) for _ in contents],
@@ -151,6 +234,6 @@ class Painter:
 
     def recipe(self, loaded: Loaded, look: Look, config: TransferConfig, together: int) -> dict[str, Any]:
         """The recipe of a picture, as `api.transfer` writes it; photos painted together are counted in it."""
-        made = recipe("transfer", config.to_dict(), self.base, self.base_path, Blend.of([look.style]), [look.path])
-        made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0}
+        made = recipe("transfer", config.to_dict(), self.base, self.base_path, look.blend, [look.path])
+        made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0} | dict(look.parts.entries)
         return made | ({"together": together} if together > 1 else {})

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from PIL import Image
-
 from sigstyle.base.memory import give_back
 from sigstyle.batches.claims import Claim, Claims
 from sigstyle.batches.jobs import Output, Unit
@@ -21,6 +19,7 @@ from sigstyle.batches.progress import Tally
 from sigstyle.batches.trouble import in_one_line
 from sigstyle.batches.write import BatchResult, UnwrittenPicture, Writer, clear_unfinished
 from sigstyle.errors import Cancelled
+from sigstyle.painting.luck import Chosen
 from sigstyle.painting.sparing import Spared, sparing
 
 log = logging.getLogger("sigstyle.batch")
@@ -168,7 +167,7 @@ class Worker:
         def watch(done: int, total: int) -> None:
             self.tally.painting(len(outputs) * done / total)
 
-        def paint(size_px: int | None) -> list[Image.Image]:
+        def paint(size_px: int | None) -> list[Chosen]:
             return self.painter.paint(group, look, replace(config, size_px=size_px), watch, self.should_stop)
 
         spared = None
@@ -190,13 +189,13 @@ class Worker:
                 if not there(self.folder / output.name):
                     self._paint([loaded], [output])
             return
-        config = replace(config, size_px=spared.size_px)
         seconds = (time.monotonic() - started) / len(outputs)
-        for loaded, output, image in zip(group, outputs, spared.made, strict=True):
+        for loaded, output, taken in zip(group, outputs, spared.made, strict=True):
             if not there(self.folder / output.name):
-                recipe = self.painter.recipe(loaded, look, config, len(group)) | spared.entries
-                notice = " ".join(filter(None, [loaded.notice, *self.painter.notices, *spared.notices]))
-                self._writer.picture(UnwrittenPicture(output, image, loaded.image, recipe, seconds, notice))
+                recipe = self.painter.recipe(loaded, look, taken.config, len(group)) | spared.entries | taken.entries
+                about = self.painter.about(loaded, config)
+                notice = " ".join([*about, *self.painter.notices, *taken.notices, *spared.notices])
+                self._writer.picture(UnwrittenPicture(output, taken.image, loaded.image, recipe, seconds, notice))
         self.tally.finished([output.name for output in outputs], failed=False)
 
     def _failed(self, output: Output, error: Exception) -> None:

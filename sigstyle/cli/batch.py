@@ -12,7 +12,18 @@ import typer
 
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Preset, Quiet
+from sigstyle.cli.options import AsJson, Device, DType, Memory, Preset, Quiet
+from sigstyle.cli.parts import (
+    Background,
+    Box,
+    PaletteFrom,
+    Point,
+    Regions,
+    Subject,
+    TextureOn,
+    given_parts,
+    place_setting,
+)
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 
@@ -48,12 +59,20 @@ def batch(
     styles: StylesOfAll = None,
     jobs: Jobs = None,
     together: Together = None,
+    subject: Subject = False,
+    background: Background = False,
+    point: Point = None,
+    box: Box = None,
+    region: Regions = None,
+    palette_from: PaletteFrom = None,
+    texture: TextureOn = None,
     gallery: Annotated[bool, typer.Option(help="write index.html with before and after of each")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="count and estimate; paint and write nothing")] = False,
     base: BaseOfAll = None,
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
@@ -63,40 +82,47 @@ def batch(
     Several processes and machines share the work: start it with torchrun, or once on each machine, with one output
     folder. Exit codes: 0 all done; 1 some pictures failed; 2 the job is unusable.
     """
-    config = TransferConfig.preset(preset, **settings)
+    settings |= place_setting(subject, background, point, box, settings.get("where"))
+    TransferConfig.preset(preset, **settings)
     place, kind = device_and_dtype(_family(device), dtype)
     from sigstyle.batches.batch import batch as run
     from sigstyle.batches.batch import plan
+    from sigstyle.parts import Parts
     from sigstyle.style.shipped import existing_style
 
     names = [existing_style(style) for style in styles or []]
-    contents = _contents(content)
-    planned = plan(contents, names, output, jobs=jobs, config=config)
+    contents, parts = _contents(content), given_parts(region, None, palette_from, texture).arguments
+    del parts["gradient"]
+    planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), preset=preset, **settings)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
     if dry_run:
-        for notice in planned.notices:
-            report.notice(notice)
-        from sigstyle.cli.batch_estimate import estimate
-
-        data = estimate(planned, base, place, kind, together)
-        report.result(as_lines(data), data)
-        return
-    watch = _Watch(report)
+        return _estimated(planned, report, base, place, kind, together)
+    watch, how = _Watch(report), {"device": place, "dtype": kind, "memory": memory, "together": together}
     results = run(
         contents,
         names,
         output,
         jobs=jobs,
         base=base,
-        config=config,
-        together=together,
+        preset=preset,
+        **parts,
+        **how,
         gallery=gallery,
-        device=place,
-        dtype=kind,
         on_progress=watch,
         on_notice=report.notice,
+        **settings,
     )
     _follow(results, watch, report, planned, quiet)
+
+
+def _estimated(planned: "Plan", report: Report, base: Any, device: Any, dtype: Any, together: int | None) -> None:
+    """Shows what a batch would take."""
+    for notice in planned.notices:
+        report.notice(notice)
+    from sigstyle.cli.batch_estimate import estimate
+
+    data = estimate(planned, base, device, dtype, together)
+    report.result(as_lines(data), data)
 
 
 def _contents(content: list[Path] | None) -> Any:

@@ -1,5 +1,6 @@
 """What a batch will take: counts, and time and memory from one UNet evaluation measured here."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ from PIL import Image
 
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, default_size_px, load_base
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.base.speed import Speed
 from sigstyle.batches.batch import TOGETHER_ON_CUDA, Plan
 from sigstyle.batches.jobs import Output
@@ -18,8 +18,9 @@ from sigstyle.diffusion.attention import recorded, recording, self_attention_lay
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.inversion import swapped_steps
 from sigstyle.doctor import measured_speed
-from sigstyle.painting.cost import Cost, transfer_cost
+from sigstyle.painting.cost import Cost, painted_cost, transfer_cost
 from sigstyle.painting.inversion import trace_key
+from sigstyle.painting.sizes import FINE_TILE_PX, Sizes
 from sigstyle.style.shipped import load_own_base
 
 
@@ -42,13 +43,17 @@ def estimate(
     own = planned.outputs[0].look.style
     loaded = load_base(base, device, dtype) if base else load_own_base(own, device, dtype)
     rows = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
-    speeds = {side: measured_speed(loaded, side) for side in sorted({_side(output, loaded) for output in missing})}
+    tiles = {output.name: _fine_tiles(output, loaded) for output in missing}
+    sides = {_side(output, loaded) for output in missing} | ({FINE_TILE_PX} if any(tiles.values()) else set())
+    speeds = {side: measured_speed(loaded, side) for side in sorted(sides)}
 
     def speed(output: Output) -> Speed:
         return speeds[_side(output, loaded)]
 
     seconds = sum(speed(output).seconds(_cost(output).further, decodings=1) for output in missing)
     seconds += sum(speed(output).seconds(_cost(output).inverting, encodings=1) for output in _firsts(missing))
+    if any(tiles.values()):
+        seconds += sum(tiles.values()) * speeds[FINE_TILE_PX].seconds(1, encodings=1, decodings=1)
     return data | {
         "base": loaded.name,
         "device": str(loaded.device),
@@ -83,7 +88,31 @@ def _unreadable(outputs: list[Output]) -> list[str]:
 
 
 def _side(output: Output, base: BaseModel) -> int:
-    return output.config.size_px or default_size_px(base)
+    """The short side at which a photo is worked at."""
+    size = _photo_size(output)
+    if size is None or output.config.method != "paint":
+        return output.config.size_px or default_size_px(base)
+    return Sizes.of(size, base, output.config).work_px
+
+
+def _fine_tiles(output: Output, base: BaseModel) -> int:
+    """In how many tiles a picture is refined."""
+    size = _photo_size(output)
+    if size is None or output.config.method != "paint":
+        return 0
+    return painted_cost(output.config, base, size).refining
+
+
+def _photo_size(output: Output) -> tuple[int, int] | None:
+    """(width, height) of a photo by its header; None where that cannot be read."""
+    source = output.photo.source
+    try:
+        if isinstance(source, Image.Image):
+            return source.size
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser()) as image:
+            return image.size
+    except Exception:  # whatever a damaged file makes of a decoder
+        return None
 
 
 def _cost(output: Output) -> Cost:
@@ -127,7 +156,7 @@ def _trace_bytes(base: BaseModel, side_px: int, config: TransferConfig) -> int:
     latents = torch.zeros(1, base.unet.config.in_channels, side, side, device=base.device)
     if config.method == "paint":
         return 2 * latents.nbytes
-    embeds = encode_prompts(base.tokenizer, base.text_encoder, [""])
+    embeds = base.reader.encode([""])
     with recording(base.unet, self_attention_layers(base.unet), config.swap == "qk") as recorders:
         predict(base.unet, latents, torch.tensor(500, device=base.device), embeds)
     projections = [tensor for layer in recorded(recorders).values() for tensor in layer if tensor is not None]

@@ -11,7 +11,7 @@ from sigstyle.base.devices import device_and_dtype
 from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
 from sigstyle.cli.loading import library
-from sigstyle.cli.options import AsJson, Base, Device, DType, Overwrite, Quiet, output_path
+from sigstyle.cli.options import AsJson, Base, Device, DType, Memory, Overwrite, Quiet, output_path
 from sigstyle.config import CaptureConfig
 from sigstyle.files import expanded
 
@@ -47,6 +47,7 @@ def capture(
     instant: Instant = False,
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -63,9 +64,7 @@ def capture(
     if instant:
         return _at_once(report, images, output, started, base=base, name=name, bank=bank, resume=resume, **settings)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
-    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
-        if (preview := _preview(output, step)).exists():
-            output_path(preview, ".png", read, overwrite, ("preview",))
+    _check_previews(output, config, read, overwrite)
     if state.exists() != resume:
         report.notice(
             f"No state at {state}: starting at the first step."
@@ -81,14 +80,16 @@ def capture(
                 images,
                 base=base,
                 name=name,
-                config=config,
+                preset=preset,
                 bank=bank,
                 device=place,
                 dtype=kind,
+                memory=memory,
                 state_path=state,
                 resume=resume,
                 on_progress=watch,
                 on_notice=report.notice,
+                **settings,
             )
         except KeyboardInterrupt:
             raise fail(watch.stopped(state), INTERRUPTED) from None
@@ -102,6 +103,13 @@ def _at_once(report: Report, images: list[Path], output: Path, started: float, *
     style = library().capture(images, instant=True, on_notice=report.notice, **wanted)
     style.save(output)
     _show_style(report, style, output, time.monotonic() - started, "at once", instant=style.instant.network)
+
+
+def _check_previews(output: Path, config: CaptureConfig, read: Sequence[Path], overwrite: bool) -> None:
+    """Raises ConfigError where a preview would replace a file that is none of ours."""
+    for step in range(config.preview_every, config.steps + 1, config.preview_every or config.steps + 1):
+        if (preview := _preview(output, step)).exists():
+            output_path(preview, ".png", read, overwrite, ("preview",))
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -150,7 +158,9 @@ class _CaptureWatch:
 def _show_learned(report: Report, style: "Style", path: Path, previews: list[Path], seconds: float) -> None:
     first, last = (style.metadata[key] for key in ("loss_first", "loss_last"))
     facts = {"loss_first": first, "loss_last": last, "previews": [str(preview) for preview in previews]}
-    _show_style(report, style, path, seconds, f"loss {first:.4f} to {last:.4f}", facts["previews"], **facts)
+    kept = style.metadata.get("kept_step")
+    how = f"loss {first:.4f} to {last:.4f}" + ("" if kept is None else f", best at step {kept}")
+    _show_style(report, style, path, seconds, how, facts["previews"], **facts)
 
 
 def _show_style(

@@ -54,10 +54,13 @@ def export(
     by_file_name = f"in the style of {trigger_by_file_name(opened)}"
     data = {"lora": str(output), "textual_inversion": str(token), "rank": lora.rank, "bytes": size}
     data |= {"relative_error": round(lora.error, 4), "trigger": trigger, "trigger_by_file_name": by_file_name}
+    by_name = f'load_textual_inversion("{token.name}", token="{opened.token.token}")'
+    if len(lora.widths) > 1:
+        by_name += " for each text encoder, with its part of the file"
     lines = [
         f"{output}  LoRA of rank {lora.rank}, {size / 1e6:.1f} MB; {100 * lora.error:.1f} % of the change is left out",
         f'{token}  textual inversion; in A1111 its file name calls it: prompt "… {by_file_name}"; in diffusers '
-        f'load_textual_inversion("{token.name}", token="{opened.token.token}"): prompt "… {trigger}"',
+        f'{by_name}: prompt "… {trigger}"',
     ]
     if opened.decoder_offsets:
         lines.append(NO_DECODER)

@@ -5,24 +5,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.config import GenerateConfig, TextureConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.errors import ConfigError
+from sigstyle.film.encoding import KINDS, film_recipe
 from sigstyle.imaging.images import read_recipe
-from sigstyle.settings import settable
+from sigstyle.settings import SWITCH, settable
 from sigstyle.style.shipped import existing_style, open_style
+from sigstyle.style.similar import LOOK
 from sigstyle.style.style import Style
 from sigstyle.text import shown
 
-_COMMANDS = {"transfer": ["transfer"], "generate": ["generate"], "training-free": ["transfer", "--training-free"]}
+_COMMANDS = {
+    "transfer": ["transfer"],
+    "video": ["video"],
+    "generate": ["generate"],
+    "texture": ["texture"],
+    "training-free": ["transfer", "--training-free"],
+}
+_SWITCHES = {
+    entry.name
+    for kind in (TransferConfig, TextureConfig)
+    for entry in settable(kind)
+    if entry.metadata.get("choices") == SWITCH
+}
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
 def describe(file: str) -> dict[str, Any]:
-    """The recipe of a PNG with the command that makes it again, or the contents of a style, as plain values.
+    """The recipe of a PNG or a film with the command that makes it again, or the contents of a style, as plain values.
 
     Raises: ImageError for a picture without a recipe, StyleFileError for what is neither picture nor style.
     """
     path = Path(existing_style(file)).expanduser()
+    if path.suffix.lower() in KINDS and (recipe := film_recipe(path)):
+        return {**recipe, "command": command_of({**recipe, "images": 1})}
     if not _head(path).startswith(_PICTURES):
         return describe_style(open_style(file))
     recipe = read_recipe(path)
@@ -46,18 +62,38 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         kind, settings, base = recipe["kind"], recipe["settings"], recipe["base"]
         if kind not in _COMMANDS or recipe["images"] != 1 or not _has_flags(kind, settings):
             return None
-        subject = settings["prompt"] if kind == "generate" else recipe["content"]["path"] or "CONTENT"
-        words = ["python", "-m", "sigstyle", *_COMMANDS[kind], subject]
+        words = ["python", "-m", "sigstyle", *_COMMANDS[kind]]
+        words += [] if kind == "texture" else [_subject(kind, recipe)]
         for style in recipe["styles"]:
-            words += ["-s", _style_word(kind, style)]
-        words += ["-o", "again.png", *_flags(kind, settings)]
-        extras = {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
+            words += [*([] if kind == "texture" else ["-s"]), _style_word(kind, style)]
+        words += ["-o", "again.mp4" if kind == "video" else "again.png"]
+        words += [*_part_words(recipe), *_flags(kind, settings)]
+        extras: dict[str, Any] = {"from": recipe.get("start_s"), "to": recipe.get("end_s"), "fps": recipe.get("fps")}
+        extras |= {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
         extras["mask"] = (extras["mask"] or {}).get("path")
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
         return " ".join(map(_shell_word, words))
     except (KeyError, TypeError, AttributeError, UnicodeError, ConfigError):
         return None
+
+
+def _subject(kind: str, recipe: Mapping[str, Any]) -> str:
+    """What is painted: a prompt or a photo."""
+    return recipe["settings"]["prompt"] if kind == "generate" else recipe["content"]["path"] or "CONTENT"
+
+
+def _part_words(recipe: Mapping[str, Any]) -> list[str]:
+    """The flags of regions, gradient, colours and texture."""
+    words = []
+    for region in recipe.get("regions") or []:
+        where = region["where"] or region["mask"]["path"] or "MASK"
+        words += ["--region", f"{where}={region['style']['path'] or region['style']['name']}"]
+    if colours := recipe.get("palette_from"):
+        words += ["--palette-from", colours["path"] or colours["name"]]
+    if texture := recipe.get("texture"):
+        words += ["--texture", texture if isinstance(texture, str) else texture["path"] or "TEXTURE"]
+    return words + (["--gradient", recipe["gradient"]] if recipe.get("gradient") else [])
 
 
 def _shell_word(word: str) -> str:
@@ -84,24 +120,34 @@ def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
 
 
 def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
-    """The settings as flags: of a transfer its preset and what differs from it, of all else every one."""
-    if kind == "transfer":
-        given = _over_preset(settings)
+    """The settings as flags: the preset and what differs from it; without training and of a surface, every one."""
+    if kind == "texture":
+        given = {"size": settings["size_px"], **settings}
+        del given["size_px"]
+    elif kind == "training-free":
+        given = {
+            name: settings[name] for name in (entry.name for entry in settable(TransferConfig)) if name in settings
+        }
     else:
-        config = GenerateConfig if kind == "generate" else TransferConfig
-        names = [entry.name for entry in settable(config) if kind != "generate" or entry.name != "prompt"]
-        given = {name: settings[name] for name in names if kind == "generate" or name in settings}
+        given = _over_preset(GenerateConfig if kind == "generate" else TransferConfig, settings)
+    if kind == "generate":
+        given.pop("prompt", None)
     given = {name: value for name, value in given.items() if value not in (None, "")}
-    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    words = []
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        words += [flag] * (value == SWITCH[1]) if name in _SWITCHES else [flag, str(value)]
+    return words
 
 
-def _over_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A transfer's settings as those that a preset needs on top of it.
+def _over_preset(kind: type[TransferConfig | GenerateConfig], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as those that a preset needs on top of it.
 
     Raises: KeyError for a recipe that lacks some, ConfigError for one with others.
     """
-    config = TransferConfig.from_recipe(settings)
-    new = {"method", "palette"} - settings.keys()
+    config = kind.from_recipe(settings)
+    new = {"method", "palette", "stroke", "max_megapixels", "protect", "best_of", "leak_bound"} - settings.keys()
+    new |= {"where", "invert_mask", "feather"} - settings.keys()
     if lacking := [name for name in config.to_dict() if name not in {*settings, *new}]:
         raise KeyError(lacking[0])
     preset = config.nearest
@@ -125,7 +171,7 @@ def describe_style(style: Style) -> dict[str, Any]:
         "decoder_layers": len(style.decoder_offsets),
         "rank": style.rank,
         "numbers": sum(tensor.numel() for tensor in style.tensors().values()),
-        **style.metadata,
+        **{key: value for key, value in style.metadata.items() if key != LOOK},
     }
 
 

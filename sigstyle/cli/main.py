@@ -12,6 +12,7 @@ from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli import evaluate as cli_evaluate
 from sigstyle.cli.batch import batch
 from sigstyle.cli.capture import capture
+from sigstyle.cli.collection import collection_app
 from sigstyle.cli.console import OneLineUsage, Report, Update, as_lines
 from sigstyle.cli.export import export
 from sigstyle.cli.loading import library
@@ -20,6 +21,7 @@ from sigstyle.cli.options import (
     Base,
     Device,
     DType,
+    Memory,
     Overwrite,
     Preset,
     Quiet,
@@ -29,13 +31,37 @@ from sigstyle.cli.options import (
     output_path,
     split_weights,
 )
+from sigstyle.cli.parts import (
+    Background,
+    Box,
+    Gradient,
+    PaletteFrom,
+    Point,
+    Regions,
+    StylesBesideRegions,
+    Subject,
+    TextureOn,
+    given_parts,
+    place_setting,
+)
 from sigstyle.cli.rename import rename
+from sigstyle.cli.styles import styles as list_styles
+from sigstyle.cli.texture import texture
 from sigstyle.cli.training_free import TrainingFree, without_capture
-from sigstyle.config import CaptureConfig, GenerateConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.cli.video import video
+from sigstyle.config import CaptureConfig, GenerateConfig, TextureConfig, TrainingFreeConfig, TransferConfig
 
 if TYPE_CHECKING:
     from sigstyle.api import TransferResult
 
+PromptPreset = Annotated[
+    str,
+    typer.Option(
+        metavar="default|classic",
+        help="default paints the base's picture as a photo is painted; classic denoises it in the style, for styles "
+        "that were captured so",
+    ),
+]
 app = typer.Typer(cls=OneLineUsage, name="sigstyle", add_completion=False, pretty_exceptions_enable=False)
 
 Picture = Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png", help="where the picture goes")]
@@ -63,31 +89,43 @@ command(app, CaptureConfig())(capture)
 @command(app, TransferConfig())
 def transfer(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="the photo to repaint")],
-    styles: Styles,
     output: Picture,
+    styles: StylesBesideRegions = None,
     mask: Annotated[
         Path | None,
         typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted"),
     ] = None,
+    subject: Subject = False,
+    background: Background = False,
+    point: Point = None,
+    box: Box = None,
+    region: Regions = None,
+    gradient: Gradient = None,
+    palette_from: PaletteFrom = None,
+    texture: TextureOn = None,
     training_free: TrainingFree = False,
     base: OwnBase = None,
     preset: Preset = "default",
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
-    """Repaint a photo in one style or a blend of several."""
-    read = [content, *([mask] if mask else []), *files_of_styles(styles)]
+    """Repaint a photo in one style or a blend of several, all of it or a part."""
+    settings |= place_setting(subject, background, point, box, settings.get("where"))
+    styles, parts = styles or [], given_parts(region, gradient, palette_from, texture)
+    read = [content, *([mask] if mask else []), *files_of_styles(styles), *parts.files]
     output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
     place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
+        parts.check_none("--training-free")
         make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
         return _paint(make_at_once, styles, output, report, "transfer")
-    config = TransferConfig.preset(preset, **settings)
+    TransferConfig.preset(preset, **settings)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
         return library().transfer(
@@ -95,11 +133,14 @@ def transfer(
             paths,
             weights=weights,
             mask=mask,
+            **parts.arguments,
             base=base,
-            config=config,
+            preset=preset,
             device=place,
             dtype=kind,
+            memory=memory,
             on_progress=update,
+            **settings,
         )
 
     _paint(make, styles, output, report, "transfer")
@@ -119,16 +160,22 @@ def generate(
     width: Annotated[int | None, typer.Option(help="in pixels; the base's own")] = None,
     height: Annotated[int | None, typer.Option(help="in pixels; the base's own")] = None,
     base: OwnBase = None,
+    preset: PromptPreset = "default",
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
 ) -> None:
-    """Paint a prompt in one style or a blend of several, without a photo."""
+    """Paint a prompt in one style or a blend of several, without a photo.
+
+    The base makes a picture of it, and that is painted as a photo is. The embedded base hardly follows words (it makes
+    rough ground, skies and water); Stable Diffusion checkpoints paint what you say.
+    """
     output = output_path(output, ".png", files_of_styles(styles), overwrite, ("generate",))
-    GenerateConfig.from_dict(settings)
+    GenerateConfig.preset(preset, **settings)
     place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
@@ -139,8 +186,10 @@ def generate(
             width=width,
             height=height,
             base=base,
+            preset=preset,
             device=place,
             dtype=kind,
+            memory=memory,
             on_progress=update,
             **settings,
         )
@@ -168,7 +217,9 @@ def _paint(
     report.result([f"{path}  {seconds:.1f} s" for path in written], data)
 
 
+command(app, TextureConfig(), without=("size_px",))(texture)
 command(app, TransferConfig())(batch)
+command(app, TransferConfig())(video)
 command(app)(cli_evaluate.evaluate)
 
 
@@ -185,7 +236,9 @@ def info(
 
 
 command(app)(rename)
+command(app)(list_styles)
 command(app)(export)
+app.add_typer(collection_app, name="collection")
 
 
 @command(app)
@@ -195,7 +248,7 @@ def demo(
     ),
     base: Base = "mini",
     steps: Annotated[int | None, typer.Option(help="training steps of the capture")] = None,
-    size_px: Annotated[int | None, typer.Option(help="short side of the pictures")] = None,
+    size_px: Annotated[int, typer.Option(help="short side of the pictures")] = 512,
     device: Device = None,
     dtype: DType = None,
     overwrite: Overwrite = False,

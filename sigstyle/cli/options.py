@@ -12,19 +12,27 @@ from typing import Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import DTYPES
+from sigstyle.base.devices import DTYPES, MEMORY
 from sigstyle.base.headers import check_base
 from sigstyle.cli.console import failures_reported
-from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
+from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
 from sigstyle.files import check_destination
-from sigstyle.settings import field_type, settable
+from sigstyle.settings import SWITCH, Alias, field_type, settable
 
-AnyConfig = CaptureConfig | TransferConfig | GenerateConfig
+AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig | TextureConfig
 
 Base = Annotated[str, typer.Option(help="'mini' (embedded), a diffusers folder, a .safetensors checkpoint or a hub id")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the fastest there is unless given")]
 DType = Annotated[str | None, typer.Option(help=f"{', '.join(DTYPES)}; the device's own unless given")]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(MEMORY),
+        help="low keeps as little as possible on the device at once, for cards of 8 GB and less; auto does so where "
+        "the card's free memory is short; high never",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print nothing but errors, and --json's object")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")]
 Overwrite = Annotated[
@@ -49,34 +57,43 @@ def command(
     app: typer.Typer,
     defaults: AnyConfig | None = None,
     without: Sequence[str] = (),
+    name: str | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Registers a command that reports its failures in one line.
+    """Registers a command, called as the function unless it has a `name`, that reports its failures in one line.
 
     With `defaults`, the command gets one flag for each field of that config but those in `without`; the ones that
     were given arrive in the command's `**settings`.
     """
     fields = settable(defaults) if defaults is not None else ()
     entries = [entry for entry in fields if entry.name not in without]
+    aliases = type(defaults).aliases() if defaults is not None else {}
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def reported(debug: bool, **values: Any) -> None:
-            settings = {entry.name: values.pop(entry.name) for entry in entries}
+            settings = {name: values.pop(name) for name in [*(entry.name for entry in entries), *aliases]}
             if values.get("quiet"):  # read by the hub's client when it is imported, which is after this
                 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
             with failures_reported(debug), _details_logged(debug):
                 if values.get("base"):
                     check_base(values["base"])
-                function(**values, **{name: value for name, value in settings.items() if value is not None})
+                given = {name: value for name, value in settings.items() if value is not None}
+                read = _read_words(given, entries)
+                function(**values, **{name: _switched(value) for name, value in read.items()})
 
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
         flags = [_flag(entry, type(defaults)) for entry in entries if defaults is not None]
+        flags += [_alias_flag(name, alias, type(defaults)) for name, alias in aliases.items() if defaults is not None]
         debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, annotation=_Debug, default=False)
         vars(reported)["__signature__"] = inspect.Signature([*own, *flags, debug])
-        app.command()(reported)
+        app.command(name)(reported)
         return reported
 
     return register
+
+
+def _switched(value: Any) -> Any:
+    return SWITCH[value] if isinstance(value, bool) else value
 
 
 @contextmanager
@@ -98,20 +115,51 @@ def _flag(entry: dataclasses.Field, kind: type[AnyConfig]) -> inspect.Parameter:
     """The flag of a config field, in a panel of its presets; its value is checked by the config alone."""
     choices, presets = entry.metadata.get("choices"), kind.presets_using(entry.name)
     of_all = len(presets) == len(kind.preset_names())
+    worded = str if entry.metadata.get("also") else field_type(entry)
+    kind_of_value = bool if choices == SWITCH else worded
     option = typer.Option(
         help=entry.metadata["help"] + _usual(entry, kind, presets),
-        metavar="|".join(choices) if choices else None,
+        metavar="|".join(choices) if choices and kind_of_value is not bool else _metavar(entry),
         rich_help_panel="Settings" if of_all else f"Settings of {_listed(presets)} alone",
     )
-    annotation = Annotated[field_type(entry) | None, option]
+    annotation = Annotated[kind_of_value | None, option]
     return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
+
+
+def _metavar(entry: dataclasses.Field) -> str | None:
+    return f"INTEGER|{entry.metadata['also']}" if entry.metadata.get("also") else None
+
+
+def _read_words(given: dict[str, Any], entries: Sequence[dataclasses.Field]) -> dict[str, Any]:
+    """Values of flags that take a word beside a number: what is no such word is a number.
+
+    Raises: ConfigError.
+    """
+    found = dict(given)
+    for entry in entries:
+        word, text = entry.metadata.get("also"), given.get(entry.name)
+        if word and text is not None and text != word:
+            try:
+                found[entry.name] = field_type(entry)(text)
+            except ValueError as error:
+                raise ConfigError(f"{entry.name} is {text!r}; expected a whole number or {word}.") from error
+    return found
+
+
+def _alias_flag(name: str, alias: Alias, kind: type[AnyConfig]) -> inspect.Parameter:
+    """The flag of a setting under another name; giving both is for the config to refuse."""
+    entry = next(entry for entry in settable(kind) if entry.name == alias.field)
+    meant = f"1 - --{alias.field}" if alias.inverse else f"--{alias.field}"
+    option = typer.Option(help=f"{alias.help} (the same as {meant})", rich_help_panel="The same in other words")
+    annotation = Annotated[field_type(entry) | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
 
 
 def _usual(entry: dataclasses.Field, kind: type[AnyConfig], presets: Sequence[str]) -> str:
     """What a setting is unless given, in the presets that use it; a preset that agrees with the first is left out."""
     values = {preset: getattr(kind.preset(preset), entry.name) for preset in presets}
     first = next(iter(values.values()))
-    if first in (None, ""):
+    if first in (None, "") or entry.metadata.get("choices") == SWITCH:
         return ""
     others = [f"{preset} {_short(value)}" for preset, value in values.items() if value != first]
     return f" ({', '.join([f'{presets[0]} {_short(first)}', *others])})"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
+import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
@@ -141,3 +142,14 @@ def recorded(recorders: Mapping[str, Recorder]) -> dict[str, Projections]:
     for recorder in recorders.values():
         recorder.slot = None
     return found
+
+
+def moved(found: Mapping[str, Projections], device: torch.device | None) -> dict[str, Projections]:
+    """What was recorded, on a device; None leaves it where it is."""
+    if device is None:
+        return dict(found)
+    there = {}
+    for path, each in found.items():
+        key, value = (None if x is None else x.to(device) for x in (each.key, each.value))
+        there[path] = Projections(each.query.to(device), key, value)
+    return there

@@ -8,6 +8,7 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning, joined
 from sigstyle.diffusion.step_attention import StepAttention
 from sigstyle.errors import ConfigError
 
@@ -15,14 +16,26 @@ OnStep = Callable[[int, int, Tensor, Tensor], Tensor]  # (step, timestep, latent
 Draw = Callable[[float, Tensor], Tensor | None]  # (share of steps done, pred_x0) -> what to add to it
 
 
-def predict(unet: UNet2DConditionModel, latents: Tensor, timestep: Tensor, embeds: Tensor) -> Tensor:
+def predict(unet: UNet2DConditionModel, latents: Tensor, timestep: Tensor, cond: Conditioning) -> Tensor:
     """Evaluate the UNet in its own precision on float32 latents [b, c, h, w]; the answer is float32 again."""
-    output = unet(latents.to(unet.dtype), timestep, encoder_hidden_states=embeds.to(unet.dtype), return_dict=False)
+    cond = cond.to(unet.dtype)
+    output = unet(
+        latents.to(unet.dtype),
+        timestep,
+        encoder_hidden_states=cond.embeds,
+        added_cond_kwargs=cond.added(unet, latents),
+        return_dict=False,
+    )
     return output[0].float()
 
 
 def predict_guided(
-    unet: UNet2DConditionModel, latents: Tensor, timestep: Tensor, cond: Tensor, uncond: Tensor | None, scale: float
+    unet: UNet2DConditionModel,
+    latents: Tensor,
+    timestep: Tensor,
+    cond: Conditioning,
+    uncond: Conditioning | None,
+    scale: float,
 ) -> Tensor:
     """Prediction under classifier-free guidance: one batch [unconditional, conditional]; without `uncond`, one half.
 
@@ -30,7 +43,7 @@ def predict_guided(
     """
     if uncond is None:
         return predict(unet, latents, timestep, cond)
-    both = predict(unet, torch.cat([latents, latents]), timestep, torch.cat([uncond, cond]))
+    both = predict(unet, torch.cat([latents, latents]), timestep, joined([uncond, cond]))
     without, with_prompt = both.chunk(2)
     return without + scale * (with_prompt - without)
 
@@ -40,8 +53,8 @@ def denoise(
     unet: UNet2DConditionModel,
     scheduler: DDIMScheduler,
     initial_noise: Tensor,
-    cond: Tensor,
-    uncond: Tensor | None = None,
+    cond: Conditioning,
+    uncond: Conditioning | None = None,
     *,
     steps: int,
     guidance_scale: float = 1.0,
@@ -60,7 +73,7 @@ def denoise(
     predicts, its noise prediction staying as it is. A guidance scale of 1 costs one evaluation a step and leaves
     `uncond` unused. When `should_stop` turns true the latents reached so far come back.
 
-    Shapes: initial_noise and result [b, c, h, w] float32; cond and uncond [b, tokens, dim].
+    Shapes: initial_noise and result [b, c, h, w] float32; cond and uncond of b rows.
     Source: Song et al., "Denoising Diffusion Implicit Models", eq. 12 and 16 (eta).
     Raises: ConfigError for fresh noise without a generator for each image.
     """

@@ -9,7 +9,8 @@ import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from sigstyle.diffusion.attention import Projections, recorded, recording
+from sigstyle.base.conditioning import Conditioning
+from sigstyle.diffusion.attention import Projections, moved, recorded, recording
 from sigstyle.diffusion.denoise import predict
 
 
@@ -56,7 +57,7 @@ def invert(
     unet: UNet2DConditionModel,
     scheduler: DDIMScheduler,
     latents: Tensor,
-    prompt_embeds: Tensor,
+    cond: Conditioning,
     *,
     steps: int,
     iterations: int = 1,
@@ -64,6 +65,7 @@ def invert(
     record_steps: int = 0,
     record_keys: bool = False,
     record_values: bool = False,
+    keep_on: torch.device | None = None,
     settings: Mapping[str, Any] | None = None,
     on_evaluation: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -73,9 +75,10 @@ def invert(
     Each step solves x_s = step(model(x_t, t), x_t) for x_t. The first guess follows from the last two model outputs,
     extrapolated; each of the `iterations` evaluates the model at the x_t found so far and solves for x_t again. With
     0 iterations it is the published plain DDIM inversion: one evaluation, at (x_s, t). The last evaluation of the
-    steps that denoising reaches first (`record_steps` of them) is recorded in `record_layers`.
+    steps that denoising reaches first (`record_steps` of them) is recorded in `record_layers`; what is recorded is kept
+    on the device `keep_on`, None where it was computed.
 
-    Shapes: latents [b, c, h, w]; prompt_embeds [b, tokens, dim].
+    Shapes: latents [b, c, h, w]; cond of b rows.
     Source: Song et al., "Denoising Diffusion Implicit Models", section 4.3; Pan et al., "Effective Real Image Editing
     with Accelerated Iterative Diffusion Inversion" (fixed-point iteration).
     """
@@ -94,9 +97,9 @@ def invert(
                 return None
             layers = record_layers if step < record_steps and left == 0 else ()
             with recording(unet, layers, record_keys, record_values) as recorders:
-                output = predict(unet, guess, timesteps[step], prompt_embeds)
+                output = predict(unet, guess, timesteps[step], cond)
             if recorders:
-                projections[timestep] = recorded(recorders)
+                projections[timestep] = moved(recorded(recorders), keep_on)
             guess = (_undone if iterations else _plain)(scheduler, timestep, lower, output)
             on_evaluation()
         outputs = [output, *outputs[:1]]

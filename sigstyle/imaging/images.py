@@ -90,9 +90,14 @@ def fit(image: Image.Image, short_side_px: int, multiple: int) -> Image.Image:
 
     Nothing is cut off; sides are rounded to the nearest multiple. `unfit` is the way back.
     """
-    scale = short_side_px / min(image.size)
-    width, height = (max(multiple, round(side * scale / multiple) * multiple) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    return image.resize(fitting_size(image.size, short_side_px, multiple), Image.Resampling.LANCZOS)
+
+
+def fitting_size(size: tuple[int, int], short_side_px: int, multiple: int) -> tuple[int, int]:
+    """(width, height) that `fit` makes of an image of `size`."""
+    scale = short_side_px / min(size)
+    width, height = (max(multiple, round(side * scale / multiple) * multiple) for side in size)
+    return width, height
 
 
 def unfit(image: Image.Image, size: tuple[int, int]) -> Image.Image:

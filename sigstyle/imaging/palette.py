@@ -34,6 +34,11 @@ class Palette:
         within = float(self.mean.abs().max()) <= 1 and float(self.covariance.abs().max()) <= 1
         return symmetric and within and float(torch.linalg.eigvalsh(self.covariance.double()).min()) > -_LEAST_VARIANCE
 
+    @property
+    def root(self) -> Tensor:
+        """The symmetric square root [3, 3] of the covariance, in double: it gives plain noise these colours' spread."""
+        return _root(self.covariance, least=0.0)
+
     @classmethod
     def mix(cls, palettes: Sequence["Palette"], weights: Sequence[float]) -> "Palette":
         """The weighted mean of means and covariances; the weights need not add to 1."""
@@ -49,10 +54,17 @@ class Palette:
         centred = colours - mean[:, None]
         return cls(mean.float(), (centred @ centred.T / colours.shape[1]).float())
 
+    def through(self, own: "Palette", wanted: "Palette") -> "Palette":
+        """What the map that takes `own` to `wanted` makes of this palette."""
+        matrix, centred = _map(own.covariance, wanted.covariance), (self.mean - own.mean).double()
+        mean = matrix @ centred + wanted.mean.double()
+        return Palette(mean.float(), (matrix @ self.covariance.double() @ matrix.T).float())
 
-def recoloured(pixels: Tensor, palette: Palette, amount: float = 1.0) -> Tensor:
+
+def recoloured(pixels: Tensor, palette: Palette, amount: float = 1.0, own: Palette | None = None) -> Tensor:
     """`pixels` with the mean and covariance of `palette`, each image by itself; 0 changes nothing.
 
+    With `own` they are not what is brought there, but moved as pixels of that palette would be: one map for many.
     The map is affine and the least movement of colours that gets there, so hues keep their order.
 
     Shapes: pixels [b, 3, h, w] in [-1, 1], as the result.
@@ -60,12 +72,11 @@ def recoloured(pixels: Tensor, palette: Palette, amount: float = 1.0) -> Tensor:
     """
     if amount == 0:
         return pixels
-    return torch.cat([_moved(image, palette, amount) for image in pixels.split(1)])
+    return torch.cat([_moved(image, palette, amount, own or Palette.of(image)) for image in pixels.split(1)])
 
 
-def _moved(pixels: Tensor, palette: Palette, amount: float) -> Tensor:
-    """One image [1, 3, h, w], part of the way to the palette."""
-    own = Palette.of(pixels)
+def _moved(pixels: Tensor, palette: Palette, amount: float, own: Palette) -> Tensor:
+    """One image [1, 3, h, w], part of the way from its `own` palette to the other."""
     matrix = torch.lerp(torch.eye(3, dtype=torch.double), _map(own.covariance, palette.covariance), amount)
     mean = torch.lerp(own.mean, palette.mean, amount)
     matrix, mean, centre = (tensor.to(pixels) for tensor in (matrix, mean, own.mean))

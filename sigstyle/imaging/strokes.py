@@ -28,8 +28,13 @@ def seeded(pixels: Tensor, palette: Palette, strokes: Brushwork, generators: lis
         return pixels
     drawn = [drawn_for(pixels, strokes, generator) for generator in generators]
     noise, turns = (torch.stack(each).to(pixels) for each in zip(*drawn, strict=True))
+    return laid(pixels, palette, strokes, noise, turns)
+
+
+def laid(pixels: Tensor, palette: Palette, strokes: Brushwork, noise: Tensor, turns: Tensor) -> Tensor:
+    """As `seeded`, of what was drawn: noise [b, 3, h, w] and turns [b, 2, y, x], as `drawn_for` gives them."""
     field = stroke_field(pixels, noise, strokes, turns)
-    return (pixels + strokes.amount * torch.einsum("dc,bchw->bdhw", _root(palette).to(pixels), field)).clamp(-1, 1)
+    return (pixels + strokes.amount * torch.einsum("dc,bchw->bdhw", palette.root.to(pixels), field)).clamp(-1, 1)
 
 
 def drawn_for(pixels: Tensor, strokes: Brushwork, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -75,9 +80,3 @@ def form_directions(pixels: Tensor, strokes: Brushwork, turns: Tensor) -> Tensor
     mixed = blurred(doubled, _FORM_PX) + _WIDE * wide + _CALM * (heading + free * wandering)
     angle = 0.5 * torch.atan2(mixed[:, 1:], mixed[:, :1]) + math.pi / 2
     return torch.cat([angle.cos(), angle.sin()], dim=1)
-
-
-def _root(palette: Palette) -> Tensor:
-    """The square root of a palette's covariance, [3, 3]."""
-    values, axes = torch.linalg.eigh(palette.covariance.double())
-    return axes @ torch.diag(values.clamp_min(0).sqrt()) @ axes.T

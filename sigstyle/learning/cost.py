@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig
+from sigstyle.learning.held_out import CHECK_EVERY, CROPS, PHOTOS
 from sigstyle.learning.statistics import STATISTICS_STEPS
 
 _STYLED, _STYLED_LINEAR = 2.6, 2.3  # evaluations in a styled one with its way back through the UNet's decoder alone,
@@ -34,7 +35,7 @@ class CaptureCost:
 
 
 def capture_cost(config: CaptureConfig, images: int = 1) -> CaptureCost:
-    """What a capture of this many images with these settings costs.
+    """What a capture of this many images with these settings costs, at most where it ends at the best.
 
     A painted photo is encoded, evaluated once by the plain UNet, which reads its noise, and once by the styled one,
     whose latents are decoded; gradients come back through decoding and UNet. What the feature network takes of it is
@@ -42,11 +43,13 @@ def capture_cost(config: CaptureConfig, images: int = 1) -> CaptureCost:
     """
     share = 1 - config.subcrop * (1 - _HALF_SIZE)
     photos = config.steps * config.painting
+    checks = config.steps // CHECK_EVERY if config.until == "best" else 0
+    held = checks * PHOTOS if config.painting else 0  # these are painted, and nothing is learned from them
     styled = _STYLED if config.targets in ("most", "decoder+all") else _STYLED_LINEAR
     return CaptureCost(
-        training=config.steps * config.batch_size * share * styled,
-        painting=photos * (1 + styled),
+        training=config.steps * config.batch_size * share * styled + checks * CROPS,
+        painting=photos * (1 + styled) + held,
         encoding=photos,
-        decoding=photos * (_DECODED if config.autoencoder == "on" else _DECODED_PLAIN),
+        decoding=photos * (_DECODED if config.autoencoder == "on" else _DECODED_PLAIN) + held,
         measuring=images * STATISTICS_STEPS if config.classic else 0,
     )

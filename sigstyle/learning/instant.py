@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import StyleToken, starting_embedding, token_for
+from sigstyle.base.prompts import StyleToken, token_for
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import thumbnail_uri
 from sigstyle.learning.measured import Measured
@@ -17,6 +17,7 @@ from sigstyle.scoring.features import style_features
 from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.instant import Hypernetwork, Instant, hypernetwork_of
 from sigstyle.style.offsets import Offset
+from sigstyle.style.similar import look
 from sigstyle.style.style import Style
 
 DOMAIN = "painting"  # what the network's prompts called the style images
@@ -63,7 +64,7 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
         raise ConfigError("There is no style image; give one or more.")
     measured = Measured.on(images, style_features().to(base.device), base.device)
     start = Start.of(base, measured)
-    token = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN) + start.shift.cpu()
+    token = base.reader.starting_embedding(DOMAIN) + start.shift.cpu()
     offsets, decoder_offsets = split_offsets(start.offsets)
     return Style(
         name=name,
@@ -76,6 +77,6 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
         palette=measured.palette,
         brushwork=measured.brushwork,
         instant=start.instant,
-        metadata={"instant": start.instant.network, **provenance(base, images)},
+        metadata={"instant": start.instant.network, **look(measured.vector), **provenance(base, images)},
         thumbnail=thumbnail_uri(images[0]),
     )

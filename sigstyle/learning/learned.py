@@ -13,6 +13,7 @@ from sigstyle.learning.painting import Painting
 from sigstyle.learning.provenance import provenance
 from sigstyle.learning.statistics import style_statistics
 from sigstyle.style.factors_file import split_offsets
+from sigstyle.style.similar import look
 from sigstyle.style.style import Style
 
 
@@ -44,7 +45,7 @@ def learned_style(
         decoder_offsets=decoder_offsets,
         instant=None if learner.given is None else learner.given.instant,
         **measured,
-        metadata=_metadata(learner, images),
+        metadata=_metadata(learner, images) | ({} if painting is None else look(painting.measured.vector)),
         thumbnail=thumbnail_uri(images[0]),
     )
 
@@ -55,6 +56,8 @@ def _metadata(learner: Learner, images: Sequence[Image.Image]) -> dict[str, Any]
     some = max(1, len(losses) // 10)
     painted = not learner.config.classic and progression.painting is not False
     early = {} if progression.step == learner.config.steps else {"finished_at": progression.step}
+    if progression.best_score is not None:
+        early |= {"kept_step": progression.best_step, "kept_score": progression.best_score}
     return {
         **early,
         "config": learner.config.to_dict(),

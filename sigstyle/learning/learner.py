@@ -6,11 +6,14 @@ from contextlib import ExitStack, contextmanager
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sigstyle.base.autoencoder import decode_unclamped
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.devices import Arithmetic, training_arithmetic
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import StyleToken, embed_prompts, starting_embedding, style_prompt, tokenize
+from sigstyle.base.placement import resident, rest
+from sigstyle.base.prompts import StyleToken, style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.config import CaptureConfig
 from sigstyle.imaging.images import to_pil
@@ -19,23 +22,33 @@ from sigstyle.learning.instant import Start
 from sigstyle.learning.state import TrainingState
 from sigstyle.style.attach import frozen, training
 from sigstyle.style.factors_file import split_offsets, with_more
-from sigstyle.style.hypernet import StyleHypernet
+from sigstyle.style.hypernet import make_hypernet
 from sigstyle.style.instant import DECODER
 from sigstyle.style.offsets import Offset
 from sigstyle.style.targets import MOST_BYTES, decoder_layers, offset_bytes, target_layers
 
 
 class Learner:
-    """A base, the state that is trained on it, the prompt that names the style, and what is `given` to begin with."""
+    """A base, the state that is trained on it, the prompt that names the style, and what is `given` to begin with.
 
-    def __init__(self, base: BaseModel, config: CaptureConfig, token: str, given: Start | None = None) -> None:
+    Without a `state` it begins at the identity, with the token at the domain's own embedding or where it is given.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        config: CaptureConfig,
+        token: str,
+        given: Start | None = None,
+        state: TrainingState | None = None,
+    ) -> None:
         self.base, self.config, self.token_name, self.given = base, config, token, given
-        start = starting_embedding(base.tokenizer, base.text_encoder, config.domain).to(base.device)
+        start = base.reader.starting_embedding(config.domain).to(base.device)
         if given is not None:
             start = start + given.shift
-        self.state = _new_state(base, config, nn.Parameter(start))
+        self.state = state or _new_state(base, config, nn.Parameter(start))
         prompt = style_prompt("", config.domain, token)
-        self._prompt = tokenize(base.tokenizer, [prompt], [self.token])
+        self._prompt = base.reader.tokenized([prompt], [self.token])
 
     @property
     def token(self) -> StyleToken:
@@ -55,11 +68,11 @@ class Learner:
     @property
     def models(self) -> list[nn.Module]:
         """The networks of the base."""
-        return [self.base.unet, self.base.vae, self.base.text_encoder]
+        return self.base.modules
 
     def casting(self) -> torch.autocast:
         """The context of the arithmetic that was chosen for this capture."""
-        device = self.base.unet.device.type
+        device = self.base.device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.state.progression.autocast)
 
     @contextmanager
@@ -68,7 +81,7 @@ class Learner:
 
         See `attach.training`, whose promises hold for both.
         """
-        with offsets_attached(self.base, self.offsets) as refresh:
+        with resident([self.base.unet, self.base.vae]), offsets_attached(self.base, self.offsets) as refresh:
             yield refresh
 
     def predict(self, batch: Batch) -> Tensor:
@@ -79,9 +92,21 @@ class Learner:
         """As `predict`, for noisy latents [b, c, h, w] at timesteps [b]."""
         unet = self.base.unet
         with self.casting():
-            embeds = embed_prompts(self.base.text_encoder, self._prompt, [self.token])
-            embeds = embeds.to(unet.dtype).expand(len(noisy), -1, -1)
-            return split_forward(unet, noisy.to(unet.dtype), timesteps, embeds).float()
+            cond = self._read().to(unet.dtype).expand(len(noisy))
+            return split_forward(unet, noisy.to(unet.dtype), timesteps, cond).float()
+
+    def _read(self) -> Conditioning:
+        """The prompt; where memory is low it is read once more on the way back, with the text encoders away between."""
+        if self.base.memory != "low":
+            return self.base.reader.embed(self._prompt, [self.token])
+        hooks = [hook for hook in self.base.offloaded if hook.model in self.base.text_encoders]
+
+        def read() -> tuple[Tensor, Tensor | None]:
+            found = self.base.reader.embed(self._prompt, [self.token])
+            rest(hooks)
+            return found.embeds, found.pooled
+
+        return Conditioning(*checkpoint(read, use_reentrant=False, preserve_rng_state=False))
 
     @torch.no_grad()
     def preview(self, clean: Tensor) -> Image.Image:
@@ -131,7 +156,8 @@ def _new_state(base: BaseModel, config: CaptureConfig, token: nn.Parameter) -> T
     if config.autoencoder == "on":
         found = decoder_layers(base.vae, config.rank, MOST_BYTES - offset_bytes(layers, config.rank))
         layers |= {DECODER + path: shape for path, shape in found.items()}
-    hypernet = StyleHypernet(layers, config.rank, config.seed, config.hypernet_width).to(base.device)
+    made = make_hypernet(config.generator, layers, config.rank, config.seed, config.hypernet_width)
+    hypernet = made.to(base.device)
     groups = [
         {"params": list(hypernet.parameters()), "full_lr": config.hypernet_lr},
         {"params": [token], "full_lr": config.token_lr},

@@ -73,5 +73,7 @@ class Remembering:
         return kept_by(lambda: self.loss(samples), learner.decoders, learner.models)
 
     def loss(self, samples: Batch) -> Tensor:
-        """Mean squared error of the prediction."""
-        return F.mse_loss(self.learner.predict(samples), samples.target)
+        """Mean squared error of the prediction, and what the token's length costs."""
+        error = F.mse_loss(self.learner.predict(samples), samples.target)
+        weight = self.learner.config.token_decay
+        return error + weight * self.learner.state.token.square().sum() if weight else error

@@ -20,6 +20,7 @@ from sigstyle.errors import Cancelled, CaptureError, ConfigError, first_line
 from sigstyle.learning.bank import bank_files
 from sigstyle.learning.batches import images_hash
 from sigstyle.learning.checkpointing import Room, checkpointing, room_for
+from sigstyle.learning.held_out import CHECK_EVERY, HeldOut, held_out_files, judge, settled
 from sigstyle.learning.instant import Start
 from sigstyle.learning.learned import learned_style
 from sigstyle.learning.learner import Learner
@@ -83,7 +84,8 @@ def capture_style(
     if not images:
         raise ConfigError("There is no style image; give one or more.")
     path = Path(state_path) if state_path is not None else None
-    with _memory_told(), base.lock, frozen(base.text_encoder):
+    with _memory_told(), base.lock, ExitStack() as undo, frozen(*base.text_encoders):
+        undo.callback(base.rest)
         run = _Run(base, images, name, config, path, bank)
         if resume and path is not None and path.exists():
             run.state.restore(load_state(path, run.job))
@@ -139,8 +141,11 @@ class _Run:
                 f"There is a bank, {bank}, but nothing is painted while learning with painting 0, as in the presets "
                 "classic and paper. Leave the bank out, or choose the preset default."
             )
+        held: list[Path] = []
         if not config.classic:
-            self.painting = Painting.of(self.learner, self._measured, bank_files(bank), self._network)
+            files, held = held_out_files(bank_files(bank), config)
+            self.painting = Painting.of(self.learner, self._measured, files, self._network)
+        self._held = held
         self.job = {"name": name, "base": base.fingerprint, "images": images_hash(images), **config.to_dict()}
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
@@ -159,6 +164,7 @@ class _Run:
         """Choose the arithmetic and save: whoever resumes, on whatever machine, goes on in the same."""
         chosen, progression = self.learner.arithmetic(), self.state.progression
         progression.autocast, progression.autocast_reason = chosen.bfloat16, chosen.reason
+        progression.loss_scale = chosen.loss_scale
         self._save(self.state.snapshot())
 
     def train(
@@ -173,7 +179,8 @@ class _Run:
             undo.enter_context(self._kept(lambda: latest))
             started, first = time.monotonic(), state.progression.step
             notices = tuple(filter(None, [state.progression.notice]))
-            while state.progression.step < steps:
+            held_out = self._held_out()
+            while state.progression.step < steps and not settled(state, self.config):
                 if should_stop():
                     raise Cancelled(self.stopped())
                 if state.progression.step and should_finish():
@@ -183,8 +190,10 @@ class _Run:
                 if loss is None:
                     latest = safe = stepper.rolled_back(safe)
                     continue
-                latest = state.snapshot()
                 step = state.progression.step
+                if held_out is not None and (step % CHECK_EVERY == 0 or step == steps):
+                    judge(held_out, state, refresh)
+                latest = state.snapshot()
                 if step % _SAVE_EVERY == 0 or step == steps:
                     safe = latest
                     self._save(safe)
@@ -193,6 +202,13 @@ class _Run:
                 preview = self._preview() if wanted else None
                 on_progress(Progress(step, steps, loss, eta_s, preview, notices))
                 notices = ()
+            state.adopt_best()
+
+    def _held_out(self) -> HeldOut | None:
+        """What the learner is held against, where the best is wanted."""
+        if self.config.until == "steps":
+            return None
+        return HeldOut.of(self.learner, self._images, lambda: self._measured, self._held, lambda: self._network)
 
     def _stepper(self, undo: ExitStack) -> Stepper:
         """What takes the steps, as memory allows; what it changes of the base comes back with `undo`."""
@@ -204,12 +220,17 @@ class _Run:
                 progression.painting, progression.notice = room.painting, room.notice
             if progression.painting:
                 lessons.insert(0, self.painting)
-            if progression.checkpointing:
-                undo.enter_context(checkpointing(*self.learner.decoders))
+        if self.base.memory == "low":
+            progression.checkpointing = True
+            progression.chunks = max(self.config.painting, self.config.batch_size)
+        if progression.checkpointing:
+            undo.enter_context(checkpointing(*self.learner.decoders))
         return Stepper(self.state, self.config, lessons)
 
     def _room(self, painting: Painting) -> Room:
         """How to learn in the memory there is, which is asked anew each time; gradients are the same either way."""
+        if self.base.memory != "auto":
+            return Room(checkpointing=self.base.memory == "low")
         photo, crop = painting.kept(), self.remembering.kept()
         usual = max(self.config.painting * photo.usual, self.config.batch_size * crop.usual)
         device, begun = self.base.device, self.state.progression.painting is True

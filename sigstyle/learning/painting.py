@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
@@ -84,14 +84,14 @@ class Painting:
     style: Sequence[LayerStatistics]
     palette: Palette
     brushwork: Brushwork
-    plain: Tensor  # embeddings of the empty prompt
+    plain: Conditioning  # the empty prompt
 
     @classmethod
     def of(cls, learner: Learner, measured: Measured, files: Sequence[Any], network: StyleFeatures) -> "Painting":
         """The lesson of painting the photos in `files` like what was measured. Raises: ConfigError, ImageError."""
         base = learner.base
         with torch.no_grad():
-            plain = encode_prompts(base.tokenizer, base.text_encoder, [""])
+            plain = base.reader.encode([""])
         return cls(
             learner=learner,
             bank=Bank.of(files, measured.palette, window_px(base)),
@@ -101,6 +101,11 @@ class Painting:
             brushwork=measured.brushwork,
             plain=plain,
         )
+
+    @property
+    def measured(self) -> Measured:
+        """What was measured on the style images."""
+        return Measured(self.style, self.palette, self.brushwork)
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator, count: int | None = None, side_px: int | None = None) -> PhotoBatch:
@@ -121,10 +126,10 @@ class Painting:
         return PhotoBatch(photos.to(base.device), noisy, timesteps)
 
     @torch.no_grad()
-    def preview(self) -> Image.Image:
-        """One and the same photo of the bank, as it is painted by now."""
-        side = window_px(self.learner.base)
-        samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=2 * side)
+    def preview(self, windows: int = 2) -> Image.Image:
+        """One and the same photo of the bank, as it is painted by now, `windows` of what is learned on at a side."""
+        side = windows * window_px(self.learner.base)
+        samples = self.draw(torch.Generator().manual_seed(self.learner.config.seed), count=1, side_px=side)
         return to_pil(recoloured(self._painted(samples).clamp(-1, 1).cpu(), self.palette))
 
     def kept(self) -> Kept:
@@ -139,13 +144,22 @@ class Painting:
     def loss(self, samples: PhotoBatch) -> Tensor:
         """Style, structure and smoothness of what is painted over `samples`."""
         config, progression = self.learner.config, self.learner.state.progression
-        period_px = pixels_per_latent(self.learner.base.vae)
-        terms = PaintingTerms.of(self.network, self._painted(samples), samples.photos, self.style, period_px)
-        total = config.style_weight * terms.style + progression.content_weight * terms.content
+        terms = self.terms(samples)
+        total = self.weighed(terms, progression.content_weight)
         if config.content_bound:
             excess = (terms.content.item() - config.content_bound) / config.content_bound
             grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
             progression.content_weight = min(_MOST, max(_LEAST, grown))
+        return total
+
+    def terms(self, samples: PhotoBatch) -> PaintingTerms:
+        """What is compared of the pictures painted over `samples`."""
+        period_px = pixels_per_latent(self.learner.base.vae)
+        return PaintingTerms.of(self.network, self._painted(samples), samples.photos, self.style, period_px)
+
+    def weighed(self, terms: PaintingTerms, content_weight: float) -> Tensor:
+        """The loss that these terms amount to."""
+        total = self.learner.config.style_weight * terms.style + content_weight * terms.content
         return total + LOCKED_WEIGHT * terms.locked + VARIATION_WEIGHT * terms.variation
 
     def _painted(self, samples: PhotoBatch) -> Tensor:

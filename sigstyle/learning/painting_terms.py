@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_unclamped, encode_latents
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.implied_noise import FRESH, clean_and_noise, implied_noise, levels, with_fresh
@@ -67,17 +68,17 @@ def at_noise(
     base: BaseModel,
     pixels: Tensor,
     timesteps: Tensor,
-    plain: Tensor,
+    plain: Conditioning,
     casting: Callable[[], AbstractContextManager[object]],
     draw_fresh: Callable[[torch.Size], Tensor],
 ) -> Tensor:
     """Latents [b, c, h, w] of `pixels` at the noise of `timesteps` [b]: what the plain UNet reads, and a little fresh.
 
-    `plain` are embeddings [1, seq, dim] of the empty prompt; `draw_fresh` gives noise of a shape.
+    `plain` is the empty prompt; `draw_fresh` gives noise of a shape.
     """
 
     def plainly(noisy: Tensor, at: Tensor) -> Tensor:
-        return predict(base.unet, noisy, at, plain.expand(len(noisy), -1, -1))
+        return predict(base.unet, noisy, at, plain.expand(len(noisy)))
 
     with unstyled(base.unet), casting():
         clean = encode_latents(base.vae, pixels.to(base.device))

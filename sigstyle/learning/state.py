@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from sigstyle.errors import ConfigError, StyleFileError
-from sigstyle.style.hypernet import StyleHypernet
 from sigstyle.style.tensor_file import read_tensors, write_tensors
 from sigstyle.text import parsed_json
 
@@ -27,7 +26,9 @@ class Progression:
     fits into memory; `content_weight` is the multiplier of the photos'
     structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why; `painting` is
     whether photos are painted, None before the first step; `checkpointing` is whether blocks are computed once more on
-    the way back, as it was last; `notice` says why, or ''.
+    the way back, as it was last; `notice` says why, or ''; `best_step` and `best_score` are of what held-out samples
+    show to be best, None before they were looked at; `loss_scale` is what losses are multiplied by, so that gradients
+    do not vanish in float16, and halved where they overflow.
     """
 
     step: int = 0
@@ -39,6 +40,9 @@ class Progression:
     painting: bool | None = None
     checkpointing: bool = False
     notice: str = ""
+    best_step: int = 0
+    best_score: float | None = None
+    loss_scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,19 +57,32 @@ class Snapshot:
 class TrainingState:
     """What is learned, its optimiser, and the source of everything random.
 
-    Shapes: token [n, dim]; losses has one float for each step done.
+    The hypernetwork, when called, gives the offsets by layer path. Shapes: token [n, dim], or the embedding that the
+    hypernetwork makes the token from as well; losses has one float for each step done; best are the parameters' values
+    that held-out samples show to be best.
     """
 
-    hypernet: StyleHypernet
+    hypernet: nn.Module
     token: nn.Parameter
     optimizer: torch.optim.AdamW
     generator: torch.Generator
     progression: Progression = field(default_factory=Progression)
     losses: list[float] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Everything trained, by name."""
         return {**{f"hypernet.{name}": p for name, p in self.hypernet.named_parameters()}, "token": self.token}
+
+    def keep_best(self) -> None:
+        """What is known now is the best so far."""
+        self.best = {name: parameter.detach().clone() for name, parameter in self.parameters().items()}
+
+    def adopt_best(self) -> None:
+        """Go on with the best so far, if it was ever looked for."""
+        with torch.no_grad():
+            for name, value in self.best.items():
+                self.parameters()[name].copy_(value)
 
     def snapshot(self) -> Snapshot:
         """A copy of the state as it is now."""
@@ -74,6 +91,7 @@ class TrainingState:
             tensors[f"value.{name}"] = parameter.detach().clone()
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{name}.{key}"] = value.detach().clone()
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}  # never changed, so no copies
         return Snapshot(tensors, Progression(**vars(self.progression)))
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -87,6 +105,11 @@ class TrainingState:
                 moments = {key: tensors[f"adam.{name}.{key}"].clone() for key in _ADAM}
                 placed = {key: moments[key].to(parameter.device) for key in _ADAM[1:]}
                 self.optimizer.state[parameter] = {"step": moments["step"], **placed}
+        self.best = {
+            name: tensors[f"best.{name}"].to(parameter.device)
+            for name, parameter in self.parameters().items()
+            if f"best.{name}" in tensors
+        }
         self.generator.set_state(tensors["rng"])
         self.losses = tensors["losses"].tolist()
         self.progression = Progression(**vars(snapshot.progression))

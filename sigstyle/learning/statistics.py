@@ -8,7 +8,6 @@ from torch import Tensor
 
 from sigstyle.base.autoencoder import encode_latents
 from sigstyle.base.model import BaseModel, ddim, side_multiple_px
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.base.reference_latents import reference_latents
 from sigstyle.diffusion.inversion import invert
 from sigstyle.imaging.images import fit, to_tensor
@@ -27,7 +26,7 @@ def style_statistics(
     The latents are the images' own; the starts are the noise their DDIM inversion ends in, inverted as content is:
     by the base itself, with an empty prompt. Units: size_px is the short side to work at.
     """
-    prompt = encode_prompts(base.tokenizer, base.text_encoder, [""])
+    prompt = base.reader.encode([""])
     scheduler = ddim(base.scheduler)  # inverting sets its timesteps, and the base is to stay as it is
     rows = []
     for image in images:

@@ -31,9 +31,11 @@ class Stepper:
         """
         state = self.state
         drawn = [(lesson, lesson.draw(state.generator)) for lesson in self.lessons]
-        loss = self._backward(drawn, refresh)
-        norm = nn.utils.clip_grad_norm_(state.parameters().values(), 1.0)
-        if not math.isfinite(loss) or not norm.isfinite():
+        loss, finite = self._gradients(drawn, refresh)
+        while not finite and math.isfinite(loss) and state.progression.loss_scale > 1:
+            state.progression.loss_scale /= 2
+            loss, finite = self._gradients(drawn, refresh)
+        if not finite or not math.isfinite(loss):
             return None
         factor = _lr_factor(state.progression.step, self.config) * state.progression.lr_scale
         for group in state.optimizer.param_groups:
@@ -42,6 +44,15 @@ class Stepper:
         state.progression.step += 1
         state.losses.append(loss)
         return loss
+
+    def _gradients(self, drawn: Sequence[tuple[Lesson[Any], Any]], refresh: Callable[[], None]) -> tuple[float, bool]:
+        """The loss, with the parameters' clipped gradients left in place, and whether these are finite."""
+        state, loss = self.state, self._backward(drawn, refresh)
+        if state.progression.loss_scale != 1:
+            for parameter in state.parameters().values():
+                if parameter.grad is not None:
+                    parameter.grad.div_(state.progression.loss_scale)
+        return loss, bool(nn.utils.clip_grad_norm_(state.parameters().values(), 1.0).isfinite())
 
     def _backward(self, drawn: Sequence[tuple[Lesson[Any], Any]], refresh: Callable[[], None]) -> float:
         """Gradients of all samples' loss, and the loss; cut into ever smaller pieces while memory is short.
@@ -57,7 +68,7 @@ class Stepper:
                     for part in samples.split(progression.chunks):
                         refresh()
                         loss = lesson.loss(part) * (len(part) / len(samples))
-                        loss.backward()
+                        (loss * progression.loss_scale if progression.loss_scale != 1 else loss).backward()
                         total += loss.item()
                 return total
             except (RuntimeError, MemoryError) as error:
@@ -84,5 +95,6 @@ class Stepper:
 
 
 def _lr_factor(step: int, config: CaptureConfig) -> float:
-    """Linear warm-up, then linear decay to nearly 0 at the last step."""
-    return min(1.0, (step + 1) / max(1, config.warmup)) * (1 - step / config.steps)
+    """Linear warm-up, then linear decay to nearly 0 at the last step, or none."""
+    left = 1.0 if config.decay == "constant" else 1 - step / config.steps
+    return min(1.0, (step + 1) / max(1, config.warmup)) * left

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from sigstyle.base.model import BaseModel
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.inversion import evaluations_per_step
 from sigstyle.painting.reference import REFERENCE_EVERY
+from sigstyle.painting.sizes import Sizes, fine_tiling, rounded_margin_px, work_tiling
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class Cost:
 
     `inverting` is saved where a trace of the photo is at hand, `reading` only where one in the same style is;
     `denoising` counts the steps, each of which evaluates `rows` latents; `referring` counts style images seen beside
-    them, at their own size.
+    them, at their own size; `refining` counts the tiles of a picture larger than it is painted; `repainting` the
+    evaluations of painting over what was denoised.
     """
 
     inverting: int
@@ -21,6 +24,8 @@ class Cost:
     referring: int = 0
     rows: int = 1
     reading: int = 0
+    refining: int = 0
+    repainting: int = 0
 
     @property
     def evaluations(self) -> int:
@@ -30,7 +35,7 @@ class Cost:
     @property
     def further(self) -> int:
         """Latents evaluated for one more style on a photo whose trace is at hand."""
-        return self.reading + self.denoising * self.rows + self.referring
+        return self.reading + self.denoising * self.rows + self.referring + self.refining + self.repainting
 
     @property
     def calls(self) -> int:
@@ -40,25 +45,42 @@ class Cost:
     @property
     def further_calls(self) -> int:
         """Calls of the UNet for one more style on a photo whose trace is at hand."""
-        return self.reading + self.denoising + self.referring
+        return self.reading + self.denoising + self.referring + self.refining + self.repainting
 
 
-def transfer_cost(config: TransferConfig, references: int = 1) -> Cost:
-    """What a transfer with these settings costs; `references` is how many style images the blend looks at."""
+def transfer_cost(config: TransferConfig, references: int = 1, tiles: int = 1, fine_tiles: int = 0) -> Cost:
+    """What a transfer with these settings costs.
+
+    `references` is how many style images the blend looks at; a painting is made in `tiles`, nearly always one, and
+    refined in `fine_tiles`, as `painted_cost` finds them. Each of `best_of` seeds costs the same. A picture that is
+    painted once more because of a leak costs twice.
+    """
+    tries = config.best_of
     if config.method == "paint":
-        return Cost(inverting=0, denoising=config.steps, reading=1)
+        steps, fine = tries * config.steps * tiles, tries * fine_tiles
+        return Cost(inverting=0, denoising=steps, reading=tries * tiles, refining=fine)
     looks = -(-config.steps // REFERENCE_EVERY) if config.reference * config.strength > 0 else 0
     return Cost(
-        inverting=config.steps * evaluations_per_step(config.inversion_iterations),
-        denoising=config.steps,
-        referring=references * looks,
+        inverting=tries * config.steps * evaluations_per_step(config.inversion_iterations),
+        denoising=tries * config.steps,
+        referring=tries * references * looks,
         rows=_rows(config.guidance_scale),
     )
 
 
-def generate_cost(config: GenerateConfig) -> Cost:
-    """What a prompt painted with these settings costs."""
-    return Cost(inverting=0, denoising=config.steps, rows=_rows(config.guidance_scale))
+def painted_cost(config: TransferConfig, base: BaseModel, photo: tuple[int, int]) -> Cost:
+    """What painting a photo of (width, height) costs."""
+    sizes, margin_px = Sizes.of(photo, base, config), rounded_margin_px(config.margin_px, base)
+    stages = sizes.stages if config.strength > 0 else []
+    fine_tiles = sum(fine_tiling(stage.canvas(base, margin_px), base).count for stage in stages)
+    return transfer_cost(config, 1, work_tiling(sizes.work(photo, base, margin_px), base).count, fine_tiles)
+
+
+def generate_cost(config: GenerateConfig, images: int = 1) -> Cost:
+    """What a prompt painted with these settings costs; `images` are denoised at once and painted one by one."""
+    painted = config.method == "paint" and config.strength > 0
+    repainting = images * transfer_cost(TransferConfig()).calls if painted else 0
+    return Cost(inverting=0, denoising=config.steps, rows=_rows(config.guidance_scale), repainting=repainting)
 
 
 def training_free_cost(config: TrainingFreeConfig) -> Cost:

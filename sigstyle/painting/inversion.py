@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.attention import ProjectionsByTimestep, self_attention_layers
 from sigstyle.diffusion.denoise import timesteps_of
@@ -21,8 +22,9 @@ def trace_key(config: TransferConfig, style: str) -> tuple[Any, ...]:
     """
     amount = min(1.0, config.strength)
     if config.method == "paint":
-        look = (config.freedom, config.palette, config.strokes, amount, style)
-        return ("paint", *look, config.seed, config.size_px, config.margin_px)
+        look = (config.freedom, config.palette, config.strokes, config.protect, amount, style)
+        size = (config.size_px, config.margin_px, config.stroke, config.max_megapixels)
+        return ("paint", *look, config.seed, *size)
     look = (config.palette * amount, style) if config.palette else ()
     inverted = (config.prompt, config.steps, config.inversion_iterations, config.noise_sigma)
     seed = config.seed if config.noise_sigma else 0
@@ -93,17 +95,18 @@ class ContentInversion:
         """Invert the content; None when stopped."""
         base, config = self.base, self.config
         latents = self.content.latents(base, config.noise_sigma, self.copies, self.generator, self.smoothing)
-        embeds = encode_prompts(base.tokenizer, base.text_encoder, [self.prompt])
+        cond = base.reader.encode([self.prompt])
         return invert(
             base.unet,
             self.scheduler,
             latents,
-            embeds.expand(len(latents), -1, -1),
+            cond.expand(len(latents)),
             steps=config.steps,
             iterations=config.inversion_iterations,
             record_layers=self_attention_layers(base.unet),
             record_steps=len(self.swapped_timesteps),
             record_keys=config.swap == "qk",
+            keep_on=torch.device("cpu") if base.memory == "low" else None,
             settings=self.settings,
             on_evaluation=on_evaluation,
             should_stop=should_stop,

@@ -1,5 +1,7 @@
 """What is worth saying before a picture is painted: input that is cut, read otherwise or made smaller."""
 
+import math
+
 from PIL import Image
 
 from sigstyle.base.model import BaseModel
@@ -7,6 +9,8 @@ from sigstyle.base.prompts import cut_notice, fitted
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.painting.content import Content
 from sigstyle.painting.inversion import ContentInversion
+from sigstyle.painting.protection import protection_notices
+from sigstyle.painting.sizes import picture_size
 from sigstyle.style.blend import Blend
 
 
@@ -16,6 +20,7 @@ def transfer_notices(wanted: ContentInversion, blend: Blend, mask: Image.Image |
     found = [*_of_file(content.image), *([] if mask is None else _of_file(mask))]
     if mask is None:
         found += _shrunk(content, base, config)
+    found += protection_notices(content, config)
     return found + prompt_notices(blend, base, config, guided=config.method == "swap")
 
 
@@ -42,9 +47,24 @@ def _of_file(image: Image.Image) -> list[str]:
 def _shrunk(content: Content, base: BaseModel, config: TransferConfig | TrainingFreeConfig) -> list[str]:
     """A line about a photo that comes out smaller than it is, where nobody asked for a size."""
     size = content.result_size(config.size_px, base)
+    if isinstance(config, TransferConfig) and config.method == "paint":
+        return _bounded(content, config)
     if config.size_px is not None or size[0] >= content.image.width:
         return []
     return [
         f"The photo has {content.image.width}x{content.image.height} pixels and is painted at {size[0]}x{size[1]}; "
         "--size-px (size_px) sets another short side."
+    ]
+
+
+def _bounded(content: Content, config: TransferConfig) -> list[str]:
+    """A line about a picture of too many pixels, which comes out smaller than its photo or than was asked for."""
+    if content.sizes is None:
+        return []
+    wanted, size = picture_size(content.image.size, config.size_px, math.inf), content.sizes.picture
+    if size == wanted:
+        return []
+    return [
+        f"The picture is {size[0]}x{size[1]} instead of {wanted[0]}x{wanted[1]}; --max-megapixels (max_megapixels) "
+        "allows more, which takes longer."
     ]

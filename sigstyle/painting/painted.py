@@ -16,7 +16,8 @@ def unchanged(step: int, timestep: int, latents: Tensor, pred_x0: Tensor) -> Ten
 class Painted:
     """What a run made.
 
-    Shapes: latents [images, c, h, w] of the working copies, margins and all; None when stopped before the denoising.
+    Shapes: latents [images, c, h, w] of the working copies or of refined pictures, margins and all; None when stopped
+    before the denoising.
     """
 
     latents: Tensor | None

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.diffusion.attention import (
     PlainProcessor,
     Projections,
@@ -40,21 +41,18 @@ class References:
     images: Sequence[tuple[Tensor, float]]
     on_evaluation: Callable[[], None] = lambda: None
 
-    def attention(self, unet: Any, scheduler: Any, embeds: Tensor) -> Refer:
-        """What shows these images to a denoising run.
-
-        Shapes: embeds [b, tokens, dim], of which the first row is the prompt that the references are seen with.
-        """
+    def attention(self, unet: Any, scheduler: Any, cond: Conditioning) -> Refer:
+        """What shows these images to a denoising run; they are seen with the first row's prompt."""
         layers = fine_decoder_layers(unet)
         others = [path for path in self_attention_layers(unet) if path not in layers]
         shown: dict[str, list[Shown]] = {}
 
         def seen(latents: Tensor, timestep: int) -> dict[str, Projections]:
             noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(_NOISE_SEED))
-            noised = scheduler.add_noise(latents, noise, torch.tensor([timestep])).unsqueeze(0).to(embeds.device)
+            noised = scheduler.add_noise(latents, noise, torch.tensor([timestep])).unsqueeze(0).to(cond.device)
             plain = {path: PlainProcessor() for path in others}  # whatever steers the picture is not for the reference
             with with_processors(unet, plain), recording(unet, layers, keys=True, values=True) as recorders:
-                predict(unet, noised, torch.tensor(timestep, device=embeds.device), embeds[:1])
+                predict(unet, noised, torch.tensor(timestep, device=cond.device), cond[:1])
             return recorded(recorders)
 
         def look(step: int, timestep: int) -> dict[str, list[Shown]]:

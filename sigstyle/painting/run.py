@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.finite import Finiteness
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.diffusion.attention_swap import Swap
 from sigstyle.diffusion.denoise import OnStep, adain, denoise
 from sigstyle.diffusion.inversion import ContentTrace, swapped_steps
@@ -44,8 +44,12 @@ class Run(Protocol):
         """Make the latents, with the base locked."""
         ...
 
+    def without_margin(self, latents: Tensor) -> Tensor:
+        """Latents [b, c, h, w] of the pictures alone."""
+        ...
+
     def decoded(self, latents: Tensor) -> list[Image.Image]:
-        """Working copies of latents [b, c, h, w]."""
+        """Pictures of what `paint` made: working copies, or refined ones without a margin."""
         ...
 
     def finished(self, images: list[Image.Image]) -> list[Image.Image]:
@@ -109,16 +113,16 @@ class SwapRun:
         """Latents [images, c, h, w] denoised from the trace's noise by the styled UNet."""
         base, config, amount = self.wanted.base, self.wanted.config, self.wanted.amount
         noise = trace.initial_noise.to(base.device).expand(self.wanted.images, -1, -1, -1)
-        cond = self.blend.embed(base.tokenizer, base.text_encoder, config.prompt, config.strength)
-        uncond = encode_prompts(base.tokenizer, base.text_encoder, [config.negative_prompt])
+        cond = self.blend.embed(base.reader, config.prompt, config.strength)
+        uncond = base.reader.encode([config.negative_prompt])
         anchor = config.anchor * amount
         with styled(base.unet, self.blend.offsets(config.strength)):
             return denoise(
                 base.unet,
                 self.wanted.scheduler,
                 self._coloured(noise, config.adain * amount),
-                cond.expand(len(noise), -1, -1),
-                uncond.expand(len(noise), -1, -1),
+                cond.expand(len(noise)),
+                uncond.expand(len(noise)),
                 steps=config.steps,
                 guidance_scale=1 + (config.guidance_scale - 1) * amount,
                 attention=self._attention(trace, cond),
@@ -134,7 +138,7 @@ class SwapRun:
         """The noise [images, c, h, w] with the channel means of that of the styles' images."""
         return noise if amount == 0 else adain(noise, self.blend.start_mean(), None, amount)
 
-    def _attention(self, trace: ContentTrace, cond: Tensor) -> StepAttention:
+    def _attention(self, trace: ContentTrace, cond: Conditioning) -> StepAttention:
         """The content's queries in the first steps, and the styles' images beside them."""
         swap = Swap(self.wanted.projections(trace) or {})
         if not self._references:
@@ -157,6 +161,10 @@ class SwapRun:
             return latents
 
         return on_step
+
+    def without_margin(self, latents: Tensor) -> Tensor:
+        """Latents [b, c, h, w] of the pictures alone."""
+        return self.wanted.content.latents_without_margin(latents, self.wanted.base)
 
     def decoded(self, latents: Tensor) -> list[Image.Image]:
         """Working copies of latents [b, c, h, w], in the style's palette once more where that is asked for."""

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, ddim
-from sigstyle.base.prompts import encode_prompts
 from sigstyle.config import TrainingFreeConfig
 from sigstyle.diffusion.attention_cross_image import CrossImage, crossed, fine_decoder_layers
 from sigstyle.diffusion.denoise import adain, denoise
@@ -95,5 +95,5 @@ class TrainingFreeRun:
             should_stop=self._evaluations.stopped,
         )
 
-    def _embedded(self, prompt: str) -> Tensor:
-        return encode_prompts(self.base.tokenizer, self.base.text_encoder, [prompt])
+    def _embedded(self, prompt: str) -> Conditioning:
+        return self.base.reader.encode([prompt])

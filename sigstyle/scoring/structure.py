@@ -1,5 +1,6 @@
 """Content distance and leak: whose structure a result has, the photo's or the style image's."""
 
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import torch
@@ -8,8 +9,8 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 
 from sigstyle.imaging.images import to_tensor
-from sigstyle.scoring.network import FeatureNetwork
 
+Features = Callable[[Tensor, tuple[int, ...]], Mapping[int, Tensor]]  # pixels and blocks to maps, as FeatureNetwork
 CONTENT_SIDE_PX = 224
 CONTENT_BLOCKS = (7, 10)
 EDGE_BLURS_PX = (1.5, 3.0)
@@ -26,13 +27,13 @@ def _sized(image: Image.Image, short_side_px: int, like: Image.Image | None = No
     return ImageOps.autocontrast(grey, cutoff=1)
 
 
-def _tokens(network: FeatureNetwork, grey: Image.Image, block: int) -> Tensor:
+def _tokens(network: Features, grey: Image.Image, block: int) -> Tensor:
     """Features [c, h, w] without what all places share."""
     features = network(to_tensor(grey.convert("RGB")), (block,))[block][0]
     return features - features.mean(dim=(1, 2), keepdim=True)
 
 
-def _self_similarity(network: FeatureNetwork, grey: Image.Image, block: int) -> Tensor:
+def _self_similarity(network: Features, grey: Image.Image, block: int) -> Tensor:
     """Cosines [places, places] between the places of one image."""
     rows = F.normalize(_tokens(network, grey, block).flatten(1), dim=0)
     return rows.T @ rows
@@ -51,7 +52,7 @@ def _edges(grey: Image.Image, blur_px: float) -> Tensor:
     return torch.stack([right.square() - down.square(), 2 * right * down]) / length
 
 
-def content_distance(network: FeatureNetwork, result: Image.Image, content: Image.Image) -> float:
+def content_distance(network: Features, result: Image.Image, content: Image.Image) -> float:
     """Distance of the structure, 0 (the same) to 1 (unrelated), half from edges, half from deep features.
 
     Deep features are compared by the similarities within each image, which forgets texture; colour plays no part.
@@ -66,14 +67,14 @@ def content_distance(network: FeatureNetwork, result: Image.Image, content: Imag
     return sum(edges) / len(edges) / 2 + sum(deep) / len(deep) / 2
 
 
-def _windows(network: FeatureNetwork, image: Image.Image) -> Tensor:
+def _windows(network: Features, image: Image.Image) -> Tensor:
     """Unit descriptors [places, c * window²] of what stands where in an image seen from afar."""
     far = _sized(image, LEAK_SIDE_PX)
     near = far.resize((far.width * 3, far.height * 3), Image.Resampling.BICUBIC)
     return F.normalize(F.unfold(_tokens(network, near, LEAK_BLOCK).unsqueeze(0), WINDOW)[0].T, dim=1)
 
 
-def leak(network: FeatureNetwork, result: Image.Image, content: Image.Image, style: Image.Image) -> float:
+def leak(network: Features, result: Image.Image, content: Image.Image, style: Image.Image) -> float:
     """How much of the style image's objects and layout is in the result, 0 (none) to 1 (all of it).
 
     For each window of the style image, seen from so far that strokes vanish, the closest window of the result against

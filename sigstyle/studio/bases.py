@@ -23,7 +23,7 @@ from sigstyle.studio.words import duration, memory
 from sigstyle.text import parsed_json
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_PARTS = ("unet", "vae", "text_encoder")
+_PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 _FORWARD_TFLOP = 0.803  # one SD 1.5 UNet evaluation at 512 px, by its 860 million parameters
 _FORWARD_PARAMETERS = 860e6
 _ENCODING, _DECODING = 1.6, 3.7  # what its autoencoder takes beside that: 1.08 and 2.48 TFLOP against 0.68, counted
@@ -93,8 +93,8 @@ class Bases:
             return str(models / key)
         if not _HUB_ID.fullmatch(key) or Path(key).exists():
             raise ConfigError(
-                f"There is no base {key!r}. Put a diffusers folder or .safetensors checkpoint of Stable Diffusion 1.x "
-                "or 2.x into the app's folder models, start the app with --base PATH, or give a hub id such as "
+                f"There is no base {key!r}. Put a diffusers folder or .safetensors checkpoint of Stable Diffusion 1.x, "
+                "2.x or XL into the app's folder models, start the app with --base PATH, or give a hub id such as "
                 "owner/name."
             )
         if not self.may_download:

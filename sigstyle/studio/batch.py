@@ -14,7 +14,7 @@ from sigstyle.errors import ConfigError, ImageError
 from sigstyle.imaging.images import Source, load_image, read_recipe, save_png
 from sigstyle.studio.folder import Workspace, safe_name
 from sigstyle.studio.lane import Job
-from sigstyle.studio.limits import check_counts, check_settings
+from sigstyle.studio.limits import check_counts, check_settings, in_time
 from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.blend import Blend
@@ -56,12 +56,13 @@ def paint_all(
         def on_progress(progress: BatchProgress) -> None:
             job.report(done=round(10 * progress.position), total=10 * progress.total, eta_s=progress.eta_s)
 
+        loaded = studio.bases.get(key)
         results = batch(
             contents,
             opened,
             folder / "pictures",
-            base=studio.bases.get(key),
-            config=config,
+            base=loaded,
+            config=in_time(config, loaded),
             on_progress=on_progress,
             on_notice=lambda text: notices.append(text.replace(f"{folder}{os.sep}", "")),
             should_stop=job.should_stop,

@@ -33,7 +33,7 @@ def drafts(studio: Studio, who: Who, photo: Source, styles: Sequence[str], base:
     library, key = studio.library(who), studio.bases.check(base)
     (kept,) = take_photos(studio.admitted(who), [photo])
     able = [entry for entry in map(library.get, styles) if "default" in entry.style.abilities]
-    config = TransferConfig(size_px=DRAFT_PX, margin_px=_MARGIN_PX)
+    config = TransferConfig(size_px=DRAFT_PX, margin_px=_MARGIN_PX, protect="none", leak_bound=1.0)
 
     def work(job: Job[list[Draft]]) -> list[Draft]:
         base, made = studio.bases.get(key), list[Draft]()

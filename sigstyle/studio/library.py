@@ -15,12 +15,14 @@ from PIL import Image
 from sigstyle.base.prompts import token_for
 from sigstyle.errors import ConfigError, ImageError, StyleFileError
 from sigstyle.files import reason
-from sigstyle.imaging.images import load_image
+from sigstyle.imaging.images import Source, load_image
+from sigstyle.learning.likeness import looks_like
 from sigstyle.studio.folder import DataFolder, Workspace, safe_name
 from sigstyle.studio.keeping import Keeping
 from sigstyle.studio.origins import Origin, origins
 from sigstyle.studio.trash import Trash
 from sigstyle.style.shipped import STYLES_FOLDER
+from sigstyle.style.similar import by_likeness
 from sigstyle.style.style import Style
 
 SUFFIX = ".safetensors"
@@ -102,6 +104,13 @@ class Library:
         found = {entry.name: entry for entry in reversed([e for e in self._all() if isinstance(e, Entry)])}
         chosen = [e for e in found.values() if fingerprint in (None, e.style.base_fingerprint)]
         return sorted(chosen, key=lambda e: (not e.own, -e.changed if e.own else 0, e.name.lower()))
+
+    def like(self, like: Source | Style, fingerprint: str | None = None) -> list[tuple[Entry, float]]:
+        """The styles that say what they look like, likest an image or a style first, with how alike they are, -1 to 1.
+
+        Raises: ImageError; ConfigError for a style that does not say.
+        """
+        return by_likeness(looks_like(like), ((entry, entry.style) for entry in self.entries(fingerprint)))
 
     def unusable(self) -> list[str]:
         """A sentence on every file that is left out because it is no usable style."""

@@ -1,7 +1,9 @@
 """What may be asked for at once: the bounds that every piece of work passes before it is kept or queued."""
 
+from dataclasses import replace
 from typing import Any
 
+from sigstyle.base.model import BaseModel, default_size_px
 from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 
@@ -10,6 +12,7 @@ SIZES_PX = (64, 2048)
 LONGEST_TEXT = 1000
 MOST = {
     "size_px": SIZES_PX[1], "batch_size": 32, "painting": 16, "crops": 512, "hypernet_width": 512, "margin_px": 128,
+    "best_of": 8,
 }  # fmt: skip
 
 
@@ -20,6 +23,11 @@ def check_settings(config: TransferConfig | GenerateConfig | CaptureConfig) -> N
             raise ConfigError(f"{name} has {len(value)} characters; expected at most {LONGEST_TEXT}. Shorten it.")
         if isinstance(value, int) and name in MOST and value > MOST[name]:
             raise ConfigError(f"{name} is {value}; expected at most {MOST[name]} here. The command line takes more.")
+
+
+def in_time(config: TransferConfig, base: BaseModel) -> TransferConfig:
+    """The settings as the app means them: a photo is painted at the base's own size where none was chosen."""
+    return replace(config, size_px=config.size_px or default_size_px(base))
 
 
 def check_counts(photos: int, styles: int = 1) -> None:

@@ -17,10 +17,11 @@ from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry, Library
-from sigstyle.studio.limits import MOST_COUNT, SIZES_PX, check_counts, check_settings, whole_number
+from sigstyle.studio.limits import MOST_COUNT, SIZES_PX, check_counts, check_settings, in_time, whole_number
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.traces import kept_under
 from sigstyle.style.blend import Blend
+from sigstyle.style.style import Style
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def restyle(
             weights=weights,
             mask=None if region is None else load_image(region),
             base=loaded,
-            config=config,
+            config=in_time(config, loaded),
             trace=trace,
             on_progress=on_progress,
             on_preview=lambda preview: job.report(preview=preview),
@@ -154,9 +155,12 @@ def imagine(
     sizes = {k: None if size is None else whole_number(k, size, *SIZES_PX) for k, size in sizes.items()}
     count = whole_number("count", count, 1, MOST_COUNT)
     given = {name: value for name, value in settings.items() if name not in sizes}
-    config = GenerateConfig.from_dict({**given, "prompt": prompt})
+    entry = studio.library(who).get(style)
+    config = _of_prompt(entry.style, {**given, "prompt": prompt})
     check_settings(config)
-    workspace, entry, key = studio.admitted(who), studio.library(who).get(style), studio.bases.check(base)
+    workspace, key = studio.admitted(who), studio.bases.check(base)
+
+    kept = {name: value for name, value in config.to_dict().items() if name != "prompt"}
 
     def paint(job: Job, seed: int, on_progress: Callable[[int, int], None]) -> Picture:
         started = time.monotonic()
@@ -168,12 +172,22 @@ def imagine(
             on_preview=lambda preview: job.report(preview=preview),
             should_stop=job.should_stop,
             **sizes,
-            **{**given, "seed": seed},
+            **{**kept, "seed": seed},
         )
         return _saved(workspace, result, f"{prompt[:40]} in {entry.name}", started, None)
 
     seeds = [config.seed + i for i in range(count)]
     return studio.submit(who, "imagine", lambda job: _one_by_one(job, "picture", seeds, paint))
+
+
+def _of_prompt(style: Style, settings: dict[str, Any]) -> GenerateConfig:
+    """The settings of a prompt; a style that has not learned to paint is denoised in, unless a preset says otherwise.
+
+    Raises: ConfigError.
+    """
+    given = dict(settings)
+    preset = str(given.pop("preset", "classic" if style.palette is None and "method" not in given else "default"))
+    return GenerateConfig.preset(preset, **given)
 
 
 def _one_by_one(job: Job, noun: str, items: Sequence[Any], paint: Callable[..., Picture]) -> list[Picture]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sigstyle.base.prompts import cut_notice, encode_prompts, fitted, style_prompt
+from sigstyle.base.conditioning import Conditioning
+from sigstyle.base.prompts import cut_notice, fitted, style_prompt
+from sigstyle.base.reader import PromptReader
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.brushwork import Brushwork
@@ -29,6 +31,7 @@ class Blend:
 
     styles: tuple[Style, ...]
     weights: tuple[float, ...]
+    colours: Style | None = None  # whose palette it has, where that is not a mixture of the styles' own
 
     def __post_init__(self) -> None:
         if not self.styles or len(self.styles) != len(self.weights):
@@ -43,10 +46,19 @@ class Blend:
             )
 
     @classmethod
-    def of(cls, styles: Sequence[Style], weights: Sequence[float | None] | None = None) -> "Blend":
-        """A blend in which a style without a weight gets an even share of 1."""
+    def of(
+        cls,
+        styles: Sequence[Style],
+        weights: Sequence[float | None] | None = None,
+        colours: Style | None = None,
+    ) -> "Blend":
+        """A blend in which a style without a weight gets an even share of 1, and one of weight 0 has no part."""
         chosen = weights if weights is not None else [None] * len(styles)
-        return cls(tuple(styles), tuple(1 / len(styles) if weight is None else weight for weight in chosen))
+        full = [1 / len(styles) if weight is None else weight for weight in chosen]
+        if len(full) == len(styles) and any(full):
+            pairs = [(style, weight) for style, weight in zip(styles, full, strict=True) if weight != 0]
+            styles, full = [style for style, _ in pairs], [weight for _, weight in pairs]
+        return cls(tuple(styles), tuple(full), colours)
 
     def amount(self, strength: float) -> float:
         """How far to go from the content to the styles, 0 to 1."""
@@ -62,16 +74,19 @@ class Blend:
         return [(offsets, amount) for offsets, amount in pairs if offsets]
 
     def palette(self) -> Palette:
-        """The styles' palettes, mixed.
+        """The styles' palettes, mixed, or that of the one style whose colours are wanted.
 
         Raises: ConfigError for a style without one, which has not learned to paint.
         """
-        lacking = [style.name for style in self.styles if style.palette is None]
+        known = [*self.styles, *([self.colours] if self.colours else [])]
+        lacking = [style.name for style in known if style.palette is None]
         if lacking:
             raise ConfigError(
                 f"The style {', '.join(lacking)} has not learned to paint; it was captured with the preset classic or "
                 "paper, or before 0.2. Choose --preset classic (in Python preset='classic'), or capture it anew."
             )
+        if self.colours is not None and self.colours.palette is not None:
+            return self.colours.palette
         return Palette.mix([style.palette for style in self.styles if style.palette is not None], self.weights)
 
     def brushwork(self) -> Brushwork:
@@ -109,15 +124,17 @@ class Blend:
             for style, rest in zip(self.styles, others, strict=True)
         ]
 
-    def embed(self, tokenizer: Any, text_encoder: nn.Module, prompt: str, strength: float) -> Tensor:
-        """Prompt embeddings [1, tokens, dim]: the source prompt's at amount 0, the blended style prompts' at 1."""
-        source = encode_prompts(tokenizer, text_encoder, [self.source_prompt(prompt)])
+    def embed(self, reader: PromptReader, prompt: str, strength: float) -> Conditioning:
+        """One prompt as the UNet reads it: the source prompt's at amount 0, the blended style prompts' at 1."""
+        source = reader.encode([self.source_prompt(prompt)])
         total = sum(self.weights)
-        styled = torch.zeros_like(source)
+        styled = source.mapped(torch.zeros_like)
         for style, weight, text in zip(self.styles, self.weights, self.prompts(prompt), strict=True):
-            fitting = fitted(tokenizer, text, style.token).text
-            styled += encode_prompts(tokenizer, text_encoder, [fitting], [style.token]) * (weight / total)
-        return torch.lerp(source, styled, self.amount(strength))
+            fitting = fitted(reader.tokenizers[0], text, style.token).text
+            share, found = weight / total, reader.encode([fitting], [style.token])
+            styled = styled.mapped(lambda all, own, share=share: all + own * share, found)
+        amount = self.amount(strength)
+        return source.mapped(lambda own, other: torch.lerp(own, other, amount), styled)
 
     def cut_words(self, tokenizer: Any, prompt: str) -> list[str]:
         """Lines that quote what of a prompt a base does not read: its subject gives way to the style's words."""

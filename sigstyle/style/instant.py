@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,17 +36,25 @@ class Instant:
 
 @dataclass(frozen=True, eq=False)
 class Hypernetwork:
-    """A trained hypernetwork, the fingerprint of the base it was trained on, and 12 hex digits of its values."""
+    """A trained hypernetwork, the fingerprint of the base it was trained on, and 12 hex digits of its values.
+
+    `space` is 12 hex digits of what makes embeddings: networks that have it in common compare the same embeddings.
+    """
 
     net: SharedHypernet
     base_fingerprint: str
     hash: str
+    space: str
+
+    @torch.no_grad()
+    def embed(self, measured: Tensor) -> Tensor:
+        """The embedding [64] of a measured style image, at float16 precision."""
+        return self.net.embed(measured.cpu().float()).half().float()
 
     @torch.no_grad()
     def instant(self, measured: Tensor) -> tuple[Instant, Tensor]:
         """What it says of a measured style image, and the shift [n, dim] of the style token."""
-        embedding = self.net.embed(measured.cpu().float()).half().float()
-        return self.at(embedding)
+        return self.at(self.embed(measured))
 
     @torch.no_grad()
     def at(self, embedding: Tensor) -> tuple[Instant, Tensor]:
@@ -64,10 +73,26 @@ class Hypernetwork:
         return self.net.offsets(instant.coefficients)
 
 
+def written_form(net: SharedHypernet) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A network as a file holds it: tensors in float16, and the plain values that they need beside them."""
+    tensors = {name: tensor.half() for name, tensor in net.state_dict().items()}
+    return tensors, {"shapes": net.shapes, "basis": net.basis, "token": net.token_shape}
+
+
+def network_of(tensors: Mapping[str, Tensor], header: Mapping[str, Any], base_fingerprint: str) -> Hypernetwork:
+    """The network of its written form. Raises: KeyError, ValueError, TypeError or RuntimeError for anything else."""
+    shapes = {str(name): (int(out), int(inner)) for name, (out, inner) in header["shapes"].items()}
+    measures, width = tensors["centre"].shape[0], tensors["trunk.0.weight"].shape[0]
+    net = SharedHypernet(shapes, measures, tuple(header["token"]), header["basis"], width)
+    net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    space = content_hash("", {name: tensors[name] for name in ("centre", "spread", "components")})[:12]
+    return Hypernetwork(net.eval().requires_grad_(False), base_fingerprint, content_hash("", tensors)[:12], space)
+
+
 def save_hypernetwork(path: Path, net: SharedHypernet, base_fingerprint: str, facts: Mapping[str, float]) -> None:
     """Write a network in float16, with the base it belongs to. Raises: StyleFileError."""
-    header = {"shapes": net.shapes, "basis": net.basis, "token": net.token_shape, "base": base_fingerprint, **facts}
-    tensors = {name: tensor.half() for name, tensor in net.state_dict().items()}
+    tensors, header = written_form(net)
+    header |= {"base": base_fingerprint, **facts}
     write_tensors(path, tensors, {"sigstyle_hypernetwork": json.dumps(header, sort_keys=True)})
 
 
@@ -77,27 +102,25 @@ def load_hypernetwork(path: Path) -> Hypernetwork:
     tensors, metadata = read_tensors(path)
     try:
         header = parsed_json(metadata["sigstyle_hypernetwork"])
-        shapes = {name: (int(out), int(inner)) for name, (out, inner) in header["shapes"].items()}
-        measures, width = tensors["centre"].shape[0], tensors["trunk.0.weight"].shape[0]
-        net = SharedHypernet(shapes, measures, tuple(header["token"]), header["basis"], width)
-        net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-        base = str(header["base"])
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        return network_of(tensors, header, str(header["base"]))
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise StyleFileError(f"{path.name} is no hypernetwork for styles ({error}). Get the file again.") from error
-    return Hypernetwork(net.eval().requires_grad_(False), base, content_hash("", tensors)[:12])
+
+
+def hypernetwork_here() -> Hypernetwork | None:
+    """The network that ships, whatever its base; None where there is none."""
+    return load_hypernetwork(HYPERNETWORK_FILE) if HYPERNETWORK_FILE.exists() else None
 
 
 def hypernetwork_of(base_fingerprint: str) -> Hypernetwork | None:
     """The network that was trained for a base; None where there is none."""
-    if not HYPERNETWORK_FILE.exists():
-        return None
-    found = load_hypernetwork(HYPERNETWORK_FILE)
-    return found if found.base_fingerprint == base_fingerprint else None
+    found = hypernetwork_here()
+    return found if found is not None and found.base_fingerprint == base_fingerprint else None
 
 
 def hypernetwork_named(digest: str) -> Hypernetwork:
     """The network with this hash. Raises: StyleFileError where it is not here."""
-    found = load_hypernetwork(HYPERNETWORK_FILE) if HYPERNETWORK_FILE.exists() else None
+    found = hypernetwork_here()
     if found is None or found.hash != digest:
         here = "there is none here" if found is None else f"the one here is {found.hash}"
         raise StyleFileError(f"The style needs the hypernetwork {digest}; {here}. Capture the style again.")

@@ -1,7 +1,7 @@
 """A style as other programs read it: a LoRA for the weights, a textual inversion for the token."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import write_tensors
 
 EMBEDDINGS = "embeddings"
+XL_ENCODERS = ("clip_l", "clip_g")
 _OURS = "sigstyle.embedding"  # the header key by which an export of ours is known
 
 
@@ -27,13 +28,14 @@ class Lora:
     """A style as a LoRA of a base.
 
     `tensors` has kohya's names, which diffusers reads too. `error` is what the rank leaves out: the Frobenius norm of
-    the missing change of all weights, relative to the whole change.
+    the missing change of all weights, relative to the whole change. `widths` are those of the base's text encoders.
     """
 
     style: Style
     tensors: Mapping[str, Tensor]
     rank: int
     error: float
+    widths: Sequence[int] = ()
 
     def save(self, path: Path) -> Path:
         """Write the LoRA to `path` and the token to `embedding_place`; gives the token's path.
@@ -47,8 +49,15 @@ class Lora:
             raise StyleFileError(f"{token} cannot be written: {reason(error)}. Choose a writable folder.") from error
         write_tensors(path, self.tensors, self._metadata())
         metadata = {"format": "pt", _OURS: self.style.hash}
-        write_tensors(token, {self.style.token.token: self.style.token.embedding}, metadata)
+        write_tensors(token, self._embedding(), metadata)
         return token
+
+    def _embedding(self) -> dict[str, Tensor]:
+        """The token's vectors under its name; of XL's two text encoders as readers of such files call them."""
+        embedding = self.style.token.embedding
+        if len(self.widths) < 2:
+            return {self.style.token.token: embedding}
+        return dict(zip(XL_ENCODERS, embedding.split(list(self.widths), dim=1), strict=True))
 
     def _metadata(self) -> dict[str, str]:
         """The header keys that programs which load LoRAs read."""
@@ -118,7 +127,7 @@ def lora_of(style: Style, base: BaseModel, rank: int) -> Lora:
             up, down, lost = truncated(change, rank)
             tensors |= _entries(path, up, down, weight)
             missing, whole = missing + lost, whole + change.square().sum().item()
-    return Lora(style, tensors, rank, (missing / whole) ** 0.5 if whole else 0.0)
+    return Lora(style, tensors, rank, (missing / whole) ** 0.5 if whole else 0.0, base.reader.widths)
 
 
 def _change(weight: Tensor, offset: Offset) -> Tensor:

@@ -90,3 +90,18 @@ def mix(offsets: Sequence[Offset], weights: Sequence[float]) -> Offset:
         raise ConfigError(f"Cannot mix offsets of shapes {[offset.shape for offset in offsets]}; expected one shape.")
     scaled = [offset.scaled(weight) for offset, weight in zip(offsets, weights, strict=True)]
     return Offset(torch.cat([o.up for o in scaled], dim=1), torch.cat([o.down for o in scaled], dim=0))
+
+
+def of_rank(offset: Offset, rank: int) -> Offset:
+    """The offset of at most `rank` that is nearest to `offset`; itself where it has no more.
+
+    Source: Eckart & Young, "The approximation of one matrix by another of lower rank" (1936); the singular values of a
+    product of factors are found from their triangular parts alone.
+    """
+    if offset.rank <= rank:
+        return offset
+    first, left = torch.linalg.qr(offset.up.double())
+    second, right = torch.linalg.qr(offset.down.double().T)
+    u, values, v = torch.linalg.svd(left @ right.T)
+    roots = values[:rank].sqrt()
+    return Offset((first @ u[:, :rank] * roots).float(), (roots[:, None] * v[:rank] @ second.T).float())

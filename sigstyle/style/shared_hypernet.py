@@ -15,7 +15,7 @@ BASIS = 12  # rank-1 offsets that all styles share, for each layer
 WIDTH = 256
 _COMMON = 4  # of the basis: what every style has whole at the start
 _TOKEN_SCALE = 0.1
-_ANGLE = 0.4  # of a value of the embedding, in units of a right angle: within -1 and 1 for nearly all of them
+ANGLE = 0.4  # of a value of the embedding, in units of a right angle: within -1 and 1 for nearly all of them
 _MOST_DEVIATIONS = 4.0  # what a measured image may differ from those that were learned from
 _FLOOR = 20  # the principal component whose deviation is added to all: what varies less is mostly noise
 
@@ -89,7 +89,12 @@ class SharedHypernet(nn.Module):
     def embed(self, measured: Tensor) -> Tensor:
         """The embedding of what was measured on a style image."""
         found = self.get_buffer("components") @ self._relative(measured)
-        return nn.functional.layer_norm(found, (EMBEDDING,), eps=1e-9)
+        return self.normed(found)
+
+    @staticmethod
+    def normed(embedding: Tensor) -> Tensor:
+        """Embeddings [..., 64] at the norm that all have: mean 0, deviation 1."""
+        return nn.functional.layer_norm(embedding, (EMBEDDING,), eps=1e-9)
 
     def _relative(self, measured: Tensor) -> Tensor:
         relative = (measured - self.get_buffer("centre")) / self.get_buffer("spread")
@@ -97,13 +102,14 @@ class SharedHypernet(nn.Module):
 
     def predict(self, embedding: Tensor) -> Predicted:
         """The coefficients and the token of an embedding."""
-        departure = self._hidden(embedding) - self._hidden(torch.zeros_like(embedding))
+        departure = self.hidden(embedding) - self.hidden(torch.zeros_like(embedding))
         known = torch.cat([embedding, departure])
         coefficients = (self.shared + self.head(known)).view(len(self.shapes), self.basis)
         return Predicted(coefficients, _TOKEN_SCALE * self.token_head(known).view(self.token_shape))
 
-    def _hidden(self, embedding: Tensor) -> Tensor:
-        hidden = constant_norm(_ANGLE * embedding)
+    def hidden(self, embedding: Tensor) -> Tensor:
+        """What the small network has in its last layer for an embedding."""
+        hidden = constant_norm(ANGLE * embedding)
         for layer in self.trunk:
             hidden = nn.functional.silu(layer(hidden))
         return hidden

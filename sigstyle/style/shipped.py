@@ -72,7 +72,10 @@ def own_base(style: Style) -> str:
 
 
 def load_own_base(
-    style: Style, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    style: Style,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    memory: str = "auto",
 ) -> BaseModel:
     """The style's own base, if this computer has it: no file ever makes the hub be asked for what it names.
 
@@ -80,7 +83,7 @@ def load_own_base(
     """
     name = own_base(style)
     try:
-        return load_base(name, device, dtype, offline=True)
+        return load_base(name, device, dtype, offline=True, memory=memory)
     except ConfigError as error:
         if not is_hub_id(name) or Path(name).exists():
             raise

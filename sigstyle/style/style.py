@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from torch import Tensor
 
 from sigstyle.base.content_hash import content_hash
+from sigstyle.base.headers import COLLECTION, kind_of_tensors, read_header
 from sigstyle.base.prompts import StyleToken, token_for
+from sigstyle.defaults import family_of_width
 from sigstyle.errors import BaseMismatchError, ConfigError, StyleFileError
 from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.palette import Palette
@@ -81,6 +83,11 @@ class Style:
     def rank(self) -> int:
         """The highest rank among the offsets."""
         return max((offset.rank for offset in self.offsets.values()), default=0)
+
+    @property
+    def family(self) -> str:
+        """The family of bases that it was captured on, as `BaseModel.family`."""
+        return family_of_width(self.token.embedding.shape[1])
 
     @property
     def abilities(self) -> list[str]:
@@ -184,6 +191,7 @@ class Style:
         Raises: StyleFileError when it is missing, damaged, foreign or unsafe.
         """
         path = Path(path)
+        _check_is_one(path)
         tensors, metadata = read_tensors(path)
         header = _header(path, metadata)
         if "token" not in tensors:
@@ -200,10 +208,28 @@ class Style:
         return style
 
 
+def _check_is_one(path: Path) -> None:
+    """Raises: StyleFileError for a file of many styles; all else is for its reader to say."""
+    try:
+        kind = kind_of_tensors(read_header(path)) if path.is_file() else ""
+    except (OSError, ValueError):
+        return
+    if kind == COLLECTION:
+        raise StyleFileError(
+            f"{path.name} is a collection of styles; take one out of it: sigstyle collection take {path.name} NAME -o "
+            "STYLE.safetensors."
+        )
+
+
 def _thumbnail(metadata: Mapping[str, str]) -> str:
     """The thumbnail's data URI, or '' when it is anything but a small embedded picture."""
     found = metadata.get("modelspec.thumbnail", "")
-    return found if _THUMBNAIL.fullmatch(found) else ""
+    return found if is_thumbnail(found) else ""
+
+
+def is_thumbnail(uri: str) -> bool:
+    """Whether a text is the data URI of a small embedded picture, and nothing else."""
+    return _THUMBNAIL.fullmatch(uri) is not None
 
 
 def _half(tensor: Tensor) -> Tensor:

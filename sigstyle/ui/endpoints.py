@@ -90,7 +90,7 @@ class Endpoints:
     def imagine(
         self, request: gr.Request, prompt: str, style: str, strength: float, settings: dict, base: str, key: str
     ) -> Iterator[Reply]:
-        """Paint a prompt in a style. settings: steps, guidance_scale, negative_prompt, seed, width, height, count."""
+        """Paint a prompt in a style. settings: a preset, fields of GenerateConfig, width, height, count."""
         who = who_asks(request, key)
 
         def start() -> Job[list[Picture]]:

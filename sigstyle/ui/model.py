@@ -13,8 +13,9 @@ from sigstyle.ui.messages import as_markdown, as_text, inform
 from sigstyle.ui.parts import Page
 
 MODELS = (
-    "Put Stable Diffusion 1.x or 2.x checkpoints, as diffusers folders or .safetensors files, into `models/` in the "
-    "app's data folder (the one given with `--data`) to see them here. A style belongs to the base it was learned on."
+    "Put Stable Diffusion 1.x, 2.x or XL checkpoints, as diffusers folders or .safetensors files, into `models/` in "
+    "the app's data folder (the one given with `--data`) to see them here. A style belongs to the base it was learned "
+    "on."
 )
 KEY = (
     "Your styles and pictures belong to this browser. To reach them from another browser or by API, use this key "

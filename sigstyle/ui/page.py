@@ -9,6 +9,7 @@ import gradio as gr
 from sigstyle.errors import SigStyleError
 from sigstyle.studio.studio import Studio
 from sigstyle.ui import endpoints
+from sigstyle.ui.clip import ClipTab
 from sigstyle.ui.folder import FolderTab
 from sigstyle.ui.handlers import PRIVATE, Changes, who_asks
 from sigstyle.ui.imagine import Imagine
@@ -38,13 +39,18 @@ class Tabs:
     library: LibraryView
     imagine: Imagine
     folder: FolderTab
+    clip: ClipTab
     model: ModelTab
+
+    @property
+    def _lists(self) -> list[Any]:
+        return [*self.folder.outputs, *self.clip.outputs]
 
     @property
     def refreshed(self) -> list[Any]:
         """What `refresh` changes."""
         pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
-        parts = [*(part for picker in pickers for part in picker.outputs), *self.folder.outputs]
+        parts = [*(part for picker in pickers for part in picker.outputs), *self._lists]
         return [*parts, self.library.left_out, self.restyle.blending.others]
 
     @property
@@ -62,7 +68,8 @@ class Tabs:
         who = who_asks(request, key)
         tiles, unusable = self.page.tiles(who, base), self.library.unusable(who)
         changes = unusable | self.restyle.picker.filled(tiles, restyle) | self.imagine.picker.filled(tiles, imagine)
-        changes |= self.library.picker.filled(tiles, library) | self.folder.filled(tiles, ticked)
+        changes |= self.library.picker.filled(tiles, library) | self.clip.filled(tiles)
+        changes |= self.folder.filled(tiles, ticked)
         return changes | self.restyle.blending.filled(tiles, blended)
 
     def with_learned(
@@ -103,12 +110,14 @@ def build(studio: Studio) -> gr.Blocks:
                 imagine = Imagine.build(page)
             with gr.Tab("Folder", id="folder"):
                 folder = FolderTab.build(page)
+            with gr.Tab("Clip", id="clip"):
+                clip = ClipTab.build(page)
             with gr.Tab("Recipe", id="recipe"):
                 RecipeTab.build(page, tabs, restyle, imagine)
             with gr.Tab("Model", id="model") as model_tab:
                 model = ModelTab.build(page, model_tab)
         endpoints.connect(studio)
-        _connect(demo, Tabs(page, restyle_tab, restyle, learn, library, imagine, folder, model))
+        _connect(demo, Tabs(page, restyle_tab, restyle, learn, library, imagine, folder, clip, model))
     demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)
     return demo
 

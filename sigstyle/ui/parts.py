@@ -20,8 +20,9 @@ NO_STYLES = empty(
     "No style yet",
     "Open the Learn tab, drop a painting and press learn: it takes a minute or two, and the style appears here.",
 )
-_LABELS = {"palette": "Colour", "freedom": "Keep", "seed": "Variation"}
+_LABELS = {"palette": "Colour", "freedom": "Keep", "seed": "Variation", "stroke": "Stroke"}
 _WORDS = {"freedom": "how much of the photo is kept: 1 all that can be, 0 little"}
+_PLACES = (("All of it", ""), ("The subject", "subject"), ("The background", "background"))
 _INVERSE = ("freedom",)  # from 0 to 1, and shown as how much of the opposite is wanted
 STRENGTH = "0 is none of the style, 1 all of it, more is bolder."
 
@@ -155,7 +156,7 @@ def _turned(name: str, value: Any) -> Any:
 
 
 def _plain(value: Any, control: Any) -> Any:
-    if isinstance(control, gr.Textbox):
+    if isinstance(control, gr.Textbox) or getattr(control, "allow_custom_value", False):
         return value or ""
     if value is None or value == "":
         return None
@@ -166,6 +167,8 @@ def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, floa
     label = _LABELS.get(entry.name, entry.name.replace("_px", " (pixels)").replace("_", " ").capitalize())
     text, value = str(_WORDS.get(entry.name) or entry.metadata["help"]), _turned(entry.name, value)
     info = text[0].upper() + text[1:] + "."
+    if entry.name == "where":
+        return gr.Dropdown(list(_PLACES), value=value, label="Found by itself", info=info, allow_custom_value=True)
     if "choices" in entry.metadata:
         return gr.Dropdown(list(entry.metadata["choices"]), value=value, label=label, info=info)
     if field_type(entry) is str:

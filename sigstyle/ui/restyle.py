@@ -17,8 +17,8 @@ from sigstyle.studio.words import duration
 from sigstyle.ui.blending import Blending
 from sigstyle.ui.dropped import Dropped, files_of
 from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, place_of, rejoined, served, status, who_asks
+from sigstyle.ui.painted_part import PaintedPart
 from sigstyle.ui.parts import Page, StylePicker, example_row
-from sigstyle.ui.region import Region
 from sigstyle.ui.stage import Stage
 from sigstyle.ui.strip import Strip
 from sigstyle.ui.transfer_dials import TransferDials
@@ -35,7 +35,7 @@ class Restyle:
     dropped: Dropped
     picker: StylePicker
     blending: Blending
-    region: Region
+    region: PaintedPart
     dials: TransferDials
     stage: Stage
     strip: Strip
@@ -54,9 +54,9 @@ class Restyle:
                 picker = StylePicker.build()
                 front = TransferDials.front()
                 blending = Blending.build(picker.chosen)
-                region = Region.build(dropped.gallery)
+                region, part = PaintedPart.build(dropped.gallery)
                 with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
-                    dials = TransferDials.build(front)
+                    dials = TransferDials.build(front, part)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"], elem_id="stage"):
                 stage = Stage.build()
                 with gr.Column(elem_classes=["actions"]):

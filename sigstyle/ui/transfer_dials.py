@@ -11,8 +11,10 @@ from sigstyle.config import MOST_PAINTING_STEPS, TransferConfig
 from sigstyle.ui.handlers import PRIVATE, Changes
 from sigstyle.ui.parts import STRENGTH, Dials, heading
 
-FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes")
-MORE = ("steps", "prompt", "size_px", "margin_px")
+FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes", "stroke", "protect")
+PART = ("where", "feather", "invert_mask")
+MORE = ("steps", "prompt", "size_px", "max_megapixels", "margin_px")
+MORE += ("best_of", "leak_bound")
 KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
 EXPERT_GROUPS = (
     ("What is kept of the photo", "Its attention leads the first steps, and its edges are held.",
@@ -24,7 +26,8 @@ EXPERT_GROUPS = (
 )  # fmt: skip
 EXPERT = tuple(name for *_, names in EXPERT_GROUPS for name in names)
 RANGES = {
-    "palette": (0, 1, 0.05), "freedom": (0, 1, 0.05), "strokes": (0, 2, 0.1), "steps": (1, 100, 1),
+    "palette": (0, 1, 0.05), "freedom": (0, 1, 0.05), "strokes": (0, 2, 0.1), "stroke": (0.25, 4, 0.05),
+    "steps": (1, 100, 1),
     "anchor": (0, 1, 0.05), "smoothing": (0, 0.03, 0.001), "eta": (0, 1, 0.05), "adain": (0, 1, 0.05),
     "reference": (0, 1, 0.05), "swap_until": (0, 1, 0.05), "guidance_scale": (1, 15, 0.5),
 }  # fmt: skip
@@ -65,15 +68,20 @@ class TransferDials:
         return strength, painted, free, colour.with_(seed)
 
     @classmethod
-    def build(cls, front: tuple[gr.Slider, gr.Column, Dials, Dials]) -> Self:
-        """Place the others, and connect all."""
+    def part(cls) -> Dials:
+        """Place those that say which part of the photo is painted."""
+        return Dials.build(TransferConfig(), PART, RANGES)
+
+    @classmethod
+    def build(cls, front: tuple[gr.Slider, gr.Column, Dials, Dials], part: Dials | None = None) -> Self:
+        """Place the others, those of the `part` too where they are not placed yet, and connect all."""
         strength, painted, free, first = front
         preset = gr.Radio(list(PRESETS.items()), value="default", label="Way", info=ABOUT, elem_classes=["way"])
         ranges = {**RANGES, "steps": (1, MOST_PAINTING_STEPS, 1)}
         more = Dials.build(TransferConfig(), MORE, ranges)
         with gr.Column(visible=False) as expert:
             others = grouped(TransferConfig.preset("classic"), EXPERT_GROUPS)
-        dials = cls(strength, preset, (first, free, more, others), painted, expert)
+        dials = cls(strength, preset, (first, free, part or cls.part(), more, others), painted, expert)
         outputs = [control for control in dials.outputs[2:] if control not in map(dials._by_name.get, KEPT)]
         preset.input(dials.switched, preset, outputs, queue=False, **PRIVATE)
         return dials

@@ -20,6 +20,10 @@ Work = Annotated[Path, typer.Option(help="folder for packages, tiles, checkpoint
 Device = Annotated[str, typer.Option(help="cpu or cuda")]
 Threads = Annotated[int, typer.Option(help="CPU threads")]
 Start = Annotated[Path | None, typer.Option("--from", help="an exported base to begin from, such as weights/mini")]
+Network = Annotated[
+    Path | None,
+    typer.Option("--from", help="a hypernetwork to begin from, such as weights/hypernetworks/mini.safetensors"),
+]
 Examples = Annotated[list[Path], typer.Option(help="folders of images to measure on and never to train on")]
 REFINED_UNET: dict[str, Any] = {
     "lr": 4e-4,
@@ -81,13 +85,13 @@ def styles_command(work: Work, workers: int = 2) -> None:
 @app.command(name="painter")
 def painter_command(
     work: Work, minutes: float = 60, device: Device = "cpu", threads: Threads = 1, seed: int = 0,
-    start: Start = None, out: Path = Path("weights/hypernetworks/mini.safetensors"),
+    start: Network = None, base: str = "mini", out: Path = Path("weights/hypernetworks/mini.safetensors"),
 ) -> None:  # fmt: skip
-    """Train the hypernetwork for every style, going on where it was, and write it beside its base."""
+    """Train the hypernetwork for every style, going on where the work folder was left, and write it beside its base."""
     torch.set_num_threads(threads)
     config = painter.PainterConfig(minutes=minutes, device=device, seed=seed)
-    painter.train(config, work / "styles", work / "painter", str(start or "mini"))
-    typer.echo(json.dumps(painter.export(work / "painter", out, str(start or "mini"))))
+    painter.train(config, work / "styles", work / "painter", base, start)
+    typer.echo(json.dumps(painter.export(work / "painter", out, base)))
 
 
 @app.command(name="export")

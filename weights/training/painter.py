@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sigstyle.base.autoencoder import encode_latents, pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.devices import training_arithmetic
 from sigstyle.base.model import BaseModel, load_base
-from sigstyle.base.prompts import StyleToken, embed_prompts, encode_prompts, starting_embedding, style_prompt, tokenize
+from sigstyle.base.prompts import StyleToken, style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.imaging.strokes import seeded
 from sigstyle.learning.batches import noisy_batch
@@ -34,7 +35,7 @@ from sigstyle.learning.painting_terms import (
 )
 from sigstyle.scoring.features import CHANNELS, style_features
 from sigstyle.style.attach import frozen
-from sigstyle.style.instant import DECODER, save_hypernetwork
+from sigstyle.style.instant import DECODER, load_hypernetwork, save_hypernetwork
 from sigstyle.style.shared_hypernet import SharedHypernet
 from sigstyle.style.targets import decoder_layers, target_layers
 from weights.training import checkpoint
@@ -75,7 +76,7 @@ class Painter:
         self.base, self.config = base, config
         shapes = target_layers(base.unet, "decoder+all")
         shapes |= {DECODER + path: shape for path, shape in decoder_layers(base.vae, 1).items()}
-        self.start = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN).to(base.device)
+        self.start = base.reader.starting_embedding(DOMAIN).to(base.device)
         token = (self.start.shape[0], self.start.shape[1])
         self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), token, seed=config.seed).to(base.device)
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
@@ -88,9 +89,9 @@ class Painter:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
         self.network = style_features().to(base.device)
-        self.plain = encode_prompts(base.tokenizer, base.text_encoder, [""]).detach()
+        self.plain = base.reader.encode([""]).detach()
         prompt = style_prompt("", DOMAIN, TOKEN)
-        self.ids = tokenize(base.tokenizer, [prompt], [StyleToken(TOKEN, self.start.detach())])
+        self.ids = base.reader.tokenized([prompt], [StyleToken(TOKEN, self.start.detach())])
         self.bfloat16 = training_arithmetic(base.device, base.dtype).bfloat16
         self.step, self.seconds = 0, 0.0
 
@@ -102,19 +103,21 @@ class Painter:
     def attached(self) -> Iterator[Any]:
         """Offsets on UNet and decoder; yields a function that puts those of a style there and gives its prompt."""
         made = self.net.offsets(torch.zeros(len(self.net.shapes), self.net.basis, device=self.base.device))
-        with frozen(self.base.text_encoder), offsets_attached(self.base, lambda: made) as refresh:
+        with frozen(*self.base.text_encoders), offsets_attached(self.base, lambda: made) as refresh:
 
-            def put(view: StyleView) -> Tensor:
+            def put(view: StyleView) -> Conditioning:
                 predicted = self.net.predict(self.net.embed(view.measured.vector.to(self.base.device)))
                 made.update(self.net.offsets(predicted.coefficients))
                 refresh()
                 token = StyleToken(TOKEN, self.start + predicted.token)
                 with self.casting():
-                    return embed_prompts(self.base.text_encoder, self.ids, [token]).to(self.base.unet.dtype)
+                    return self.base.reader.embed(self.ids, [token]).to(self.base.unet.dtype)
 
             yield put
 
-    def losses(self, view: StyleView, photos: Photos, prompt: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+    def losses(
+        self, view: StyleView, photos: Photos, prompt: Conditioning, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
         """The terms of painting windows of photos in one style."""
         base, config, measured = self.base, self.config, view.measured
         pixels = photos.draw(config.windows, window_px(base), measured.palette, rng)
@@ -138,7 +141,7 @@ class Painter:
 
         return at_noise(base, laid, timesteps, self.plain, self.casting, fresh), timesteps
 
-    def remembered(self, view: StyleView, prompt: Tensor, rng: np.random.Generator) -> Tensor:
+    def remembered(self, view: StyleView, prompt: Conditioning, rng: np.random.Generator) -> Tensor:
         """Squared error of the noise predicted on windows of the style image."""
         base, side = self.base, window_px(self.base)
         windows = torch.cat([random_window(view.pixels, side, rng) for _ in range(self.config.remembered)])
@@ -151,10 +154,10 @@ class Painter:
         batch = noisy_batch(clean, noise, timesteps, base.scheduler)
         return F.mse_loss(self._predicted(batch.noisy, batch.timesteps, prompt), batch.target)
 
-    def _predicted(self, noisy: Tensor, timesteps: Tensor, prompt: Tensor) -> Tensor:
+    def _predicted(self, noisy: Tensor, timesteps: Tensor, prompt: Conditioning) -> Tensor:
         unet = self.base.unet
         with self.casting():
-            return split_forward(unet, noisy.to(unet.dtype), timesteps, prompt.expand(len(noisy), -1, -1)).float()
+            return split_forward(unet, noisy.to(unet.dtype), timesteps, prompt.expand(len(noisy))).float()
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the terms."""
@@ -234,6 +237,11 @@ class Painter:
         meta = {"step": self.step, "seconds": self.seconds, "rng": checkpoint.rng_meta(rng)}
         checkpoint.save(path, tensors, meta | {"config": asdict(self.config)})
 
+    def begin_with(self, path: Path) -> None:
+        """Take the values of a network's file, and its average too: only the optimiser begins anew."""
+        self.net.load_state_dict(load_hypernetwork(path).net.state_dict())
+        self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
+
     def resume(self, path: Path, rng: np.random.Generator) -> None:
         """Go on from what `save` wrote."""
         tensors, meta = checkpoint.load(path)
@@ -244,8 +252,12 @@ class Painter:
         checkpoint.restore_rng(rng, meta["rng"])
 
 
-def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini") -> Painter:
-    """Train for the minutes of `config`, going on where `work` was left; log and checkpoint lie in `work`."""
+def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini", begin: Path | None = None) -> Painter:
+    """Train for the minutes of `config`, going on where `work` was left; log and checkpoint lie in `work`.
+
+    Where nothing was left it begins anew, or with the network in the file `begin`, whose embeddings it keeps.
+    Raises: StyleFileError or RuntimeError for a file that holds no network, or one of another base.
+    """
     work.mkdir(parents=True, exist_ok=True)
     pictures = load_index(data)
     base = load_base(base_name, config.device)
@@ -257,6 +269,8 @@ def train(config: PainterConfig, data: Path, work: Path, base_name: str = "mini"
     state = work / "painter.safetensors"
     if state.exists():
         painter.resume(state, rng)
+    elif begin is not None:
+        painter.begin_with(begin)
     else:
         some = np.random.default_rng(1)
         painter.net.fit(torch.stack([styles.draw(some).measured.vector.cpu() for _ in range(FITTED_ON)]))

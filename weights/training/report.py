@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.diffusion.inversion import invert
 
 from . import dataset
@@ -76,7 +77,7 @@ def round_trip(
     latents = pipe.vae.encode(to_tensor(image[None].copy(), "cpu")).latents * pipe.vae.config.scaling_factor
     ids = pipe.tokenizer(caption, padding="max_length", truncation=True, return_tensors="pt").input_ids
     context = pipe.text_encoder(ids)[0]
-    trace = invert(pipe.unet, pipe.scheduler, latents, context, steps=steps, iterations=iterations)
+    trace = invert(pipe.unet, pipe.scheduler, latents, Conditioning(context), steps=steps, iterations=iterations)
     assert trace is not None
     x = trace.initial_noise
     for step in pipe.scheduler.timesteps:

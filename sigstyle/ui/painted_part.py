@@ -12,7 +12,9 @@ from sigstyle.imaging.images import load_image
 from sigstyle.studio.brush import brushed_mask
 from sigstyle.studio.checking import checked
 from sigstyle.ui.dropped import files_of
-from sigstyle.ui.handlers import PRIVATE, Changes
+from sigstyle.ui.handlers import PRIVATE
+from sigstyle.ui.parts import Dials
+from sigstyle.ui.transfer_dials import TransferDials
 
 ALL, BRUSH = "all", "brush"
 WHERE = {"All of it": ALL, "What I paint over": BRUSH}
@@ -20,15 +22,15 @@ EDITOR_PX = 900  # the long side of the copy that is painted on
 
 
 @dataclass(frozen=True)
-class Region:
+class PaintedPart:
     """The controls."""
 
     where: gr.Radio
     editor: gr.ImageEditor
 
     @classmethod
-    def build(cls, photos: gr.Gallery) -> "Region":
-        """Place the controls; the brush paints on the first of `photos`."""
+    def build(cls, photos: gr.Gallery) -> tuple["PaintedPart", Dials]:
+        """Place the controls, and the dials beside them; the brush paints on the first of `photos`."""
         with gr.Accordion("Only a part", open=False, elem_id="part"):
             where = gr.Radio(list(WHERE.items()), value=ALL, label="Paint", elem_id="where")
             editor = gr.ImageEditor(
@@ -36,12 +38,13 @@ class Region:
                 brush=gr.Brush(default_size=40, colors=["#4f46e5"], color_mode="fixed"), height=360, visible=False,
                 buttons=[], elem_id="brush",
             )  # fmt: skip
+            part = TransferDials.part()
         region = cls(where, editor)
         quick: dict[str, Any] = {"queue": False, **PRIVATE}
         where.change(lambda where: gr.ImageEditor(visible=where == BRUSH), where, editor, **quick).then(
             region._switched, [where, photos], editor, **quick
         )
-        return region
+        return region, part
 
     @property
     def controls(self) -> list[Any]:
@@ -62,7 +65,3 @@ class Region:
     def mask(self, where: str, edited: Mapping[str, Any] | None) -> Image.Image | None:
         """White where it is painted, None for all of it. Raises: ConfigError when nothing is painted over yet."""
         return brushed_mask((edited or {}).get("layers") or []) if where == BRUSH else None
-
-    def cleared(self) -> Changes:
-        """The controls at all of the photo."""
-        return {self.where: ALL}
