@@ -1,8 +1,8 @@
-"""How long the web app lets people wait: python -m benchmarks.page [--size-px 512]
+"""How long the web app lets people wait: python -m benchmarks.page
 
-Loads the embedded base in a process of its own; starts the real app in another and drives it with a headless Chromium.
-Prints a table in Markdown: seconds until the model is loaded, until the app's page is there with its styles, and for
-one photo in three styles, of which the second and third find its inversion known.
+Loads the embedded base in a process of its own; starts the real app in another and walks through it, as somebody new
+would, with a headless Chromium. Prints a table in Markdown: seconds until the model is loaded, until the app's page is
+there with its styles, until a photo is shown in the first style and in all, and until one of them is painted.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-STYLES = ("great-wave", "cafe-terrace", "poppies")
+STYLES = ("Great wave", "Cafe terrace", "Poppies")
 PATIENCE_MS = 600_000
 
 
@@ -50,7 +50,7 @@ def served(folder: str) -> Iterator[str]:
         process.wait()
 
 
-def measured(size_px: int) -> dict[str, float]:
+def measured() -> dict[str, float]:
     """Seconds of each wait."""
     sys.path.insert(0, str(ROOT / "tests"))
     from chromium import launched
@@ -64,36 +64,35 @@ def measured(size_px: int) -> dict[str, float]:
             page.goto(url)
             page.locator(".tiles:not(.examples) button.thumbnail-lg:visible").nth(7).wait_for()
             waits["`python app.py` until the page shows all styles"] = time.perf_counter() - start
-            waits |= restyled(page, size_px)
+            waits |= walked(page)
     return waits
 
 
-def restyled(page: Any, size_px: int) -> dict[str, float]:
-    """Seconds for the first example photo in each of the styles."""
-    waits = {}
+def walked(page: Any) -> dict[str, float]:
+    """Seconds from an example photo to its drafts, and from a click on three of them to the picture."""
+    waits, start = {}, time.perf_counter()
     page.locator(".examples button.thumbnail-lg:visible").first.click()
-    page.locator("#photos img").first.wait_for()
-    page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
-    field = page.locator("label:visible").filter(has_text="Size (pixels)").locator("input[type=number]").first
-    field.fill(str(size_px))
-    field.press("Tab")
+    for what, quantifier in (("the first style", "some"), ("all styles", "every")):
+        page.wait_for_function(
+            "quantifier => { const all = [...document.querySelectorAll('#drafts .caption-label')];"
+            " return all.length > 0 && all[quantifier](tile => !tile.textContent.includes('…')); }",
+            arg=quantifier,
+        )
+        waits[f"a photo is dropped until it is shown in {what}"] = time.perf_counter() - start
     for number, style in enumerate(STYLES):
-        page.locator(".tiles:not(.examples) .caption-label:visible", has_text=style).first.click()
         start = time.perf_counter()
-        page.locator("#restyle").click()
-        page.locator('#restyle-status:has-text("Painting")').wait_for()
-        page.locator('#restyle-status:has-text("1 picture in")').wait_for()
-        waits[f"a photo in style {number + 1}, {size_px} px"] = time.perf_counter() - start
-        told = page.locator("#restyle-status").inner_text()
-        assert ("inversion was skipped" in told) == (number > 0), told
+        page.locator("#drafts .thumbnail-lg").filter(has_text=style).click()
+        page.locator(f'#picture-facts:visible:has-text("in {style.lower().replace(" ", "-")} ·")').wait_for()
+        waits[f"a click on draft {number + 1} until the picture is there"] = time.perf_counter() - start
+        page.locator("#all-styles").click()
+        page.locator("#drafts img").first.wait_for()
     return waits
 
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size-px", type=int, default=512)
-    waits = measured(parser.parse_args().size_px)
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    waits = measured()
     print("| | seconds |\n| --- | --- |")
     for what, seconds in waits.items():
         print(f"| {what} | {seconds:.1f} |")

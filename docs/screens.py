@@ -20,6 +20,7 @@ OUTPUT = Path(__file__).resolve().parent / "screens"
 TABS = ("Restyle", "Learn", "Imagine", "Folder", "Clip", "Recipe", "Model")
 SIZES = {"desktop": (1280, 860, "light"), "phone": (390, 844, "light"), "dark": (1280, 860, "dark")}
 PATIENCE_MS = 600_000
+FILLED = "[...document.querySelectorAll('#drafts .caption-label')].every(e => !e.textContent.includes('…'))"
 
 
 def main(styles: list[str]) -> None:
@@ -41,13 +42,16 @@ def main(styles: list[str]) -> None:
             page = context.new_page()
             page.goto(demo.local_url)
             page.locator(".tiles:not(.examples) button.thumbnail-lg:visible").first.wait_for()
+            if name == "phone":
+                restyle(page, None)
             if name == "desktop":
-                restyle(page)
+                restyle(page, OUTPUT / "desktop-drafts.jpg")
                 page.evaluate("scrollTo(0, 0)")
                 page.mouse.move(0, 0)
                 page.wait_for_timeout(1500)
                 save(page.screenshot(), OUTPUT.parent / "app.jpg")
                 learn(page)
+                folder_of(page)
                 recipe(page, next(Path(folder).glob("people/*/results/*.png")))
             for tab in TABS:
                 shoot(page, tab, OUTPUT / f"{name}-{tab.lower()}.jpg")
@@ -55,12 +59,27 @@ def main(styles: list[str]) -> None:
         demo.close()
 
 
-def restyle(page: Any) -> None:
-    """Restyles an example, so that there is something to see."""
+def restyle(page: Any, drafts: Path | None) -> None:
+    """Shows an example in every style, and paints it in one of them, so that there is something to see."""
     page.locator(".examples button.thumbnail-lg:visible").nth(2).click()
-    page.locator("#photos img").first.wait_for()
-    page.locator("#restyle").click()
+    page.locator("#drafts img").first.wait_for()
+    page.wait_for_function(FILLED)
+    if drafts is not None:
+        save(page.screenshot(), drafts)
+    page.locator("#drafts .thumbnail-lg").filter(has_text="Great wave").click()
     page.locator("#before-after img").first.wait_for()
+
+
+def folder_of(page: Any) -> None:
+    """Two photos in two styles."""
+    go_to(page, "Folder")
+    photos = [ROOT / "examples" / "content" / name for name in ("cat.jpg", "eiffel-tower.jpg")]
+    page.locator("#folder-photos input[type=file]").set_input_files(photos)
+    page.locator("#folder-styles label").nth(1).click()
+    page.locator("#paint-all").click()
+    page.locator("#folder-status").get_by_text("4 pictures.").wait_for()
+    page.locator("#folder-grid .thumbnail-lg").first.click()
+    page.locator("#folder-before-after img").first.wait_for()
 
 
 def learn(page: Any) -> None:
@@ -69,11 +88,11 @@ def learn(page: Any) -> None:
     page.locator("#learn").wait_for()
     page.locator(".examples button.thumbnail-lg:visible").nth(1).click()
     page.locator("#paintings img").first.wait_for()
-    page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
+    page.locator("button.label-wrap:visible").filter(has_text="Expert").click()
     steps = page.locator("#learn-steps input")
     steps.fill("40")
     steps.press("Tab")
-    page.locator("button.label-wrap:visible").filter(has_text="Advanced").click()
+    page.locator("button.label-wrap:visible").filter(has_text="Expert").click()
     page.locator("#learn").click()
     page.locator("#learn-status").get_by_text("Learned.").wait_for()
     page.locator(".toast-close").first.click()

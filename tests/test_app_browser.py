@@ -24,8 +24,10 @@ TABS = ("Restyle", "Learn", "Imagine", "Folder", "Clip", "Recipe", "Model")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("app") / "data") as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patched:  # a photo is drafted in every style: here in two
+        patched.setattr("sigstyle.studio.library.STYLES_FOLDER", tmp_path_factory.mktemp("no") / "styles")
+        with running(tmp_path_factory.mktemp("app") / "data") as server:
+            yield server
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,8 @@ def go_to(page: Page, tab: str) -> None:
 
 
 def set_dials(page: Page, **values: int) -> None:
-    """Type numbers into the open tab's advanced dials."""
-    dials = page.locator("button.label-wrap:visible").filter(has_text="Advanced")
+    """Type numbers into the open tab's expert dials."""
+    dials = page.locator("button.label-wrap:visible").filter(has_text="Expert")
     if "open" not in (dials.get_attribute("class") or ""):
         dials.click()
     for name, value in values.items():
@@ -83,7 +85,7 @@ def set_dials(page: Page, **values: int) -> None:
 
 
 def choose_way(page: Page, way: str) -> None:
-    """Choose how photos are repainted, under the open tab's advanced dials."""
+    """Choose how photos are repainted, under the open tab's expert dials."""
     set_dials(page)
     page.locator(".way:visible").get_by_text(way, exact=True).first.click()
     expect(page.locator("label:visible").filter(has_text="Swap until").first).to_be_visible(timeout=PATIENCE_MS)
@@ -151,14 +153,14 @@ def test_cancel_ends_the_painting_and_leaves_nothing_behind(page: Page, server: 
     assert server.results() == made
 
 
-def test_a_bad_file_gets_a_sentence(page: Page, server: Server, tmp_path: Path) -> None:
+def test_a_bad_file_gets_a_sentence_beside_it(page: Page, server: Server, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes, not a painting")
     go_to(page, "Folder")
     page.locator("#folder-photos input[type=file]").set_input_files(tmp_path / "notes.txt")
-    expect(page.locator("#folder-photos")).to_contain_text("notes", timeout=PATIENCE_MS)
-    page.locator("#paint-all").click()
     sentence = "notes.txt is not a supported image; expected PNG"
-    expect(page.locator(".toast-body").last).to_contain_text(sentence, timeout=PATIENCE_MS)
+    expect(page.locator("#folder-notes")).to_contain_text(sentence, timeout=PATIENCE_MS)
+    page.locator("#paint-all").click()
+    expect(page.locator(".toast-body").last).to_contain_text("There is no photo yet", timeout=PATIENCE_MS)
     expect(page.locator("#paint-all")).to_be_enabled()
 
 
@@ -187,7 +189,7 @@ def test_a_style_is_learned_and_lands_in_the_galleries(page: Page, server: Serve
     expect(chosen).to_contain_text("Great Wave", timeout=PATIENCE_MS)
 
 
-def test_a_closed_page_leaves_a_style_that_can_be_resumed(page: Page, server: Server) -> None:
+def test_learning_is_found_again_after_a_reload_and_what_was_stopped_is_resumed(page: Page, server: Server) -> None:
     go_to(page, "Learn")
     drop_painting(page)
     page.locator("#style-name textarea, #style-name input").fill("Long Wave")
@@ -197,6 +199,8 @@ def test_a_closed_page_leaves_a_style_that_can_be_resumed(page: Page, server: Se
     page.goto("about:blank")
     page.goto(server.url)
     go_to(page, "Learn")
+    expect(page.locator("#learn-status")).to_contain_text(re.compile(r"\d of 5000"), timeout=PATIENCE_MS)
+    page.locator("#stop-learn").click()
     expect(page.locator("#unfinished")).to_contain_text("Long Wave", timeout=PATIENCE_MS)
     page.locator("#resume").click()
     expect(page.locator("#enough")).to_be_visible(timeout=PATIENCE_MS)

@@ -30,7 +30,13 @@ def test_dials_show_a_config_and_give_it_back(config: TransferConfig | CaptureCo
 
 
 def test_restyle_has_a_dial_for_every_setting_so_that_a_recipe_is_restored_whole() -> None:
-    named = {"strength", *transfer_dials.FRONT, *transfer_dials.PAINTED, *transfer_dials.MORE, *transfer_dials.EXPERT}
+    named = {
+        "strength",
+        *transfer_dials.FRONT,
+        *transfer_dials.PAINTED,
+        *transfer_dials.MORE,
+        *transfer_dials.EXPERT,
+    } | {*transfer_dials.PART}
     assert named == {entry.name for entry in settable(TransferConfig)}
     assert set(transfer_dials.PRESETS.values()) == set(TransferConfig.preset_names())
 

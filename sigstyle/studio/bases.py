@@ -127,20 +127,27 @@ class Bases:
         needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
         key, free = choice.key, free_bytes(self.device)
         lines = [f"{choice.label}: about {memory(needed)} of memory ({memory(free)} are free now)."]
-        speed = self.speeds.get(key) or self._guessed(choice.parameters)
+        speed = self._speed(choice)
         guess = "measured here" if key in self.speeds else "a rough guess"
-        latents = SMALLEST_WINDOW if key == EMBEDDED else LARGEST_WINDOW
-        window = speed.scaled((8 * latents / 512) ** 2)
-        crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
         painting = speed.seconds(transfer_cost(TransferConfig()).evaluations, encodings=1, decodings=1)
-        learning = capture_cost(CaptureConfig()).seconds(crop, window, speed)
         lines.append(
             f"On {self.device} a picture takes about {duration(painting)}, learning a style about "
-            f"{duration(learning)} ({guess})."
+            f"{duration(self.learning_s(key, CaptureConfig()))} ({guess})."
         )
         if needed > free and self.loaded(key) is None:
             lines.append("That is more memory than is free: close other programs, or stay with mini.")
         return " ".join(lines)
+
+    def learning_s(self, key: str, config: CaptureConfig) -> float:
+        """Seconds that learning a style takes about, on a base that is there."""
+        speed = self._speed(next(choice for choice in self.choices() if choice.key == key))
+        latents = SMALLEST_WINDOW if key == EMBEDDED else LARGEST_WINDOW
+        window = speed.scaled((8 * latents / 512) ** 2)
+        crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
+        return capture_cost(config).seconds(crop, window, speed)
+
+    def _speed(self, choice: BaseChoice) -> Speed:
+        return self.speeds.get(choice.key) or self._guessed(choice.parameters)
 
     @cached_property
     def _speed_tflops(self) -> float:

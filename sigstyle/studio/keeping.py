@@ -13,7 +13,14 @@ from sigstyle.files import reason
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.words import memory
 
-KEPT = ("photos", "results", "styles", "captures")  # the folders of a workspace, beside which nothing is touched
+KEPT = (
+    "photos",
+    "results",
+    "styles",
+    "captures",
+    "thumbs",
+    "trash",
+)  # the folders of a workspace, beside which nothing is touched
 _DAY_S = 86_400
 
 

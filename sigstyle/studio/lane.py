@@ -1,4 +1,7 @@
-"""One lane per device: work waits in line, one piece runs at a time, and can be followed and stopped."""
+"""One lane per device: work waits in line, one piece runs at a time, and can be followed and stopped.
+
+Long work may give way: between two of its steps it lets the short work pass that has come meanwhile.
+"""
 
 import atexit
 import threading
@@ -34,10 +37,11 @@ class Update:
 
 @dataclass(eq=False)
 class Job(Generic[T]):
-    """A piece of work in a lane."""
+    """A piece of work in a lane; one that `gives_way` is passed by work that does not."""
 
     lane: "Lane"
     work: Callable[["Job[T]"], T]
+    gives_way: bool = False
     latest: Update = field(default_factory=Update)
     version: int = 0
     outcome: T | None = None
@@ -45,6 +49,8 @@ class Job(Generic[T]):
     _stop: threading.Event = field(default_factory=threading.Event)
     _finish: threading.Event = field(default_factory=threading.Event)
     _started: float = 0.0
+    _followers: int = 0
+    _until: float | None = None  # when nobody follows it any more: how long it goes on
 
     @property
     def ended(self) -> bool:
@@ -52,8 +58,9 @@ class Job(Generic[T]):
         return self.latest.state in ENDED
 
     def should_stop(self) -> bool:
-        """Whether the work is to end without a result."""
-        return self._stop.is_set()
+        """Whether the work is to end without a result: it was stopped, or nobody has followed it for too long."""
+        until = self._until
+        return self._stop.is_set() or (until is not None and time.monotonic() > until)
 
     def should_finish(self) -> bool:
         """Whether the work is to end with what it has."""
@@ -81,9 +88,20 @@ class Job(Generic[T]):
         """Called by the work when what went before says nothing about the time left."""
         self._started = time.monotonic()
 
-    def follow(self, every_s: float = 0.2) -> Generator[Update, None, None]:
-        """Where the job stands, again and again until it has ended; giving up on this iterator stops the job."""
+    def make_way(self) -> None:
+        """Called by work that gives way, between two steps: what passes is done now, and is not counted as its time."""
+        begun = time.monotonic()
+        self.lane.let_pass()
+        self._started += time.monotonic() - begun
+
+    def follow(self, every_s: float = 0.2, patience_s: float = 0.0) -> Generator[Update, None, None]:
+        """Where the job stands, again and again until it has ended.
+
+        Giving up on this iterator stops the job, unless somebody else follows it or does so within `patience_s`.
+        """
         seen = -1
+        with self.lane.changed:
+            self._followers, self._until = self._followers + 1, None
         try:
             while True:
                 with self.lane.changed:
@@ -94,8 +112,16 @@ class Job(Generic[T]):
                     return
                 time.sleep(every_s)
         finally:
-            if not self.ended:
-                self.stop()
+            self._left(patience_s)
+
+    def _left(self, patience_s: float) -> None:
+        """One who followed has gone."""
+        with self.lane.changed:
+            self._followers -= 1
+            alone = not self.ended and self._followers == 0
+            self._until = time.monotonic() + patience_s if alone and patience_s else None
+        if alone and not patience_s:
+            self.stop()
 
     def result(self) -> T:
         """What the ended work gave. Raises: what the work raised; Cancelled when it was stopped."""
@@ -134,16 +160,16 @@ class Job(Generic[T]):
 
 
 class Lane:
-    """Work for one device, done one after the other in the order it came. Units: room counts waiting jobs."""
+    """Work for one device, one after the other in the order it came, what gives way last. Units: room counts jobs."""
 
     def __init__(self, name: str, room: int = 20) -> None:
         self.name, self.room = name, room
         self.changed = threading.Condition(threading.RLock())
         self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        self._running: list[Job] = []  # the last one works; those before it give way to it
         self._thread: threading.Thread | None = None
 
-    def submit(self, work: Callable[[Job[T]], T]) -> Job[T]:
+    def submit(self, work: Callable[[Job[T]], T], gives_way: bool = False) -> Job[T]:
         """Put work in the line. Raises: BusyError when the line is full."""
         with self.changed:
             if len(self._waiting) >= self.room:
@@ -151,7 +177,7 @@ class Lane:
                     f"{len(self._waiting)} jobs are waiting for {self.name} already, which is as many as may. Try "
                     "again in a few minutes."
                 )
-            job: Job[T] = Job(self, work)
+            job: Job[T] = Job(self, work, gives_way)
             self._waiting.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=f"lane {self.name}", daemon=True)
@@ -166,16 +192,26 @@ class Lane:
         A program that ends with work in progress would tear down what the work stands on.
         """
         with self.changed:
-            for job in [*self._waiting, *([self._running] if self._running is not None else [])]:
+            for job in [*self._waiting, *self._running]:
                 job.stop()
-            return self.changed.wait_for(lambda: self._running is None and not self._waiting, wait_s)
+            return self.changed.wait_for(lambda: not self._running and not self._waiting, wait_s)
 
     def before(self, job: Job) -> int:
         """How many jobs come before this one, the running one included."""
         with self.changed:
             if job not in self._waiting:
                 return 0
-            return self._waiting.index(job) + (self._running is not None)
+            ahead = [*self._running, *list(self._waiting)[: self._waiting.index(job)]]
+            return sum(job.gives_way or not other.gives_way for other in ahead)
+
+    def is_wanted(self) -> bool:
+        """Whether work waits that what gives way has to let pass."""
+        return any(not job.gives_way for job in list(self._waiting))
+
+    def let_pass(self) -> None:
+        """Called from running work: do what waits and does not give way itself."""
+        while (job := self._next(passing=True)) is not None:
+            self._do(job)
 
     def drop(self, job: Job) -> None:
         """Take a job that still waits out of the line; one that runs ends by itself."""
@@ -195,9 +231,23 @@ class Lane:
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self._waiting)
-                self._running = self._waiting.popleft()
+            job = self._next()
+            if job is not None:
+                self._do(job)
+
+    def _next(self, passing: bool = False) -> Job | None:
+        """Takes the next job out of the line, which works now; None when there is none, or none that may pass."""
+        with self.changed:
+            urgent = [job for job in self._waiting if not job.gives_way]
+            found = next(iter(urgent if urgent or passing else self._waiting), None)
+            if found is not None:
+                self._waiting.remove(found)
+                self._running.append(found)
                 self._moved()
-            self._running.run()
-            with self.changed:
-                self._running = None
-                self._moved()
+            return found
+
+    def _do(self, job: Job) -> None:
+        job.run()
+        with self.changed:
+            self._running.remove(job)
+            self._moved()

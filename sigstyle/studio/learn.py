@@ -1,15 +1,22 @@
-"""Learning styles, as jobs that can be watched, stopped, finished early, and resumed after a crash."""
+"""Learning styles, as jobs that can be watched, stopped, finished early, and resumed after a crash.
+
+A capture lets shorter work pass, and shows what it knows on a person's own photo: for both it is stopped between two
+steps and resumed, which changes no bit of the style.
+"""
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from sigstyle import api
+from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.imaging.images import Source
+from sigstyle.imaging.images import Source, load_image
 from sigstyle.learning.loop import Progress
 from sigstyle.studio.folder import Workspace, read_json, safe_name, write_json
 from sigstyle.studio.lane import Job
@@ -17,9 +24,13 @@ from sigstyle.studio.library import Entry, Library
 from sigstyle.studio.limits import check_counts, check_settings
 from sigstyle.studio.paint import take_photos
 from sigstyle.studio.studio import Studio, Who
+from sigstyle.style.instant import hypernetwork_of
+from sigstyle.style.style import Style
 
 STATE = ".state.safetensors"
 _NOTE_EVERY = 20
+_LOOKS = (0.3, 0.6)  # of the steps, after which a photo is shown again
+_SHOWN_PX = 256
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Unfinished:
     photos: list[Path]
     config: CaptureConfig
     step: int
+    shown: Path | None = None  # the photo that what was learned is shown on
 
     @property
     def id(self) -> str:
@@ -52,6 +64,7 @@ class Unfinished:
         """Put the note on the disk. Raises: ConfigError."""
         photos = [photo.stem for photo in self.photos]
         values = {"name": self.name, "base": self.base, "photos": photos, "step": step}
+        values |= {} if self.shown is None else {"shown": self.shown.stem}
         write_json(self.path, values | {"config": self.config.to_dict()})
 
     def discard(self) -> None:
@@ -72,17 +85,26 @@ def _read(workspace: Workspace, path: Path) -> Unfinished | None:
         photos = [workspace.photo(sha256) for sha256 in values["photos"]]
         config = CaptureConfig.from_dict(values["config"])
         kept = [photo for photo in photos if photo is not None]
-        capture = Unfinished(path, str(values["name"]), str(values["base"]), kept, config, int(values["step"]))
+        shown = workspace.photo(str(values.get("shown", "")))
+        capture = Unfinished(path, str(values["name"]), str(values["base"]), kept, config, int(values["step"]), shown)
     except (KeyError, TypeError, ValueError, ConfigError):
         return None
     return capture if kept and len(kept) == len(photos) else None
 
 
 def learn(
-    studio: Studio, who: Who, paintings: Sequence[Source], name: str, base: str, settings: dict[str, Any]
+    studio: Studio,
+    who: Who,
+    paintings: Sequence[Source],
+    name: str,
+    base: str,
+    settings: dict[str, Any],
+    shown: Source | None = None,
 ) -> Job[Entry]:
     """Learn a style and put it into the library; `detail` of the updates holds (step, loss) pairs.
 
+    With a photo `shown`, the previews are that photo, painted: at once where the base has a hypernetwork, and again as
+    the style is refined.
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
     config = CaptureConfig.from_dict(settings)
@@ -94,7 +116,8 @@ def learn(
     photos = [photo.path for photo in take_photos(workspace, paintings)]
     folder = workspace.folder("captures")
     path = folder / f"{safe_name(name, 'style')}-{secrets.token_hex(4)}.json"  # nothing else is ever called so
-    capture = Unfinished(path, name, studio.bases.check(base), photos, config, 0)
+    own = None if shown is None else workspace.keep_photo(shown)
+    capture = Unfinished(path, name, studio.bases.check(base), photos, config, 0, own)
     return _submit(studio, who, capture)
 
 
@@ -134,46 +157,105 @@ def _submit(studio: Studio, who: Who, capture: Unfinished) -> Job[Entry]:
         finally:
             studio.learning.discard(capture.path)
 
-    return studio.submit(who, "learn", work)
+    return studio.submit(who, "learn", work, gives_way=True)
 
 
 def _learned(studio: Studio, library: Library, capture: Unfinished, job: Job[Entry]) -> Entry:
     """The capture carried to its end, and its style put into the library."""
-    losses: list[tuple[int, float]] = []
     base = studio.bases.get(capture.base)
+    if capture.config.start == "instant" and hypernetwork_of(base.fingerprint) is None:
+        capture = replace(capture, config=replace(capture.config, start="zero"))
     capture.write(capture.step)
     if capture.step:
         job.report(note="from where it stopped")
+    elif capture.config.start == "instant" and capture.shown is not None:
+        known = api.capture(capture.photos, base=base, name=capture.name, instant=True)
+        job.report(preview=_on_photo(base, known, capture.shown, job), note="as it is known at once")
+    style = _Learning(base, capture, job).to_the_end()
+    if capture.shown is not None:
+        job.report(preview=_on_photo(base, style, capture.shown, job))
+    entry = library.add_under_free_name(style)
+    capture.discard()
+    return entry
 
-    def on_progress(progress: Progress) -> None:
-        losses.append((progress.step, progress.loss))
+
+def _on_photo(base: BaseModel, style: Style, photo: Path, job: Job) -> Image.Image | None:
+    """A photo in a style as far as it is known; None for a style that does not paint."""
+    if "default" not in style.abilities:
+        return None
+    image = load_image(photo)
+    image.thumbnail((8 * _SHOWN_PX, 2 * _SHOWN_PX), Image.Resampling.LANCZOS)
+    return api.transfer(image, style, base=base, size_px=_SHOWN_PX, margin_px=16, should_stop=job.should_stop).images[0]
+
+
+class _Learning:
+    """A capture in pieces: it ends a piece where somebody waits, or where a photo is to be shown, and goes on."""
+
+    def __init__(self, base: BaseModel, capture: Unfinished, job: Job[Entry]) -> None:
+        self.base, self.capture, self.job = base, capture, job
+        self.losses: list[tuple[int, float]] = []
+        seen = capture.shown is not None and not capture.config.classic
+        self._looks = [round(share * capture.config.steps) for share in _LOOKS] if seen else []
+        self._begun, self._passed = 0, False  # losses when the piece began; whether it ended to let others pass
+
+    def to_the_end(self) -> Style:
+        """All pieces. Raises: Cancelled when stopped; what a capture raises."""
+        while True:
+            self._begun, self._passed = len(self.losses), False
+            try:
+                style = self._piece()
+            except Cancelled:
+                if self.job.should_stop() or not self._passed:
+                    self._left()
+                    raise
+                self.job.make_way()
+                continue
+            if self.job.should_finish() or not self._look_due():
+                return style
+            self._looks = [look for look in self._looks if look > self._step]
+            self.job.report(preview=_on_photo(self.base, style, self.capture.shown or Path(), self.job))
+
+    def _piece(self) -> Style:
+        return api.capture(
+            self.capture.photos,
+            base=self.base,
+            name=self.capture.name,
+            config=self.capture.config,
+            state_path=self.capture.state,
+            resume=True,
+            on_progress=self._on_progress,
+            should_stop=lambda: self.job.should_stop() or self._passing(),
+            should_finish=lambda: self.job.should_finish() or self._look_due(),
+        )
+
+    @property
+    def _step(self) -> int:
+        return self.losses[-1][0] if self.losses else self.capture.step
+
+    def _passing(self) -> bool:
+        """Whether others are let pass now: each piece makes a step at least, so that it gets on."""
+        self._passed = len(self.losses) > self._begun and self.job.lane.is_wanted()
+        return self._passed
+
+    def _look_due(self) -> bool:
+        return any(look <= self._step < self.capture.config.steps for look in self._looks)
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.losses.append((progress.step, progress.loss))
         changes: dict[str, Any] = {"done": progress.step, "total": progress.steps, "eta_s": progress.eta_s}
         if progress.preview is not None:
             changes["preview"] = progress.preview
         if progress.notices:
             changes["note"] = " ".join(progress.notices)
-        job.report(detail=tuple(losses), **changes)
+        elif len(self.losses) == 1 and not self.capture.step:
+            changes["note"] = ""
+        self.job.report(detail=tuple(self.losses), **changes)
         if progress.step % _NOTE_EVERY == 0:
-            capture.write(progress.step)
+            self.capture.write(progress.step)
 
-    try:
-        style = api.capture(
-            capture.photos,
-            base=base,
-            name=capture.name,
-            config=capture.config,
-            state_path=capture.state,
-            resume=True,
-            on_progress=on_progress,
-            should_stop=job.should_stop,
-            should_finish=job.should_finish,
-        )
-    except Cancelled:
-        if losses:
-            capture.write(losses[-1][0])
-        elif not capture.step:
-            capture.discard()
-        raise
-    entry = library.add_under_free_name(style)
-    capture.discard()
-    return entry
+    def _left(self) -> None:
+        """It was stopped: what there is stays, for resuming."""
+        if self.losses:
+            self.capture.write(self._step)
+        elif not self.capture.step:
+            self.capture.discard()

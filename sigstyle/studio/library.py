@@ -19,6 +19,8 @@ from sigstyle.imaging.images import Source, load_image
 from sigstyle.learning.likeness import looks_like
 from sigstyle.studio.folder import DataFolder, Workspace, safe_name
 from sigstyle.studio.keeping import Keeping
+from sigstyle.studio.origins import Origin, origins
+from sigstyle.studio.trash import Trash
 from sigstyle.style.shipped import STYLES_FOLDER
 from sigstyle.style.similar import by_likeness
 from sigstyle.style.style import Style
@@ -39,6 +41,16 @@ class Entry:
     def name(self) -> str:
         """What it is called."""
         return self.style.name
+
+    @property
+    def origin(self) -> Origin | None:
+        """What is known of the painting of a shipped style."""
+        return origins().get(self.name) if self.path.parent == STYLES_FOLDER else None
+
+    @property
+    def caption(self) -> str:
+        """What to call it on the page."""
+        return self.origin.caption if self.origin else self.name
 
     @property
     def changed(self) -> float:
@@ -173,8 +185,8 @@ class Library:
         return added
 
     def remove(self, name: str) -> None:
-        """Delete an own style. Raises: ConfigError."""
-        self._own(name).path.unlink(missing_ok=True)
+        """Delete an own style, which `Trash.undo` brings back. Raises: ConfigError."""
+        Trash(self.workspace).put(self._own(name).path)
 
     def _own(self, name: str) -> Entry:
         entry = self.get(name)

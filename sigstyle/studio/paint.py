@@ -16,6 +16,7 @@ from sigstyle.imaging.images import Source, load_image
 from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
+from sigstyle.studio.library import Entry, Library
 from sigstyle.studio.limits import MOST_COUNT, SIZES_PX, check_counts, check_settings, in_time, whole_number
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.traces import kept_under
@@ -38,9 +39,18 @@ class Picture:
         """The photo at the picture's size."""
         if self.photo is None:
             return None
-        with Image.open(self.path) as picture:
-            size = picture.size
-        return load_image(self.photo).resize(size, Image.Resampling.LANCZOS)
+        return load_image(self.photo).resize(self.size, Image.Resampling.LANCZOS)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return size_of(self.path)
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    """(width, height) of a picture that the app wrote. Raises: OSError."""
+    with Image.open(picture) as opened:
+        return opened.size
 
 
 @dataclass(frozen=True)
@@ -69,19 +79,43 @@ def _kept(workspace: Workspace, source: Source) -> KeptPhoto:
     return KeptPhoto(name, workspace.keep_photo(image), notices)
 
 
-def restyle(
-    studio: Studio, who: Who, photos: Sequence[Source], style: str, base: str, config: TransferConfig
-) -> Job[list[Picture]]:
-    """Repaint photos in a style, one after the other; `detail` of the updates holds the pictures made so far.
+Wanted = str | Sequence[tuple[str, float]]  # a style by its name, or several with their weights
 
+
+def looked_up(library: Library, wanted: Wanted) -> tuple[list[Entry], list[float]]:
+    """The styles of a blend with their weights, those at 0 left out.
+
+    Raises: ConfigError for unknown ones, and for a blend in which every weight is 0.
+    """
+    pairs = [(wanted, 1.0)] if isinstance(wanted, str) else [(name, weight) for name, weight in wanted if weight > 0]
+    if not pairs:
+        raise ConfigError("Every style of the blend is at 0. Give one of them more.")
+    return [library.get(name) for name, _ in pairs], [float(weight) for _, weight in pairs]
+
+
+def restyle(
+    studio: Studio,
+    who: Who,
+    photos: Sequence[Source],
+    style: Wanted,
+    base: str,
+    config: TransferConfig,
+    mask: Source | None = None,
+) -> Job[list[Picture]]:
+    """Repaint photos in a style or a blend, one by one; `detail` of the updates holds the pictures made so far.
+
+    `mask`, as large as the one photo, is white where it is painted.
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
     check_settings(config)
     check_counts(len(photos))
-    workspace, entry = studio.admitted(who), studio.library(who).get(style)
-    kept = take_photos(workspace, photos)
-    key, look = studio.bases.check(base), entry.style.hash
-    Blend.of([entry.style]).check_able(config)
+    if mask is not None and len(photos) > 1:
+        raise ConfigError(f"These are {len(photos)} photos; a painted region is for one. Take the others out.")
+    workspace, (entries, weights) = studio.admitted(who), looked_up(studio.library(who), style)
+    kept, opened = take_photos(workspace, photos), [entry.style for entry in entries]
+    region = None if mask is None else workspace.keep_photo(mask)
+    key, look = studio.bases.check(base), "+".join(f"{s.hash}:{w:g}" for s, w in zip(opened, weights, strict=True))
+    Blend.of(opened, weights).check_able(config)
 
     def paint(job: Job, photo: KeptPhoto, on_progress: Callable[[int, int], None]) -> Picture:
         loaded = studio.bases.get(key)
@@ -89,7 +123,9 @@ def restyle(
         trace, started = studio.traces.get(wanted), time.monotonic()
         result = api.transfer(
             load_image(photo.path),
-            entry.style,
+            opened,
+            weights=weights,
+            mask=None if region is None else load_image(region),
             base=loaded,
             config=in_time(config, loaded),
             trace=trace,
@@ -99,7 +135,7 @@ def restyle(
         )
         if result.trace is not None:
             studio.traces.put(wanted, result.trace)
-        name = f"{photo.name} in {entry.name}"
+        name = f"{photo.name} in {' + '.join(entry.name for entry in entries)}"
         saved = _saved(workspace, result, name, started, photo.path, reused=result.trace is trace)
         return replace(saved, notices=photo.notices + saved.notices)
 

@@ -26,9 +26,15 @@ class Restored:
     recipe: dict[str, Any]
     kind: str
     config: TransferConfig | GenerateConfig
-    style: Entry | None
+    styles: tuple[tuple[Entry, float], ...]  # those that are here, with their weights in the blend
     photo: Path | None
     missing: tuple[str, ...]
+    mask: Path | None = None
+
+    @property
+    def style(self) -> Entry | None:
+        """The first of the styles that are here."""
+        return next((entry for entry, _ in self.styles), None)
 
     @property
     def sizes(self) -> dict[str, int | None]:
@@ -46,40 +52,42 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
     try:
         kind, settings = recipe["kind"], dict(recipe["settings"])
         styles, fingerprint = list(recipe["styles"]), str(recipe["base"]["fingerprint"])
-        base_name, style_hash = str(recipe["base"]["name"]), str(styles[0]["hash"])
-        style_name = str(styles[0]["name"])
-        content = dict(recipe.get("content") or {})
+        base_name = str(recipe["base"]["name"])
+        wanted = [(str(style["hash"]), str(style["name"]), float(style.get("weight", 1.0))) for style in styles]
+        content, mask = dict(recipe.get("content") or {}), recipe.get("mask") and dict(recipe["mask"])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ConfigError(
             f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
         ) from error
-    _check_repeatable(path, kind, styles, recipe)
+    _check_repeatable(path, kind, wanted, recipe)
     read = GenerateConfig.from_recipe if kind == "generate" else TransferConfig.from_recipe
     config, missing = read(settings), []
     loaded = studio.bases.loaded(base)
     if loaded is None or loaded.fingerprint != fingerprint:
         missing.append(f"It was made with the base {base_name} ({fingerprint}). Choose that one in the Model tab.")
-    style = next((e for e in studio.library(who).entries() if e.style.hash == style_hash), None)
-    if style is None:
-        missing.append(f"Its style {style_name} ({style_hash}) is not in your library. Drop the style file in there.")
-    found = None
+    known = {entry.style.hash: entry for entry in studio.library(who).entries()}
+    here = tuple((known[hash_], weight) for hash_, _, weight in wanted if hash_ in known)
+    lacking = [f"{name} ({hash_})" for hash_, name, _ in wanted if hash_ not in known]
+    missing += [f"Its style {style} is not in your library. Drop the style file in there." for style in lacking]
+    found = region = None
+    if mask:
+        region = studio.workspace(who).photo(str(mask.get("pixels_sha256", "")))
+        missing += [] if region else ["The mask it was made with is not here any more. Paint it again, in Restyle."]
     if kind == "transfer":
         found = _photo(studio, who, content, photo)
         if found is None:
             missing.append("The photo it was made from is not here. Drop the photo beside the picture.")
-    return Restored(recipe, kind, config, style, found, tuple(missing))
+    return Restored(recipe, kind, config, here, found, tuple(missing), region)
 
 
 def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[str, Any]) -> None:
     """Raises ConfigError for what the app itself cannot make."""
     if kind not in ("transfer", "generate"):
         raise ConfigError(f"{path.name} is a {kind!r}; expected a restyled photo or a painted prompt.")
-    many = len(styles) > 1 or recipe.get("images", 1) != 1 or recipe.get("mask") is not None
-    weighted = any(isinstance(style, dict) and style.get("weight", 1.0) != 1.0 for style in styles)
-    if many or weighted:
+    if recipe.get("images", 1) != 1 or (kind == "generate" and len(styles) > 1):
         raise ConfigError(
-            f"{path.name} was made with a blend, a mask or several images at once, which the page does not have. "
-            f"'python -m sigstyle info {path.name}' prints the command that makes it again."
+            f"{path.name} was made as one of several images at once, or as a blend without a photo, which the page "
+            f"does not have. 'python -m sigstyle info {path.name}' prints the command that makes it again."
         )
 
 
@@ -102,7 +110,8 @@ def repeat(studio: Studio, who: Who, restored: Restored, base: str) -> Job[list[
         raise ConfigError(" ".join(restored.missing))
     name, config = restored.style.name, restored.config
     if isinstance(config, TransferConfig):
-        return restyle(studio, who, [restored.photo] if restored.photo else [], name, base, config)
+        photos, blend = [restored.photo] if restored.photo else [], [(e.name, w) for e, w in restored.styles]
+        return restyle(studio, who, photos, blend, base, config, restored.mask)
     settings = {key: value for key, value in config.to_dict().items() if key != "prompt"}
     return imagine(studio, who, config.prompt, name, base, settings | restored.sizes)
 

@@ -17,7 +17,7 @@ from sigstyle.studio.folder import DataFolder, Workspace
 from sigstyle.studio.keeping import Keeping, Usage, delete_all, visited
 from sigstyle.studio.lane import Job, Lane
 from sigstyle.studio.library import Library
-from sigstyle.studio.traces import TraceCache
+from sigstyle.studio.traces import PictureCache, TraceCache
 
 T = TypeVar("T")
 log = logging.getLogger("sigstyle.app")
@@ -48,7 +48,7 @@ class Studio:
         self.folder = DataFolder(data)
         self.bases = Bases(self.folder, base, device, may_download)
         self.lane = Lane(str(self.bases.device), room)
-        self.traces = TraceCache()
+        self.traces, self.drafts = TraceCache(), PictureCache()
         self.learning: set[Path] = set()
         self.keeping = keeping or Keeping()
         self._jobs: dict[tuple[Who, str], Job] = {}
@@ -82,19 +82,28 @@ class Studio:
             if not self.lane.changed.wait_for(lambda: all(job.ended for job in own), _ENDING_S):
                 raise ConfigError("Your work is still ending. Wait a minute and delete again.")
         self.traces.forget(who.person)
+        self.drafts.forget(who.person)
         return delete_all(self.workspace(who))
 
     def library(self, who: Who) -> Library:
         """The styles a person can choose from."""
         return Library(self.folder, self.workspace(who), self.keeping)
 
-    def submit(self, who: Who, kind: str, work: Callable[[Job[T]], T]) -> Job[T]:
+    def submit(self, who: Who, kind: str, work: Callable[[Job[T]], T], gives_way: bool = False) -> Job[T]:
         """Put work in the lane; an earlier job of this kind on the same page is stopped. Raises: BusyError."""
         self.stop(who, kind)
         self._jobs = {key: job for key, job in self._jobs.items() if not job.ended}
-        job = self.lane.submit(work)
+        job = self.lane.submit(work, gives_way)
         self._jobs[who, kind] = job
         return job
+
+    def under_way(self, who: Who, kind: str) -> Job | None:
+        """The latest work of this kind that a person has under way on any page, from now on this page's too."""
+        own = [j for (o, k), j in list(self._jobs.items()) if (o.person, k) == (who.person, kind) and not j.ended]
+        if not own:
+            return None
+        self._jobs[who, kind] = own[-1]
+        return own[-1]
 
     def stop(self, who: Who, kind: str | None = None) -> bool:
         """Stop this page's job of a kind, or all of its jobs; whether there was one."""

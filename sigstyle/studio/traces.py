@@ -1,7 +1,9 @@
-"""Traces of photos kept in memory, so that the same photo again skips the first part of the work."""
+"""What is kept in memory: traces, so that a photo again skips the first part of the work, and small pictures."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
+
+from PIL import Image
 
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
@@ -41,6 +43,29 @@ class TraceCache:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+class PictureCache:
+    """Small pictures looked at last, of each person's. Units: most counts pictures."""
+
+    def __init__(self, most: int = 300) -> None:
+        self.most = most
+        self._kept: OrderedDict[tuple[str, Hashable], Image.Image] = OrderedDict()
+
+    def get(self, person: str, key: Hashable) -> Image.Image | None:
+        """A person's picture, or None."""
+        return self._kept.get((person, key))
+
+    def put(self, person: str, key: Hashable, image: Image.Image) -> None:
+        """Keep a picture, and let the oldest go where there are too many."""
+        self._kept[person, key] = image
+        while len(self._kept) > self.most:
+            self._kept.popitem(last=False)
+
+    def forget(self, person: str) -> None:
+        """Let go of all of a person's."""
+        for key in [key for key in self._kept if key[0] == person]:
+            del self._kept[key]
 
 
 def _bytes(trace: ContentTrace) -> int:

@@ -12,7 +12,7 @@ from sigstyle.studio.lane import Update
 from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
 from sigstyle.ui.messages import as_text
-from sigstyle.ui.parts import NO_STYLES, Page
+from sigstyle.ui.parts import NO_STYLES, Page, Tile
 from sigstyle.ui.transfer_dials import TransferDials
 
 EMPTY = empty("The film appears here", "Drop a clip, choose a style, look at its first frame.", "stage-empty")
@@ -50,7 +50,7 @@ class ClipTab:
                     look = gr.Button("First frame", variant="primary", size="lg", elem_classes=["go"], elem_id="look")
                     go = gr.Button("Paint the clip", size="lg", interactive=False, elem_id="paint-clip")
                     stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
-                with gr.Accordion("Advanced", open=False):
+                with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = TransferDials.build(front)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="clip-status")
@@ -72,11 +72,12 @@ class ClipTab:
         """What `filled` changes."""
         return [self.style, self.hint]
 
-    def filled(self, names: Sequence[str]) -> Changes:
+    def filled(self, tiles: Sequence[Tile]) -> Changes:
         """The list of styles, the first of them chosen."""
+        choices = [(tile.caption, tile.name) for tile in tiles]
         return {
-            self.style: gr.Dropdown(list(names), value=names[0] if names else None, visible=bool(names)),
-            self.hint: gr.HTML(visible=not names),
+            self.style: gr.Dropdown(choices, value=choices[0][1] if choices else None, visible=bool(choices)),
+            self.hint: gr.HTML(visible=not choices),
         }
 
     def _look(

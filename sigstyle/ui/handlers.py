@@ -27,6 +27,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 
 
 SHORTEST_KEY = 16
+PATIENCE_S = 600.0  # how long work goes on whose page is gone: reloaded, asleep in a pocket, or out of reach
 
 
 def who_asks(request: gr.Request, key: str) -> Who:
@@ -64,7 +65,10 @@ def followed(
     finished: Callable[[T], Changes],
     idle: Callable[[], Changes],
 ) -> Iterator[Changes]:
-    """Starts a job and yields what the page shows of it; closing the page ends it. `idle` is how it looks after."""
+    """Starts a job, or finds one, and yields what the page shows of it; `idle` is how it looks after.
+
+    When the page is closed the job goes on for `PATIENCE_S`, so that it is found again.
+    """
     with told():
         job = start()
     for update in _fresh(job):
@@ -82,10 +86,21 @@ def followed(
     yield {**idle(), **changes}
 
 
+def rejoined(
+    job: Job[T] | None,
+    show: Callable[[Update], Changes],
+    finished: Callable[[T], Changes],
+    idle: Callable[[], Changes],
+) -> Iterator[Changes]:
+    """What `followed` yields of a job that is under way, when there is one."""
+    if job is not None:
+        yield from followed(lambda: job, show, finished, idle)
+
+
 def _fresh(job: Job) -> Iterator[Update]:
     """The job's updates, without previews that were shown already and with details at most once a second."""
     shown, detailed = None, 0.0
-    for update in job.follow():
+    for update in job.follow(patience_s=PATIENCE_S):
         due = time.monotonic() - detailed > 1 or update.state == "done"
         detailed = time.monotonic() if due else detailed
         yield replace(
@@ -114,6 +129,12 @@ def _status(text: str, percent: float) -> str:
 def empty(title: str, text: str, classes: str = "empty") -> str:
     """What is shown where there is nothing yet."""
     return f'<div class="{classes}"><strong>{html.escape(title)}</strong>{html.escape(text)}</div>'
+
+
+def place_of(event: gr.SelectData) -> int:
+    """Which of a gallery's pictures was clicked."""
+    index: Any = event.index
+    return int(index)
 
 
 def served(path: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from sigstyle.base.model import EMBEDDED
 from sigstyle.config import GenerateConfig
 from sigstyle.studio.lane import Update
 from sigstyle.studio.paint import Picture, imagine
@@ -17,7 +18,13 @@ from sigstyle.ui.restyle import download_of
 ADVANCED = ("steps", "guidance_scale", "seed", "negative_prompt")
 RANGES = {"steps": (1, 100, 1), "guidance_scale": (1, 15, 0.5)}
 SHAPES = {"Square": (512, 512), "Landscape": (640, 448), "Portrait": (448, 640)}
-PROMPTS = ("a castle by the sea", "a red fox in the snow", "a bridge over a river at night")
+GROUNDS = ("waves", "clouds in the evening", "a field of flowers", "bark and moss")
+SMALL = (
+    "<p>The base that comes with the app paints <strong>grounds and textures</strong> in a style: water, sky, meadows, "
+    "in any shape. It is too small to draw scenes from words; a castle comes out as noise. For text to image put a "
+    "Stable Diffusion checkpoint into the folder <code>models</code> and choose it in the Model tab.</p>"
+)
+LARGE = "<p>This base paints what you say, in the style you choose.</p>"
 EMPTY = empty("Your picture appears here", "Say what it shows, pick a style, press Paint.", "stage-empty")
 
 
@@ -26,6 +33,7 @@ class Imagine:
     """The tab's controls."""
 
     page: Page
+    about: gr.HTML
     prompt: gr.Textbox
     picker: StylePicker
     strength: gr.Slider
@@ -45,37 +53,67 @@ class Imagine:
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                prompt = gr.Textbox(label="Prompt", placeholder=PROMPTS[0], lines=2, elem_id="prompt")
-                gr.Examples([[text] for text in PROMPTS], prompt, label="Or try one of these", api_visibility="private")
+                about = gr.HTML(SMALL, padding=False, elem_id="imagine-about", elem_classes=["notes"])
+                prompt = gr.Textbox(label="Prompt", placeholder=GROUNDS[0], lines=2, elem_id="prompt")
+                gr.Examples(
+                    [[text] for text in (*GROUNDS, "a castle by the sea")],
+                    prompt,
+                    label="Or try one of these",
+                    api_visibility="private",
+                )
                 picker = StylePicker.build()
                 strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH)
                 shape = gr.Radio(list(SHAPES), value="Square", label="Shape")
                 count = gr.Slider(1, 8, value=1, step=1, precision=0, label="How many")
-                with gr.Row():
-                    go = gr.Button("Paint", variant="primary", size="lg", elem_classes=["go"], elem_id="paint")
-                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-paint")
-                with gr.Accordion("Advanced", open=False):
+                with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = Dials.build(GenerateConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="paint-status")
                 stage = gr.HTML(EMPTY, padding=False)
                 preview = gr.Image(label="Painting", visible=False, interactive=False, buttons=[], format="jpeg")
                 gallery = gr.Gallery(
                     label="Pictures", columns=2, height="auto", object_fit="contain", visible=False,
                     interactive=False, buttons=["fullscreen"], elem_id="painted",
                 )  # fmt: skip
-                download = gr.DownloadButton("Download", visible=False)
-        parts = (prompt, picker, strength, shape, count, dials, go, stop, line, stage, preview, gallery, download)
+                with gr.Column(elem_classes=["actions"]):
+                    with gr.Row():
+                        go = gr.Button("Paint", variant="primary", size="lg", elem_classes=["go"], elem_id="paint")
+                        stop = gr.Button(
+                            "Stop", variant="stop", size="lg", visible=False, elem_id="stop-paint",
+                            elem_classes=["halt"],
+                        )  # fmt: skip
+                        download = gr.DownloadButton("Download", visible=False, size="lg")
+                    line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="paint-status")
+        parts = (
+            about,
+            prompt,
+            picker,
+            strength,
+            shape,
+            count,
+            dials,
+            go,
+            stop,
+            line,
+            stage,
+            preview,
+            gallery,
+            download,
+        )
         tab = cls(page, *parts)
         tab._connect()
         return tab
 
     def _connect(self) -> None:
+        self.page.base.change(self.said_of, self.page.base, self.about, queue=False, **PRIVATE)
         inputs = [self.page.key, self.page.base, self.prompt, self.picker.chosen, self.strength, self.shape, self.count]
         outputs = [self.status, self.go, self.stop, self.stage, self.preview, self.gallery, self.download]
         start = [self.go.click, self.prompt.submit]
         gr.on(start, self._run, [*inputs, *self.dials.controls], outputs, trigger_mode="once", **PRIVATE)
         self.stop.click(self._stop, self.page.key, None, queue=False, **PRIVATE)
+
+    def said_of(self, base: str) -> str:
+        """What the base in use can make of words."""
+        return SMALL if base == EMBEDDED else LARGE
 
     def _run(
         self, request: gr.Request, key: str, base: str, prompt: str, style: str, strength: float, shape: str,

@@ -1,7 +1,7 @@
 """Learn a style: a painting, a name, one button; previews, the loss, and what was left unfinished."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,16 @@ import gradio as gr
 import pandas as pd
 
 from sigstyle.config import CaptureConfig
-from sigstyle.studio.lane import Update
+from sigstyle.studio.checking import checked
+from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.learn import discard, learn, resumable, resume
 from sigstyle.studio.library import Entry
-from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
+from sigstyle.studio.words import duration
+from sigstyle.ui.dropped import Dropped, files_of
+from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, rejoined, served, status, told, who_asks
 from sigstyle.ui.messages import inform
-from sigstyle.ui.parts import Dials, Page, example_row, files_of
+from sigstyle.ui.parts import EXAMPLES as PICTURES
+from sigstyle.ui.parts import Dials, Page, example_row
 
 EXAMPLES = (
     "hokusai-great-wave.jpg", "van-gogh-harvest.jpg", "kandinsky-composition-viii.jpg", "cassatt-summertime.jpg",
@@ -35,11 +39,12 @@ RANGES = {
     "rank": (1, 8, 1), "timestep_bias": (-2, 2, 0.25),
 }  # fmt: skip
 PREVIEWS = 8
+SHOWN = PICTURES / "content" / "neuschwanstein.jpg"  # what a style is shown on where there is no photo yet
 SMOOTHED = 12
 _POLL_S = 4
 EMPTY = empty(
-    "A photo appears here, painted with what was learned so far",
-    "Drop a painting, give it a name, press Learn.",
+    "Your photo appears here, painted with what was learned so far",
+    "Drop a painting, give it a name, press Learn. It is shown on the photo of the Restyle tab, or on an example.",
     "stage-empty",
 )
 
@@ -49,7 +54,8 @@ class Learn:
     """The tab's controls; `learned` is the name and hash of the style learned last."""
 
     page: Page
-    paintings: gr.Gallery
+    dropped: Dropped
+    photos: gr.Gallery  # those of the Restyle tab, on which the style is shown
     name: gr.Textbox
     care: gr.Radio
     preset: gr.Radio
@@ -68,8 +74,8 @@ class Learn:
     known: gr.State
 
     @classmethod
-    def build(cls, page: Page) -> "Learn":
-        """Place the tab's controls and connect them."""
+    def build(cls, page: Page, tab: gr.Tab, photos: gr.Gallery) -> "Learn":
+        """Place the tab's controls and connect them; a style is shown on the first of `photos`."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 with gr.Group(visible=False) as leftovers:
@@ -77,19 +83,11 @@ class Learn:
                     with gr.Row():
                         again = gr.Button("Resume", variant="primary", elem_id="resume")
                         forget = gr.Button("Discard")
-                paintings = gr.Gallery(
-                    label="Painting, or several by one hand", show_label=False, type="filepath", interactive=True,
-                    columns=3, height=230, object_fit="cover", fit_columns=False, sources=["upload", "clipboard"],
-                    buttons=[], elem_id="paintings",
-                )  # fmt: skip
+                dropped = Dropped.build("Painting, or several by one hand", "paintings")
                 examples, files = example_row("style", "Or try one of these", EXAMPLES)
                 name = gr.Textbox(label="Name", placeholder="Great Wave", max_lines=1, elem_id="style-name")
                 care = gr.Radio(list(CARE), value="Good", label="How thoroughly", info="More steps take longer.")
-                with gr.Row():
-                    go = gr.Button("Learn", variant="primary", size="lg", elem_classes=["go"], elem_id="learn")
-                    enough = gr.Button("Good enough", variant="primary", size="lg", visible=False, elem_id="enough")
-                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-learn")
-                with gr.Accordion("Advanced", open=False):
+                with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     preset = gr.Radio(list(PRESETS.items()), value="default", label="Learn for", info=ABOUT)
                     steps = gr.Number(
                         CaptureConfig().steps, label="Steps", info="Training steps; set by the choices above.",
@@ -97,19 +95,28 @@ class Learn:
                     )  # fmt: skip
                     dials = Dials.build(CaptureConfig(), ADVANCED, RANGES)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="learn-status")
                 stage = gr.HTML(EMPTY, padding=False)
                 preview = gr.Image(
-                    label="What it has learned so far, on a photo", visible=False, interactive=False, buttons=[],
+                    label="What it knows so far, on a photo", visible=False, interactive=False, buttons=[],
                     format="jpeg", height=420, elem_id="learn-preview",
                 )  # fmt: skip
+                with gr.Column(elem_classes=["actions"]):
+                    with gr.Row():
+                        go = gr.Button("Learn", variant="primary", size="lg", elem_classes=["go"], elem_id="learn")
+                        enough = gr.Button("Good enough", variant="primary", size="lg", visible=False, elem_id="enough")
+                        stop = gr.Button(
+                            "Stop", variant="stop", size="lg", visible=False, elem_id="stop-learn",
+                            elem_classes=["halt"],
+                        )  # fmt: skip
+                    line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="learn-status")
                 curve = gr.LinePlot(
                     x="step", y="loss", label="Loss, smoothed: lower is closer", height=200, visible=False, buttons=[]
                 )
-        parts = (paintings, name, care, preset, steps, dials, go, enough, stop, leftovers, left)
-        tab = cls(page, *parts, line, stage, preview, curve, gr.State(None), gr.State([]))
-        tab._connect(examples, files, again, forget)
-        return tab
+        parts = (dropped, photos, name, care, preset, steps, dials, go, enough, stop, leftovers, left)
+        view = cls(page, *parts, line, stage, preview, curve, gr.State(None), gr.State([]))
+        view._connect(examples, files, again, forget)
+        tab.select(view.timed, [page.base, preset, care], care, queue=False, **PRIVATE)
+        return view
 
     def _connect(self, examples: gr.Gallery, files: list[Path], again: gr.Button, forget: gr.Button) -> None:
         def pick(event: gr.SelectData) -> list[Any]:
@@ -117,11 +124,15 @@ class Learn:
             return [[(served(file), None)], file.stem.replace("-", " ").title()]
 
         key, base = self.page.key, self.page.base
-        examples.select(pick, None, [self.paintings, self.name], queue=False, **PRIVATE)
+        examples.select(pick, None, [self.dropped.gallery, self.name], queue=False, **PRIVATE)
         self.care.change(steps_of, [self.care, self.preset], self.steps, queue=False, **PRIVATE)
         switched = [self.steps, *self.dials.controls]
         self.preset.input(self._switched, [self.care, self.preset], switched, queue=False, **PRIVATE)
-        inputs = [key, base, self.paintings, self.name, self.preset, self.steps, *self.dials.controls]
+        self.preset.input(self.timed, [base, self.preset, self.care], self.care, queue=False, **PRIVATE)
+        paintings, known = self.dropped.gallery, self.dropped.known
+        looked = [paintings, known]
+        paintings.change(self._look, looked, self.dropped.outputs, trigger_mode="multiple", queue=False, **PRIVATE)
+        inputs = [key, base, paintings, self.photos, self.name, self.preset, self.steps, *self.dials.controls]
         once: dict[str, Any] = {"trigger_mode": "once", **PRIVATE}
         outputs = [*self.changing, self.learned]
         self.go.click(self._run, inputs, outputs, **once).then(self.leftover, key, self.leftover_outputs, **PRIVATE)
@@ -144,18 +155,38 @@ class Learn:
         return [self.leftovers, self.left]
 
     def _run(
-        self, request: gr.Request, key: str, base: str, paintings: Any, name: str, preset: str, steps: int,
+        self, request: gr.Request, key: str, base: str, paintings: Any, photos: Any, name: str, preset: str, steps: int,
         *values: Any,
     ) -> Iterator[Changes]:  # fmt: skip
         who = who_asks(request, key)
 
         def start() -> Any:
-            every = max(1, int(steps or 1) // PREVIEWS)
-            settings = {**self.dials.settings(values), "steps": steps, "preview_every": every}
-            config = CaptureConfig.preset(preset, **settings)
-            return learn(self.page.studio, who, files_of(paintings), name or "", base, config.to_dict())
+            config = CaptureConfig.preset(preset, **{**self.dials.settings(values), "steps": steps})
+            every = max(1, config.steps // PREVIEWS) if config.classic else 0
+            config = replace(config, start="zero" if config.classic else "instant", preview_every=every)
+            shown = next(iter(checked(files_of(photos)).good), SHOWN)
+            files = files_of(paintings)
+            return learn(self.page.studio, who, files, name or "", base, config.to_dict(), shown)
 
         yield from followed(start, self.showing, self._finished, self._idle)
+
+    def rejoin(self, request: gr.Request, key: str) -> Iterator[Changes]:
+        """When the page is opened: a style that is being learned."""
+        yield self._idle()
+        job: Job[Entry] | None = self.page.studio.under_way(who_asks(request, key), "learn")
+        yield from rejoined(job, self.showing, self._finished, self._idle)
+
+    def _look(self, paintings: Any, known: Any) -> Changes:
+        return self.dropped.looked_at(paintings, known)[1]
+
+    def timed(self, base: str, preset: str, care: str) -> gr.Radio:
+        """How thoroughly, with how long that takes about on this computer."""
+        bases, configs = (
+            self.page.studio.bases,
+            {c: CaptureConfig.preset(preset, steps=steps_of(c, preset)) for c in CARE},
+        )
+        words = {name: duration(bases.learning_s(base, config)) for name, config in configs.items()}
+        return gr.Radio([(f"{name} · about {time}", name) for name, time in words.items()], value=care)
 
     def _switched(self, care: str, preset: str) -> Changes:
         """The dials as another preset has them."""

@@ -20,7 +20,7 @@ from sigstyle.ui.model import ModelTab
 from sigstyle.ui.parts import EXAMPLES, Page
 from sigstyle.ui.recipe import RecipeTab
 from sigstyle.ui.restyle import Restyle
-from sigstyle.ui.theme import CSS, theme
+from sigstyle.ui.theme import CSS, SCRIPT, theme
 
 HEADER = '<header id="top"><h1>SigStyle</h1><p>Your photos in the signature style of one painting.</p></header>'
 _AT_ONCE = 40
@@ -33,6 +33,7 @@ class Tabs:
     """The tabs, as far as they know of each other."""
 
     page: Page
+    restyle_tab: gr.Tab
     restyle: Restyle
     learn: Learn
     library: LibraryView
@@ -49,31 +50,35 @@ class Tabs:
     def refreshed(self) -> list[Any]:
         """What `refresh` changes."""
         pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
-        return [*(part for picker in pickers for part in picker.outputs), *self._lists, self.library.left_out]
+        parts = [*(part for picker in pickers for part in picker.outputs), *self._lists]
+        return [*parts, self.library.left_out, self.restyle.blending.others]
 
     @property
     def refresh_inputs(self) -> list[Any]:
         """What `refresh` reads."""
         pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
-        return [self.page.key, self.page.base, *(picker.chosen for picker in pickers), self.folder.styles]
+        chosen = [picker.chosen for picker in pickers]
+        return [self.page.key, self.page.base, *chosen, self.folder.styles, self.restyle.blending.others]
 
     def refresh(
-        self, request: gr.Request, key: str, base: str, restyle: str, imagine: str, library: str, ticked: list[str]
-    ) -> Changes:
+        self, request: gr.Request, key: str, base: str, restyle: str, imagine: str, library: str, ticked: list[str],
+        blended: list[str],
+    ) -> Changes:  # fmt: skip
         """All galleries with the styles there are now."""
         who = who_asks(request, key)
         tiles, unusable = self.page.tiles(who, base), self.library.unusable(who)
         changes = unusable | self.restyle.picker.filled(tiles, restyle) | self.imagine.picker.filled(tiles, imagine)
-        names = [name for _, name in tiles]
-        changes |= self.library.picker.filled(tiles, library) | self.clip.filled(names)
-        return changes | self.folder.filled(names, ticked)
+        changes |= self.library.picker.filled(tiles, library) | self.clip.filled(tiles)
+        changes |= self.folder.filled(tiles, ticked)
+        return changes | self.restyle.blending.filled(tiles, blended)
 
     def with_learned(
-        self, request: gr.Request, key: str, base: str, learned: tuple[str, str] | None, ticked: list[str]
-    ) -> Changes:
+        self, request: gr.Request, key: str, base: str, learned: tuple[str, str] | None, ticked: list[str],
+        blended: list[str],
+    ) -> Changes:  # fmt: skip
         """All galleries with the style that was just learned chosen, as it is what one wants to try."""
         name = learned[0] if learned else ""
-        return self.refresh(request, key, base, name, name, name, ticked)
+        return self.refresh(request, key, base, name, name, name, ticked, blended)
 
     def opened(self, request: gr.Request, key: str) -> Changes:
         """The page when it is opened: the browser's key, the base, what can be resumed."""
@@ -96,10 +101,10 @@ def build(studio: Studio) -> gr.Blocks:
         key = gr.BrowserState("", storage_key="sigstyle-key", secret=studio.folder.secret())
         page = Page(studio, key, gr.State(studio.bases.first))
         with gr.Tabs() as tabs:
-            with gr.Tab("Restyle", id="restyle"):
+            with gr.Tab("Restyle", id="restyle") as restyle_tab:
                 restyle = Restyle.build(page)
-            with gr.Tab("Learn", id="learn"):
-                learn = Learn.build(page)
+            with gr.Tab("Learn", id="learn") as learn_tab:
+                learn = Learn.build(page, learn_tab, restyle.photos)
                 library = LibraryView.build(page)
             with gr.Tab("Imagine", id="imagine"):
                 imagine = Imagine.build(page)
@@ -112,7 +117,7 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Model", id="model") as model_tab:
                 model = ModelTab.build(page, model_tab)
         endpoints.connect(studio)
-        _connect(demo, Tabs(page, restyle, learn, library, imagine, folder, clip, model))
+        _connect(demo, Tabs(page, restyle_tab, restyle, learn, library, imagine, folder, clip, model))
     demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)
     return demo
 
@@ -120,14 +125,21 @@ def build(studio: Studio) -> gr.Blocks:
 def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     page, quick = all_.page, {"queue": False, **PRIVATE}
     opened = [page.key, page.base, all_.model.own_key, all_.model.choice, *all_.learn.leftover_outputs]
-    demo.load(all_.opened, page.key, opened, **PRIVATE).then(all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
-    learned = [page.key, page.base, all_.learn.learned, all_.folder.styles]
+    here = demo.load(all_.opened, page.key, opened, **PRIVATE)
+    here.then(all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
+    here.then(all_.restyle.rejoin, page.key, all_.restyle.outputs, **PRIVATE)
+    here.then(all_.folder.rejoin, page.key, all_.folder.changing, **PRIVATE)
+    here.then(all_.learn.rejoin, page.key, [*all_.learn.changing, all_.learn.learned], **PRIVATE)
+    learned = [page.key, page.base, all_.learn.learned, all_.folder.styles, all_.restyle.blending.others]
     library = all_.library
     all_.learn.learned.change(all_.with_learned, learned, all_.refreshed, **quick).then(
         library.describe, [page.key, library.picker.chosen], library.described, **quick
     )
     changes = [all_.library.changed.change, all_.model.deleted.change, page.base.change, page.key.change]
     gr.on(changes, all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
+    strip = all_.restyle.strip
+    seen = [all_.model.deleted.change, page.key.change, all_.restyle_tab.select]
+    gr.on(seen, strip.refreshed, [page.key, strip.count], strip.outputs, **quick)
 
 
 def launch(demo: gr.Blocks, **options: Any) -> gr.Blocks:
@@ -135,6 +147,7 @@ def launch(demo: gr.Blocks, **options: Any) -> gr.Blocks:
     demo.launch(
         theme=theme(),
         css=CSS,
+        js=SCRIPT,
         allowed_paths=[str(EXAMPLES)],
         max_file_size="256mb",
         ssr_mode=False,

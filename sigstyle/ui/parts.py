@@ -13,14 +13,17 @@ from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.data import shipped_path
 from sigstyle.settings import field_type
 from sigstyle.studio.studio import Studio, Who
-from sigstyle.ui.handlers import PRIVATE, empty
+from sigstyle.ui.handlers import PRIVATE, empty, place_of
 
 EXAMPLES = shipped_path("examples")
 NO_STYLES = empty(
     "No style yet",
     "Open the Learn tab, drop a painting and press learn: it takes a minute or two, and the style appears here.",
 )
-_LABELS = {"palette": "Colour", "stroke": "Size of strokes"}
+_LABELS = {"palette": "Colour", "freedom": "Keep", "seed": "Variation", "stroke": "Stroke"}
+_WORDS = {"freedom": "how much of the photo is kept: 1 all that can be, 0 little"}
+_PLACES = (("All of it", ""), ("The subject", "subject"), ("The background", "background"))
+_INVERSE = ("freedom",)  # from 0 to 1, and shown as how much of the opposite is wanted
 STRENGTH = "0 is none of the style, 1 all of it, more is bolder."
 
 
@@ -37,11 +40,21 @@ class Page:
     key: gr.BrowserState
     base: gr.State
 
-    def tiles(self, who: Who, base: str) -> list[tuple[Image.Image, str]]:
-        """The styles that fit the base, as pictures with names."""
+    def tiles(self, who: Who, base: str) -> list["Tile"]:
+        """The styles that fit the base."""
         loaded = self.studio.bases.loaded(base)
         entries = self.studio.library(who).entries(loaded.fingerprint if loaded else None)
-        return [(entry.thumbnail(), entry.name) for entry in entries]
+        return [Tile(e.name, e.caption, e.thumbnail(), "default" in e.style.abilities) for e in entries]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A style to choose: what it is called inside and for people, its little picture, and whether it paints at once."""
+
+    name: str
+    caption: str
+    picture: Image.Image
+    paints: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,7 @@ class StylePicker:
     gallery: gr.Gallery
     hint: gr.HTML
     chosen: gr.State
+    names: gr.State  # of the tiles, in order
 
     @classmethod
     def build(cls, label: str = "Style", columns: int = 4) -> "StylePicker":
@@ -70,29 +84,32 @@ class StylePicker:
             buttons=[],
             elem_classes=["tiles"],
         )
-        chosen = gr.State("")
-        gallery.select(_caption, None, chosen, queue=False, **PRIVATE)
-        return cls(gallery, hint, chosen)
+        chosen, names = gr.State(""), gr.State([])
+        gallery.select(_picked, names, chosen, queue=False, **PRIVATE)
+        return cls(gallery, hint, chosen, names)
 
     @property
     def outputs(self) -> list[Any]:
         """What `filled` changes."""
-        return [self.gallery, self.hint, self.chosen]
+        return [self.gallery, self.hint, self.chosen, self.names]
 
-    def filled(self, tiles: Sequence[tuple[Image.Image, str]], chosen: str) -> dict[Any, Any]:
+    def filled(self, tiles: Sequence[Tile], chosen: str) -> dict[Any, Any]:
         """The gallery with these styles; the chosen one stays, or the first one is."""
-        names = [name for _, name in tiles]
+        names = [tile.name for tile in tiles]
         name = chosen if chosen in names else next(iter(names), "")
         index = names.index(name) if name else None
         return {
-            self.gallery: gr.Gallery(value=list(tiles), selected_index=index, visible=bool(tiles)),
+            self.gallery: gr.Gallery(
+                value=[(tile.picture, tile.caption) for tile in tiles], selected_index=index, visible=bool(tiles)
+            ),
             self.hint: gr.HTML(visible=not tiles),
             self.chosen: name,
+            self.names: names,
         }
 
 
-def _caption(event: gr.SelectData) -> str:
-    return str(event.value["caption"])
+def _picked(names: Sequence[str], event: gr.SelectData) -> str:
+    return names[place_of(event)]
 
 
 @dataclass(frozen=True)
@@ -123,18 +140,23 @@ class Dials:
     def settings(self, values: Sequence[Any]) -> dict[str, Any]:
         """The settings that these values of the controls mean."""
         given = zip(self.names, values, self.controls, strict=True)
-        plain = {name: _plain(value, control) for name, value, control in given}
+        plain = {name: _turned(name, _plain(value, control)) for name, value, control in given}
         return {name: None if name in self.optional and not value else value for name, value in plain.items()}
 
     def showing(self, config: TransferConfig | GenerateConfig | CaptureConfig) -> dict[Any, Any]:
         """The controls at this config's values."""
-        values = {name: getattr(config, name) for name in self.names}
+        values = {name: _turned(name, getattr(config, name)) for name in self.names}
         shown = {name: 0 if name in self.optional and values[name] is None else values[name] for name in self.names}
         return dict(zip(self.controls, shown.values(), strict=True))
 
 
+def _turned(name: str, value: Any) -> Any:
+    """From a setting to what its dial shows, and back."""
+    return round(1 - value, 12) if name in _INVERSE and isinstance(value, int | float) else value
+
+
 def _plain(value: Any, control: Any) -> Any:
-    if isinstance(control, gr.Textbox):
+    if isinstance(control, gr.Textbox) or getattr(control, "allow_custom_value", False):
         return value or ""
     if value is None or value == "":
         return None
@@ -143,8 +165,10 @@ def _plain(value: Any, control: Any) -> Any:
 
 def _dial(entry: dataclasses.Field, value: Any, limits: tuple[float, float, float] | None) -> Any:
     label = _LABELS.get(entry.name, entry.name.replace("_px", " (pixels)").replace("_", " ").capitalize())
-    text = entry.metadata["help"]
+    text, value = str(_WORDS.get(entry.name) or entry.metadata["help"]), _turned(entry.name, value)
     info = text[0].upper() + text[1:] + "."
+    if entry.name == "where":
+        return gr.Dropdown(list(_PLACES), value=value, label="Found by itself", info=info, allow_custom_value=True)
     if "choices" in entry.metadata:
         return gr.Dropdown(list(entry.metadata["choices"]), value=value, label=label, info=info)
     if field_type(entry) is str:
@@ -188,8 +212,3 @@ def _small(file: Path) -> Image.Image:
     side = min(small.size)
     left, top = ((length - side) // 2 for length in small.size)
     return small.crop((left, top, left + side, top + side)).resize((160, 160), Image.Resampling.LANCZOS)
-
-
-def files_of(gallery: Sequence[tuple[str, str | None]] | None) -> list[Path]:
-    """The files in an upload gallery's value."""
-    return [Path(file) for file, _ in gallery or []]

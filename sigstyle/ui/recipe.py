@@ -1,7 +1,7 @@
 """Recipe: a picture made here is dropped, its settings come back, and it is made again."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
 from sigstyle.ui.imagine import Imagine
 from sigstyle.ui.messages import as_text
-from sigstyle.ui.parts import Page
+from sigstyle.ui.parts import Page, Tile
 from sigstyle.ui.restyle import Restyle
 from sigstyle.ui.transfer_dials import PRESETS
 
@@ -73,16 +73,21 @@ class RecipeTab:
         outputs = [self.status, self.repeat, self.stop, self.preview, self.result, self.download]
         self.repeat.click(self._repeat, inputs, outputs, trigger_mode="once", **PRIVATE)
         self.stop.click(self._stop, self.page.key, None, queue=False, **PRIVATE)
-        targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery]
-        targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
-        targets += [imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
 
         def open_settings(request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Changes:
             with told():
                 restored = self._restored(request, key, base, picture, photo)
-                return _opened(self, restored, restyle, imagine, self.page.tiles(who_asks(request, key), base))
+                return opened(self.tabs, restored, restyle, imagine, self.page.tiles(who_asks(request, key), base))
 
-        self.open.click(open_settings, inputs, [self.tabs, *targets], queue=False, **PRIVATE)
+        def open_kept(request: gr.Request, key: str, base: str, current: str) -> Changes:
+            with told():
+                picture = restyle.strip.kept(request, key, current).path
+            return open_settings(request, key, base, str(picture), None)
+
+        targets, quick = [self.tabs, *targets_of(restyle, imagine)], {"queue": False, **PRIVATE}
+        kept = [*inputs[:2], restyle.strip.current]
+        self.open.click(open_settings, inputs, targets, **quick).then(**restyle.looking)
+        restyle.strip.settings.click(open_kept, kept, targets, **quick).then(**restyle.looking)
 
     def _restored(self, request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Restored:
         given = Path(photo) if photo else None
@@ -152,13 +157,21 @@ class RecipeTab:
         }
 
 
-def _opened(tab: RecipeTab, restored: Restored, restyle: Restyle, imagine: Imagine, tiles: Any) -> Changes:
-    """The tab that made the picture, with its settings."""
+def targets_of(restyle: Restyle, imagine: Imagine) -> list[Any]:
+    """What `opened` changes beside the tabs."""
+    targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, *restyle.blending.outputs]
+    targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
+    return [*targets, imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
+
+
+def opened(tabs: gr.Tabs, restored: Restored, restyle: Restyle, imagine: Imagine, tiles: Sequence[Tile]) -> Changes:
+    """The tab that made a picture, with its settings."""
     config, is_photo = restored.config, restored.kind == "transfer"
     target = restyle if is_photo else imagine
-    changes: Changes = {tab.tabs: gr.Tabs(selected="restyle" if is_photo else "imagine")}
+    changes: Changes = {tabs: gr.Tabs(selected="restyle" if is_photo else "imagine")}
     if isinstance(config, TransferConfig):
         changes |= restyle.dials.showing(config)
+        changes |= restyle.blending.showing([(entry.name, weight) for entry, weight in restored.styles])
     else:
         changes |= {imagine.strength: config.strength, **imagine.dials.showing(config)}
     if restored.style is not None:
@@ -175,7 +188,8 @@ def facts(restored: Restored) -> str:
     """A recipe as a table, and what of it is not here."""
     recipe = restored.recipe
     rows = {"made as": "a restyled photo" if restored.kind == "transfer" else "a painted prompt"}
-    rows["style"] = f"{recipe['styles'][0]['name']} ({recipe['styles'][0]['hash']})"
+    shares = [(f"{s['name']} ({s['hash']})", s.get("weight", 1.0)) for s in recipe["styles"]]
+    rows["style"] = ", ".join(name if len(shares) == 1 else f"{weight:.0%} {name}" for name, weight in shares)
     rows["base"] = f"{recipe['base']['name']} ({recipe['base']['fingerprint']})"
     if isinstance(restored.config, TransferConfig):
         rows["way"] = next(label for label, preset in PRESETS.items() if preset == restored.config.nearest)

@@ -1,4 +1,4 @@
-"""Restyle: photos, a style, a few dials, one button."""
+"""Restyle: a photo in every style to choose from, a few dials, and the picture on the stage."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,23 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.studio.lane import Update
+from sigstyle.errors import SigStyleError
+from sigstyle.studio.drafts import drafts
+from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.paint import Picture, restyle
+from sigstyle.studio.studio import Who
 from sigstyle.studio.words import duration
-from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, who_asks
-from sigstyle.ui.parts import Page, StylePicker, example_row, files_of
+from sigstyle.ui.blending import Blending
+from sigstyle.ui.dropped import Dropped, files_of
+from sigstyle.ui.handlers import PRIVATE, Changes, done, followed, place_of, rejoined, served, status, who_asks
+from sigstyle.ui.painted_part import PaintedPart
+from sigstyle.ui.parts import Page, StylePicker, example_row
+from sigstyle.ui.stage import Stage
+from sigstyle.ui.strip import Strip
 from sigstyle.ui.transfer_dials import TransferDials
 
 EXAMPLES = ("cat.jpg", "eiffel-tower.jpg", "neuschwanstein.jpg", "macaw.jpg", "horses.jpg", "colosseum.jpg")
-EMPTY = empty("Your picture appears here", "Drop a photo, pick a style, press Restyle.", "stage-empty")
+TO_STAGE = "() => { if (innerWidth <= 640) document.getElementById('stage').scrollIntoView({behavior: 'smooth'}); }"
 
 
 @dataclass(frozen=True)
@@ -24,87 +32,148 @@ class Restyle:
     """The tab's controls."""
 
     page: Page
-    photos: gr.Gallery
+    dropped: Dropped
     picker: StylePicker
+    blending: Blending
+    region: PaintedPart
     dials: TransferDials
+    stage: Stage
+    strip: Strip
     go: gr.Button
     stop: gr.Button
+    all_styles: gr.Button
     status: gr.HTML
-    stage: gr.HTML
-    preview: gr.Image
-    slider: gr.ImageSlider
-    strip: gr.Gallery
-    download: gr.DownloadButton
-    made: gr.State
 
     @classmethod
     def build(cls, page: Page) -> "Restyle":
         """Place the tab's controls and connect them."""
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=5, min_width=320):
-                photos = gr.Gallery(
-                    label="Photos", show_label=False, type="filepath", interactive=True, columns=3, height=230,
-                    object_fit="cover", fit_columns=False, sources=["upload", "clipboard"], buttons=[],
-                    elem_id="photos",
-                )  # fmt: skip
+        with gr.Row(equal_height=False, elem_classes=["desk"]):
+            with gr.Column(scale=5, min_width=320, elem_classes=["choices"]):
+                dropped = Dropped.build("Photos", "photos")
                 examples, files = example_row("content", "Or try one of these", EXAMPLES)
                 picker = StylePicker.build()
                 front = TransferDials.front()
-                with gr.Row():
-                    go = gr.Button("Restyle", variant="primary", size="lg", elem_classes=["go"], elem_id="restyle")
-                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop-restyle")
-                with gr.Accordion("Advanced", open=False):
-                    dials = TransferDials.build(front)
-            with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
-                line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
-                stage = gr.HTML(EMPTY, padding=False)
-                preview = gr.Image(
-                    label="Painting", show_label=False, visible=False, interactive=False, buttons=[], format="jpeg"
-                )
-                slider = gr.ImageSlider(
-                    label="Before and after", show_label=False, visible=False, interactive=False, max_height=640,
-                    buttons=["fullscreen"], type="filepath", elem_id="before-after",
-                )  # fmt: skip
-                strip = gr.Gallery(
-                    label="All pictures", columns=4, height="auto", visible=False, allow_preview=False,
-                    interactive=False, buttons=[], elem_classes=["tiles"],
-                )  # fmt: skip
-                download = gr.DownloadButton("Download", visible=False, elem_id="download")
-        made = gr.State([])
-        tab = cls(page, photos, picker, dials, go, stop, line, stage, preview, slider, strip, download, made)
+                blending = Blending.build(picker.chosen)
+                region, part = PaintedPart.build(dropped.gallery)
+                with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
+                    dials = TransferDials.build(front, part)
+            with gr.Column(scale=7, min_width=320, elem_classes=["stage"], elem_id="stage"):
+                stage = Stage.build()
+                with gr.Column(elem_classes=["actions"]):
+                    with gr.Row():
+                        go = gr.Button("Restyle", variant="primary", size="lg", elem_classes=["go"], elem_id="restyle")
+                        stop = gr.Button(
+                            "Stop", variant="stop", size="lg", visible=False, elem_id="stop-restyle",
+                            elem_classes=["halt"],
+                        )  # fmt: skip
+                        all_styles = gr.Button("All styles", size="lg", visible=False, elem_id="all-styles")
+                        stage.download.render()
+                    line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="restyle-status")
+                strip = Strip.build(page, stage)
+        tab = cls(page, dropped, picker, blending, region, dials, stage, strip, go, stop, all_styles, line)
         tab._connect(examples, files)
         return tab
 
     def _connect(self, examples: gr.Gallery, files: list[Path]) -> None:
-        def pick(event: gr.SelectData) -> list[tuple[str, None]]:
-            return [(served(files[event.index]), None)]
+        key, base, chosen = self.page.key, self.page.base, self.picker.chosen
 
-        examples.select(pick, None, self.photos, queue=False, **PRIVATE)
-        inputs = [self.page.key, self.page.base, self.photos, self.picker.chosen, *self.dials.controls]
-        self.go.click(self._run, inputs, self._outputs, trigger_mode="once", **PRIVATE)
-        self.stop.click(self._stop, self.page.key, None, queue=False, **PRIVATE)
-        self.strip.select(self._look, self.made, self.slider, queue=False, **PRIVATE)
+        def pick(event: gr.SelectData) -> list[tuple[str, None]]:
+            return [(served(files[place_of(event)]), None)]
+
+        looked: dict[str, Any] = {"trigger_mode": "multiple", **self.looking}
+        examples.select(pick, None, self.photos, queue=False, **PRIVATE).then(**looked)
+        self.photos.change(**looked)
+        asked = [*self.region.controls, *self.blending.controls, *self.dials.controls]
+        inputs = [key, base, self.photos, chosen, *asked]
+        run = {"fn": self._run, "inputs": inputs, "outputs": self.outputs, "trigger_mode": "once", **PRIVATE}
+        self.go.click(**run)
+        gr.on([self.go.click, self.photos.upload, examples.select], None, None, None, js=TO_STAGE)
+        quick: dict[str, Any] = {"queue": False, **PRIVATE}
+        taken = [chosen, self.picker.gallery, self.blending.others]
+        picked = self.stage.drafts.select(self._take, [self.stage.drafted, self.picker.names], taken, **quick)
+        picked.then(**run)
+        self.stop.click(self._stop, key, None, **quick)
+        self.all_styles.click(self.stage.back_to_drafts, self.stage.drafted, self.stage.outputs, **quick)
+        self.strip.use.click(self._use, [key, self.strip.current], self.photos, **quick).then(**looked)
 
     @property
-    def _outputs(self) -> list[Any]:
-        stage = [self.stage, self.preview, self.slider, self.strip, self.download, self.made]
-        return [self.status, self.go, self.stop, *stage]
+    def looking(self) -> dict[str, Any]:
+        """The event that looks at new photos: to be chained to whatever puts them there, as the page tells of none."""
+        inputs = [self.page.key, self.page.base, self.photos, self.dropped.known, self.picker.chosen, self.region.where]
+        outputs = [*self.stage.outputs, *self.dropped.outputs, self.status, self.all_styles, self.region.editor]
+        return {"fn": self._dropped, "inputs": inputs, "outputs": outputs, **PRIVATE}
+
+    @property
+    def photos(self) -> gr.Gallery:
+        """Where photos are dropped."""
+        return self.dropped.gallery
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What changes while a picture is painted, and with it."""
+        return [self.status, self.go, self.stop, self.all_styles, *self.stage.outputs, *self.strip.outputs]
+
+    def _dropped(
+        self, request: gr.Request, key: str, base: str, photos: Any, known: list[Any], chosen: str, where: str
+    ) -> Iterator[Changes]:
+        """New photos: each is looked at, the old picture goes, and the first one is shown in every style."""
+        found, changes = self.dropped.looked_at(photos, known)
+        if found is None:
+            yield changes
+            return
+        photo = next(iter(found.good), None)
+        changes |= self.stage.cleared(photo) | {self.status: "", self.all_styles: gr.Button(visible=False)}
+        changes[self.region.editor] = self.region.shown(where, photo)
+        yield changes
+        if photo is not None:
+            yield from self._drafted(who_asks(request, key), photo, base, chosen)
+
+    def _drafted(self, who: Who, photo: Path, base: str, chosen: str) -> Iterator[Changes]:
+        """The photo in every style, the chosen one first; nothing else on the stage is touched after the beginning."""
+        able = [tile for tile in self.page.tiles(who, base) if tile.paints]
+        tiles = sorted(able, key=lambda tile: tile.name != chosen)
+        if not tiles:
+            return
+        files: dict[str, str] = {}
+        try:
+            job = drafts(self.page.studio, who, photo, [tile.name for tile in tiles], base)
+            yield self.stage.drafting(tiles, files) | {self.all_styles: gr.Button(visible=False)}
+            for update in job.follow(every_s=0.3):
+                if update.detail:
+                    yield self.stage.drafted_so_far(tiles, update.detail, files)
+        except SigStyleError:
+            return  # drafts are an extra: whatever stands in their way is told when a picture is asked for
+
+    def _take(self, drafted: Sequence[str], names: Sequence[str], event: gr.SelectData) -> list[Any]:
+        name = drafted[place_of(event)]
+        return [name, gr.Gallery(selected_index=names.index(name) if name in names else None), []]
+
+    def _use(self, request: gr.Request, key: str, current: str) -> list[tuple[str, None]]:
+        return [(served(self.strip.kept(request, key, current).path), None)]
 
     def _run(
-        self, request: gr.Request, key: str, base: str, photos: Any, style: str, *values: Any
-    ) -> Iterator[Changes]:
-        who = who_asks(request, key)
+        self, request: gr.Request, key: str, base: str, photos: Any, chosen: str, where: str, edited: Any, others: Any,
+        *values: Any,
+    ) -> Iterator[Changes]:  # fmt: skip
+        who, count = who_asks(request, key), len(self.blending.shares)
 
         def start() -> Any:
-            return restyle(self.page.studio, who, files_of(photos), style, base, self.dials.config(values))
+            style, config = self.blending.wanted(chosen, others, values[:count]), self.dials.config(values[count:])
+            return restyle(
+                self.page.studio, who, files_of(photos), style, base, config, self.region.mask(where, edited)
+            )
 
-        yield from followed(start, self.showing, self.finished, self._idle)
+        yield from followed(start, self.showing, lambda made: self.finished(who, made), self._idle)
+
+    def rejoin(self, request: gr.Request, key: str) -> Iterator[Changes]:
+        """When the page is opened: the pictures there are, and one that is being painted."""
+        who = who_asks(request, key)
+        yield self.strip.filled(who)
+        job: Job[list[Picture]] | None = self.page.studio.under_way(who, "restyle")
+        yield from rejoined(job, self.showing, lambda made: self.finished(who, made), self._idle)
 
     def _stop(self, request: gr.Request, key: str) -> None:
         self.page.studio.stop(who_asks(request, key), "restyle")
-
-    def _look(self, made: Sequence[Picture], event: gr.SelectData) -> gr.ImageSlider:
-        return compared(made[event.index])
 
     def showing(self, update: Update) -> Changes:
         """The page while a picture is being painted."""
@@ -113,41 +182,25 @@ class Restyle:
             self.go: gr.Button(interactive=False),
             self.stop: gr.Button(visible=True),
         }
-        if update.preview is not None:
-            hidden = {self.stage: gr.HTML(visible=False), self.slider: gr.ImageSlider(visible=False)}
-            changes |= {self.preview: gr.Image(update.preview, visible=True), **hidden}
-        return changes
+        return changes if update.preview is None else changes | self.stage.painting(update.preview)
 
-    def finished(self, pictures: list[Picture]) -> Changes:
+    def finished(self, who: Who, pictures: list[Picture]) -> Changes:
         """The page with finished pictures."""
-        seconds = sum(picture.seconds for picture in pictures)
+        seconds, first = sum(picture.seconds for picture in pictures), pictures[0]
         kept = " The photo was known, so a part of the work was skipped." if any(p.reused for p in pictures) else ""
         notices = "".join(f" {notice}" for picture in pictures for notice in picture.notices)
         several = len(pictures) > 1
         text = f"{len(pictures)} picture{'s' * several} in {duration(seconds)}.{kept}{notices}"
-        return {
-            self.status: done(text),
-            self.stage: gr.HTML(visible=False),
-            self.slider: compared(pictures[0]),
-            self.strip: gr.Gallery([(served(p.path), p.name) for p in pictures], visible=several),
-            self.download: gr.DownloadButton(
-                "Download all" if several else "Download", value=download_of(pictures), visible=True
-            ),
-            self.made: pictures,
-        }
+        strip = self.strip.filled(who)
+        current = self.strip.history(who).of(first.path)
+        looked = {} if current is None else self.strip.looking(current)
+        looked[self.stage.download] = gr.DownloadButton(
+            "Download all" if several else "Download", value=download_of(pictures), visible=True
+        )
+        return strip | looked | {self.status: done(text), self.all_styles: gr.Button(visible=True)}
 
     def _idle(self) -> Changes:
-        return {
-            self.status: "",
-            self.go: gr.Button(interactive=True),
-            self.stop: gr.Button(visible=False),
-            self.preview: gr.Image(None, visible=False),
-        }
-
-
-def compared(picture: Picture) -> gr.ImageSlider:
-    """Photo and picture, one over the other."""
-    return gr.ImageSlider((picture.before(), served(picture.path)), visible=True)
+        return {self.status: "", self.go: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
 
 
 def download_of(pictures: Sequence[Picture]) -> str:

@@ -1,23 +1,30 @@
-"""The dials of a transfer: the few in front, and under Advanced the way it is painted with the dials it has."""
+"""The dials of a transfer: the few in front, and under Expert the way it is painted with the dials it has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Self
 
 import gradio as gr
 
 from sigstyle.config import MOST_PAINTING_STEPS, TransferConfig
 from sigstyle.ui.handlers import PRIVATE, Changes
-from sigstyle.ui.parts import STRENGTH, Dials
+from sigstyle.ui.parts import STRENGTH, Dials, heading
 
 FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes", "stroke", "protect")
-MORE = ("steps", "prompt", "where", "feather", "invert_mask", "size_px", "max_megapixels", "margin_px")
+PART = ("where", "feather", "invert_mask")
+MORE = ("steps", "prompt", "size_px", "max_megapixels", "margin_px")
 MORE += ("best_of", "leak_bound")
 KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
-EXPERT = (
-    "anchor", "reference", "adain", "swap_until", "swap", "eta", "smoothing", "guidance_scale", "negative_prompt",
-    "noise_sigma", "inversion_iterations",
+EXPERT_GROUPS = (
+    ("What is kept of the photo", "Its attention leads the first steps, and its edges are held.",
+     ("swap_until", "swap", "anchor", "smoothing")),
+    ("How the style acts", "What is looked at of the style image, and the fresh noise that strokes come from.",
+     ("reference", "adain", "eta")),
+    ("Words", "How firmly the prompt is followed, and what must not show.", ("guidance_scale", "negative_prompt")),
+    ("Inversion", "How the photo becomes the noise it is painted from.", ("noise_sigma", "inversion_iterations")),
 )  # fmt: skip
+EXPERT = tuple(name for *_, names in EXPERT_GROUPS for name in names)
 RANGES = {
     "palette": (0, 1, 0.05), "freedom": (0, 1, 0.05), "strokes": (0, 2, 0.1), "stroke": (0.25, 4, 0.05),
     "steps": (1, 100, 1),
@@ -29,6 +36,15 @@ ABOUT = (
     "Painted takes seconds. Classic inverts the photo and goes back in 20 steps, looking at the style image; it needs "
     "styles that were learned for it. As published: the 50 steps of the paper."
 )
+
+
+def grouped(defaults: TransferConfig, groups: Sequence[tuple[str, str, Sequence[str]]]) -> Dials:
+    """Dials in groups, each with a title and a sentence; one group at least."""
+    placed: list[Dials] = []
+    for title, text, names in groups:
+        gr.HTML(f'{heading(title)}<p class="hint about">{text}</p>', padding=False)
+        placed.append(Dials.build(defaults, names, RANGES))
+    return reduce(Dials.with_, placed)
 
 
 @dataclass(frozen=True)
@@ -52,15 +68,20 @@ class TransferDials:
         return strength, painted, free, colour.with_(seed)
 
     @classmethod
-    def build(cls, front: tuple[gr.Slider, gr.Column, Dials, Dials]) -> Self:
-        """Place the others, and connect all."""
+    def part(cls) -> Dials:
+        """Place those that say which part of the photo is painted."""
+        return Dials.build(TransferConfig(), PART, RANGES)
+
+    @classmethod
+    def build(cls, front: tuple[gr.Slider, gr.Column, Dials, Dials], part: Dials | None = None) -> Self:
+        """Place the others, those of the `part` too where they are not placed yet, and connect all."""
         strength, painted, free, first = front
         preset = gr.Radio(list(PRESETS.items()), value="default", label="Way", info=ABOUT, elem_classes=["way"])
         ranges = {**RANGES, "steps": (1, MOST_PAINTING_STEPS, 1)}
         more = Dials.build(TransferConfig(), MORE, ranges)
         with gr.Column(visible=False) as expert:
-            others = Dials.build(TransferConfig.preset("classic"), EXPERT, RANGES)
-        dials = cls(strength, preset, (first, free, more, others), painted, expert)
+            others = grouped(TransferConfig.preset("classic"), EXPERT_GROUPS)
+        dials = cls(strength, preset, (first, free, part or cls.part(), more, others), painted, expert)
         outputs = [control for control in dials.outputs[2:] if control not in map(dials._by_name.get, KEPT)]
         preset.input(dials.switched, preset, outputs, queue=False, **PRIVATE)
         return dials
