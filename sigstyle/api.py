@@ -142,9 +142,10 @@ def transfer(
     `on_preview` gets a small picture of what is becoming of it. Else as in SigStylePipeline, `load_base`, `capture`.
     Raises: ImageError, ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
+    resolve(TransferConfig, preset, config, settings)
+    used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     parts = Parts.opened(regions, gradient, palette_from, texture)
     styles, weights = _having_part(styles, weights)
-    resolve(TransferConfig, preset, config, settings)
     wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory), parts.styles)
     chosen = resolved(TransferConfig, preset, config, settings, wanted.first.family)
     blend = Blend.of(wanted.styles, weights, parts.colours) if wanted.styles else None
@@ -157,12 +158,7 @@ def transfer(
         taken, how = repaint.sparing(chosen, blend, on_progress or unwatched)
         entries = recipe("transfer", taken[0].config.to_dict(), pipe.base, asked_for(base), blend, wanted.paths)
         told = few_steps_notice(ready.base) if chosen.method == "swap" else []
-    entries |= {
-        "content": file_entry(content),
-        "mask": None if mask is None else file_entry(mask),
-        "images": num_images,
-    }
-    entries |= {**parts.entries, **how.entries, **taken[0].entries, **ready.entries}
+    entries |= {**used, **parts.entries, **how.entries, **taken[0].entries, **ready.entries}
     notices = [*repaint.notices, *taken[0].notices, *how.notices, *wanted.notices, *told]
     files = input_files(content, mask, *wanted.files, *parts.files)
     return TransferResult([one.image for one in taken], entries, repaint.kept_trace(taken), notices, files)

@@ -48,6 +48,7 @@ from sigstyle.imaging.images import RECIPE_KEY, load_image, read_recipe
 from sigstyle.scoring.pairs import pair_of
 from sigstyle.studio.restore import restore
 from sigstyle.studio.studio import Studio, Who
+from sigstyle.style import ingredients
 from sigstyle.style.style import Style
 
 KINDS = ("styles", "recipes", "jobs", "manifests")
@@ -310,7 +311,9 @@ def fuzz(shop: Shop, counts: dict[str, int], seed: int, keep: Path | None = None
     told: dict[str, Any] = {"seed": seed, "faults": []}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setattr(api, "load_base", lambda base, *rest, **more: _held(shop, base) or load_base(base, *rest, **more))
+        patch.setattr(
+            ingredients, "load_base", lambda base, *rest, **more: _held(shop, base) or load_base(base, *rest, **more)
+        )
         for kind in KINDS:
             before, seen = _peak_mb(), Counter[str]()
             for number in range(counts.get(kind, 0)):

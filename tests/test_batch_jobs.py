@@ -164,7 +164,7 @@ def test_a_job_file_sets_prompts_styles_strengths_and_seeds(shop: Path, kind: st
     [
         ("j.txt", "", "ends in .csv or .jsonl"),
         ("j.csv", "content\n", "has no rows"),
-        ("j.csv", "content,colour\na.png,red\n", "j.csv, header has the unknown column 'colour'"),
+        ("j.csv", "content,hue\na.png,red\n", "j.csv, header has the unknown column 'hue'"),
         ("j.csv", "content,seed\na.png,1\na.png,x\n", "j.csv, row 3: seed is 'x'; expected a whole number"),
         ("j.csv", "content,strength\na.png,9\n", "j.csv, row 2: strength is 9.0; expected a number from 0 to 4"),
         ("j.csv", "content,prompt\na.png,one, two\n", "j.csv, row 2 has more cells than the header"),
