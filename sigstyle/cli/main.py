@@ -89,7 +89,6 @@ def overview(
 
 
 command(app, CaptureConfig())(capture)
-Mask = Annotated[Path | None, typer.Option(help="picture of the photo's aspect; white, covered, or a hole is painted")]
 
 
 @command(app, TransferConfig())
