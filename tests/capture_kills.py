@@ -20,11 +20,11 @@ import torch
 from batch_forks import ended, worked_s
 from conftest import make_painting, make_parts
 
-from sigstyle import api
 from sigstyle.base.model import BaseModel
 from sigstyle.cli.main import app
 from sigstyle.learning import loop
 from sigstyle.scoring.features import style_features
+from sigstyle.style import ingredients
 
 QUICK = ("--steps", "6", "--crops", "2", "--size-px", "64", "--warmup", "2", "--autocast", "off", "--quiet")
 WAYS = (("--preset", "classic", "--batch-size", "2", *QUICK), ("--painting", "1", "--batch-size", "1", *QUICK))
@@ -106,7 +106,7 @@ def kills(place: Path, count: int, seed: int = 0) -> dict[str, Any]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     tiny = BaseModel.from_pipeline(make_parts(), name="tiny")
-    setattr(api, "load_base", lambda *_: tiny)  # noqa: B010 - each process is forked with it
+    setattr(ingredients, "load_base", lambda *_, **__: tiny)  # noqa: B010 - each process is forked with it
     setattr(loop, "_SAVE_EVERY", _SAVE_EVERY)  # noqa: B010
     style_features()  # read once, and not by each
     arguments = [int(word) for word in sys.argv[1:]]

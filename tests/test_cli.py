@@ -365,7 +365,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(base: Path, wave: Path, phot
         "dtype is 'int8'": [*good, "--dtype", "int8"],
         "No such option: --stepz": [*good, "--stepz", "3"],
         "Missing argument 'CONTENT'": ["transfer"],
-        "Missing option": ["transfer", photo, "-o", out],
+        "There is no style": ["transfer", photo, "-o", out],
         "No such command 'tranfser'": ["tranfser", photo],
         "ends in .safetensors": ["capture", photo, "-o", tmp_path / "x.bin", "--base", base],
         "domain is ''": ["capture", photo, "-o", style, "--base", base, "--domain", ""],

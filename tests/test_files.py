@@ -21,6 +21,7 @@ from sigstyle.base.model import BaseModel, load_base
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.files import check_destination, write_atomically
 from sigstyle.imaging.images import save_png
+from sigstyle.style import ingredients
 
 FEW: dict[str, Any] = {"size_px": 64}
 
@@ -60,7 +61,7 @@ def test_an_input_is_never_written_over_in_the_shell(
     folder: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = photo.read_bytes()
-    monkeypatch.setattr(api, "load_base", None)
+    monkeypatch.setattr(ingredients, "load_base", None)
     mask = tmp_path / "mask.png"
     Image.open(photo).convert("L").save(mask)
     wave = folder / "wave.safetensors"

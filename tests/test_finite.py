@@ -19,6 +19,7 @@ from sigstyle.batches.batch import batch
 from sigstyle.config import TransferConfig
 from sigstyle.errors import PaintingError
 from sigstyle.imaging.images import load_image
+from sigstyle.style import ingredients
 
 FEW: dict[str, Any] = {"size_px": 64}
 CLASSIC = {"preset": "classic", "steps": 3, "size_px": 64}
@@ -111,7 +112,7 @@ def test_the_shell_says_it_in_one_line(
     base: BaseModel, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random_style(base).save(tmp_path / "wave.safetensors")
-    monkeypatch.setattr(api, "load_base", lambda *_: base)
+    monkeypatch.setattr(ingredients, "load_base", lambda *_, **__: base)
     with broken(base.unet.conv_out):
         told = refused(
             "transfer", photo, "-s", tmp_path / "wave.safetensors", "--base", "mini", "-o", tmp_path / "o.png"

@@ -60,9 +60,9 @@ def test_diffusers_paints_the_same_with_the_export(base: BaseModel, tmp_path: Pa
     painter = SigStyleText2ImgPipeline.from_base(base)
     painter.set_progress_bar_config(disable=True)
     painter.load_style(style)
-    ours = painter("a tower", **settings).images
+    ours = painter("a tower", preset="classic", **settings).images
     theirs = pipe("a tower in the style of <wave>", height=64, width=64, **settings).images
-    without = painter("a tower", strength=0.0, **settings).images
+    without = painter("a tower", preset="classic", strength=0.0, **settings).images
     assert (ours - theirs).abs().max() < 0.02 * (ours - without).abs().max()
 
 

@@ -144,9 +144,11 @@ def test_a_style_learned_over_a_lora_asks_for_it(base: BaseModel, photo: Path, t
     style = sigstyle.capture(photo, base=base, name="wave", loras=[path], **config)
     assert style.hash != plain.hash and style.base_fingerprint == plain.base_fingerprint
     assert style.metadata["loras"][0]["name"] == "ink" and "loras" not in plain.metadata
-    made = sigstyle.generate("a tower", style, base=base, steps=1, size_px=64)
+    made = sigstyle.generate("a tower", style, preset="classic", base=base, steps=1, size_px=64)
     assert "captured over the LoRA ink; give it too (--lora)" in made.notices[0]
-    assert not sigstyle.generate("a tower", style, base=base, steps=1, size_px=64, loras=[path]).notices
+    assert not sigstyle.generate(
+        "a tower", style, preset="classic", base=base, steps=1, size_px=64, loras=[path]
+    ).notices
 
 
 def test_loras_on_the_command_line(photo: Path, tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_a_lora_is_a_style_that_its_trigger_calls(base: BaseModel, tmp_path: Pat
         torch.testing.assert_close(base.unet.get_submodule(ATTENTION).weight, expected, atol=1e-3, rtol=1e-3)
     style.save(tmp_path / "kept.safetensors")
     assert Style.load(tmp_path / "kept.safetensors") == style
-    made = sigstyle.generate("a tower", [str(path)], base=base, steps=1, size_px=64)
+    made = sigstyle.generate("a tower", [str(path)], preset="classic", base=base, steps=1, size_px=64)
     assert "leaves out its part in the text encoder" in made.notices[0]
     with pytest.raises(ConfigError, match="does not say what base it is for; give that base with --base"):
         sigstyle.generate("a tower", str(path), steps=1)

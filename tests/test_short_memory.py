@@ -24,6 +24,7 @@ from sigstyle.imaging.images import load_image, read_recipe, to_tensor
 from sigstyle.studio.learn import learn
 from sigstyle.studio.paint import imagine, restyle
 from sigstyle.studio.studio import Studio
+from sigstyle.style import ingredients
 
 SHORT = (
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
@@ -219,7 +220,7 @@ def test_the_shell_says_it_in_one_line(
 ) -> None:
     wave, out = tmp_path / "wave.safetensors", tmp_path / "o.png"
     random_style(base).save(wave)
-    monkeypatch.setattr(api, "load_base", lambda *_: base)
+    monkeypatch.setattr(ingredients, "load_base", lambda *_, **__: base)
     with short(base):
         told = refused("transfer", photo, "-s", wave, "--base", "mini", "-o", out, "--size-px", 128)
         assert "too little memory" in told and "--size-px" in told
