@@ -34,7 +34,7 @@ from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import StyleFileError
 from sigstyle.imaging.images import read_recipe, save_png
 from sigstyle.settings import settable
-from sigstyle.style import chosen, shipped
+from sigstyle.style import ingredients, shipped
 from sigstyle.style.statistics_file import STATISTICS
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import write_tensors
@@ -233,7 +233,7 @@ def test_a_style_that_cannot_do_what_the_preset_asks_is_told_before_a_base_is_lo
     style, (old, new) = Style.load(wave), (tmp_path / "old.safetensors", tmp_path / "new.safetensors")
     dataclasses.replace(style, palette=None, decoder_offsets={}).save(old)
     dataclasses.replace(style, reference=None, **dict.fromkeys(STATISTICS)).save(new)
-    monkeypatch.setattr(chosen, "load_base", None)
+    monkeypatch.setattr(ingredients, "load_base", None)
     command = ["transfer", photo, "-o", tmp_path / "out.png", "--base", base, *SMALL]
     assert "wave has not learned to paint" in refused(*command, "-s", old)
     assert "wave does not hold its image's latents" in refused(*command, "-s", new, *CLASSIC)
@@ -389,7 +389,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
     assert "it is a folder" in refused(*command, tmp_path / "folder.png")
     done(*command, tmp_path / "out.png")
     monkeypatch.setattr(tempfile, "TemporaryFile", closed)
-    monkeypatch.setattr(chosen, "load_base", None)
+    monkeypatch.setattr(ingredients, "load_base", None)
     assert "Read-only file system. Choose a writable folder" in refused(*command, tmp_path / "out.png")
     capture = ["capture", photo, "--base", base, *QUICK_FLAGS, "-o", tmp_path / "out.safetensors"]
     assert "Read-only file system" in refused(*capture)
@@ -402,7 +402,7 @@ def test_unusable_input_is_told_before_a_base_is_loaded(
     text, wide, out = tmp_path / "text.jpg", tmp_path / "wide.png", tmp_path / "out.png"
     text.write_text("hello")
     Image.new("L", (300, 100)).save(wide)
-    monkeypatch.setattr(chosen, "load_base", None)
+    monkeypatch.setattr(ingredients, "load_base", None)
     command = ["-o", out, "--base", base, *SMALL]
     assert "not a supported image" in refused("transfer", text, "-s", wave, *command)
     assert "same size or aspect" in refused("transfer", photo, "-s", wave, "--mask", wide, *command)
