@@ -261,10 +261,10 @@ def test_short_memory_cuts_the_batch_and_one_sample_too_many_says_so(
 ) -> None:
     original, limit = split_forward, [1]
 
-    def predict(unet: object, sample: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+    def predict(unet: object, sample: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         if len(sample) > limit[0]:
             raise torch.OutOfMemoryError
-        return original(unet, sample, *rest)
+        return original(unet, sample, timesteps, cond)
 
     monkeypatch.setattr(learner, "split_forward", predict)
     cut = capture_style(base, [painting], "wave", QUICK)

@@ -41,7 +41,8 @@ def lesson(make_base: MakeBase, bank: Path, request: pytest.FixtureRequest) -> I
     with frozen(base.text_encoder):
         learner = Learner(base, QUICK, "<wave>")
         with torch.no_grad():
-            for head in learner.state.hypernet.heads.parameters():  # else offsets are 0 and hardly anything has slope
+            heads = learner.state.hypernet.get_submodule("heads")
+            for head in heads.parameters():  # else offsets are 0 and hardly anything has slope
                 head.normal_(std=0.02, generator=torch.Generator().manual_seed(1))
         yield lesson_of(learner, bank)
 

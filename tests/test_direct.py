@@ -10,7 +10,7 @@ import torch
 from conftest import MakeBase, digest
 from PIL import Image
 from random_style import random_style
-from test_pipelines import count, difference, pixels
+from test_pipelines import count, difference, pixels, traced
 from torch import Tensor
 
 import sigstyle
@@ -77,7 +77,7 @@ def test_a_photo_costs_one_evaluation_and_one_a_step_and_a_trace_saves_the_first
     assert met == [1] * (1 + steps) and cost.calls == cost.evaluations == 1 + steps
     assert told == [(done, 1 + steps) for done in range(1, 2 + steps)]
     met.clear()
-    pipe(painting, num_inference_steps=steps, trace=cold.trace, **FEW)
+    pipe(painting, num_inference_steps=steps, trace=traced(cold), **FEW)
     assert met == [1] * steps and cost.calls - cost.reading == steps
 
 
@@ -87,7 +87,7 @@ def test_the_default_costs_two_evaluations_and_one_more_of_a_photo_at_hand(
     met = count(base)
     cold = pipe(painting, **FEW)
     assert len(met) == 2
-    pipe(painting, trace=cold.trace, **FEW)
+    pipe(painting, trace=traced(cold), **FEW)
     assert len(met) == 3
 
 
@@ -196,10 +196,10 @@ def test_brushwork_of_0_lays_no_strokes(base: BaseModel, style: Style, painting:
 
 def test_a_trace_gives_the_same_picture_bit_for_bit(pipe: SigStylePipeline, painting: Image.Image) -> None:
     cold = pipe(painting, **FEW)
-    warm = pipe(painting, trace=cold.trace, **FEW)
+    warm = pipe(painting, trace=traced(cold), **FEW)
     assert warm.trace is cold.trace and not warm.notices
     assert difference(cold.images[0], warm.images[0]) == 0
-    again = pipe(painting, "a hut", trace=cold.trace, num_inference_steps=3, **FEW)
+    again = pipe(painting, "a hut", trace=traced(cold), num_inference_steps=3, **FEW)
     assert again.trace is cold.trace and not again.notices  # neither prompt nor steps count for it
 
 
@@ -222,7 +222,7 @@ def test_a_trace_of_something_else_is_not_used(
         seed = {"generator": torch.Generator().manual_seed(change["generator"])} if "generator" in change else {}
         return FEW | change | seed
 
-    trace = pipe(painting, **FEW).trace
+    trace = traced(pipe(painting, **FEW))
     result = pipe(painting, trace=trace, **changed())
     assert result.trace is not trace
     assert len(result.notices) == 1 and told in result.notices[0] and "\n" not in result.notices[0]
@@ -233,11 +233,11 @@ def test_a_trace_of_something_else_is_not_used(
 def test_a_trace_of_another_photo_style_or_method_is_not_used(
     pipe: SigStylePipeline, base: BaseModel, painting: Image.Image
 ) -> None:
-    trace = pipe(painting, **FEW).trace
+    trace = traced(pipe(painting, **FEW))
     assert "content" in pipe(painting.rotate(180), trace=trace, **FEW).notices[0]
     other = piped(base, random_style(base, "other", seed=1))
     assert "palette" in other(painting, trace=trace, **FEW).notices[0]
-    classic = pipe(painting, config=TransferConfig.preset("classic", steps=2), **FEW).trace
+    classic = traced(pipe(painting, config=TransferConfig.preset("classic", steps=2), **FEW))
     assert "method" in pipe(painting, trace=classic, **FEW).notices[0]
 
 
@@ -437,7 +437,7 @@ def test_a_stop_ends_within_a_step_and_decodes_nothing(
     assert difference(pipe(painting, num_inference_steps=2, **FEW).images[0], whole.images[0]) == 0
     if moment == 1:  # what was read of the photo serves the next run
         met.clear()
-        pipe(painting, num_inference_steps=2, trace=result.trace, **FEW)
+        pipe(painting, num_inference_steps=2, trace=traced(result), **FEW)
         assert len(met) == 2
 
 

@@ -39,7 +39,9 @@ def test_diffusers_paints_the_same_at_the_stated_error(base: BaseModel, tmp_path
     ranks = {v.shape[0] for k, v in lora.tensors.items() if "lora_A" in k or "lora_down" in k}
     assert 0 < lora.error <= 0.02 and len(ranks) > 1 and max(ranks) == lora.rank
     pipe = diffusers_with(tmp_path / "lora.safetensors", lora.save(tmp_path / "lora.safetensors"))
-    settings = SETTINGS | {"latents": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))}
+    settings: dict[str, Any] = SETTINGS | {
+        "latents": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    }
     painter = SigStyleText2ImgPipeline.from_base(base)
     painter.set_progress_bar_config(disable=True)
     painter.load_style(style)

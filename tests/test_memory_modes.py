@@ -33,7 +33,7 @@ def low_base(**settings: Any) -> BaseModel:
 
 
 def test_a_capture_learns_the_same_with_little_memory() -> None:
-    config = CaptureConfig(**FEW | {"batch_size": 2})
+    config = CaptureConfig(**dict(FEW, batch_size=2))
     usual = capture_style(make_xl_base(), [make_painting()], "wave", config)
     spared = capture_style(low_base(), [make_painting()], "wave", config)
     assert spared.metadata["checkpointing"] and not usual.metadata["checkpointing"]
@@ -47,7 +47,7 @@ def test_a_picture_is_the_same_with_little_memory(preset: str) -> None:
     settings = {**SMALL, "preset": preset, **({"steps": 2} if preset == "classic" else {})}
     one, two = (api.transfer(make_painting(), random_style(b, scale=0.2), base=b, **settings) for b in (usual, low))
     assert low.vae.use_tiling and low.vae.use_slicing and not usual.vae.use_tiling
-    assert np.array_equal(one.images[0], two.images[0])
+    assert np.array_equal(np.asarray(one.images[0]), np.asarray(two.images[0]))
 
 
 def test_networks_are_moved_one_after_the_other_and_stay_while_learning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_networks_are_moved_one_after_the_other_and_stay_while_learning(monkeypa
     rested: list[Any] = []
     for hook in base.offloaded:
         monkeypatch.setattr(hook, "offload", lambda hook=hook: rested.append(hook.model))
-    capture_style(base, [make_painting()], "wave", CaptureConfig(**FEW | {"steps": 1}))
+    capture_style(base, [make_painting()], "wave", CaptureConfig(**dict(FEW, steps=1)))
     assert rested[-4:] == [*base.text_encoders, base.unet, base.vae]
     assert rested[:2] == base.text_encoders and base.unet not in rested[:-4]
 

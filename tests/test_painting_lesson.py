@@ -308,7 +308,7 @@ def test_the_noise_is_read_by_the_plain_unet(learner: Learner, bank: Path) -> No
 
     plain = drawn()
     with torch.no_grad():
-        for head in learner.state.hypernet.heads.parameters():
+        for head in learner.state.hypernet.get_submodule("heads").parameters():
             head.normal_(generator=torch.Generator().manual_seed(1))
     assert torch.equal(drawn(), plain)
 

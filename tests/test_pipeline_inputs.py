@@ -58,17 +58,17 @@ def seeded(seed: int = 3) -> torch.Generator:
 
 def test_a_list_is_painted_as_each_alone(pipe: SigStylePipeline, painting: Image.Image) -> None:
     photos, prompts = [painting, painting.rotate(180)], ["a tower", "a hut"]
-    both = pipe(photos, prompts, **FEW)
+    both: Any = pipe(photos, prompts, **FEW)
     alone = [pipe(photo, prompt, **FEW) for photo, prompt in zip(photos, prompts, strict=True)]
     assert torch.equal(both.images, torch.cat([one.images for one in alone])) and len(both.trace) == 2
     again = pipe(photos, prompts, trace=both.trace, return_dict=False, **FEW)
     assert torch.equal(again[0], both.images) and not both.notices
     with pytest.raises(ConfigError, match="There are 2 of image; expected 1 or 3"):
         pipe(photos, ["a", "b", "c"], **FEW)
-    shown = pipe(photos, "a tower", **(FEW | {"output_type": "np"}))
+    shown = pipe(photos, "a tower", **dict(FEW, output_type="np"))
     assert shown.images.shape == (2, 64, 77, 3) and shown.images.dtype == np.float32
     with pytest.raises(ConfigError, match="different sizes"):
-        pipe([painting, painting.rotate(90, expand=True)], **(FEW | {"output_type": "np"}))
+        pipe([painting, painting.rotate(90, expand=True)], **dict(FEW, output_type="np"))
 
 
 def test_tensors_and_arrays_are_the_pictures_they_hold(pipe: SigStylePipeline, painting: Image.Image) -> None:
@@ -98,7 +98,7 @@ def test_prompts_in_a_list_take_their_own_generators_and_latents(painter: SigSty
     assert torch.equal(painter(["a", "b"], latents=noise, **SMALL).images, torch.cat(apart))
     with pytest.raises(ConfigError, match="There are 3 generator; expected 4"):
         painter(["a tower", "a hut"], num_images_per_prompt=2, generator=generators[:3], **SMALL)
-    pictures_ = painter(["a", "b"], num_images_per_prompt=2, **(SMALL | {"output_type": "pil"})).images
+    pictures_ = painter(["a", "b"], num_images_per_prompt=2, **dict(SMALL, output_type="pil")).images
     assert [image.size for image in pictures_] == [(64, 64)] * 4
 
 
@@ -182,14 +182,9 @@ def test_what_other_pipelines_take_is_refused_in_one_line(pipe: SigStylePipeline
         pipe(painting, speed=1, **FEW)
     with pytest.raises(ConfigError, match="IP-Adapters are not supported"):
         pipe.load_ip_adapter("someone/some-adapter")
-    parts, unchecked = make_parts(), {"safety_checker": None, "feature_extractor": None}
+    unchecked: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     net = ControlNetModel.from_unet(make_unet())
-    source: Any = StableDiffusionControlNetPipeline(
-        **vars(parts),
-        controlnet=net,
-        **unchecked,
-        requires_safety_checker=False,  # type: ignore[arg-type]
-    )
+    source: Any = StableDiffusionControlNetPipeline(**vars(make_parts()), controlnet=net, **unchecked)
     with pytest.raises(ConfigError, match="has a ControlNet"):
         SigStylePipeline.from_pipe(source)
 

@@ -53,7 +53,7 @@ def quiet(pipe: Any) -> Any:
 
 def traced(result: SigStyleOutput) -> ContentTrace:
     """The trace of a result that has one."""
-    assert result.trace is not None
+    assert isinstance(result.trace, ContentTrace)
     return result.trace
 
 
@@ -184,7 +184,7 @@ def test_the_classic_preset_keeps_to_its_budget(pipe: SigStylePipeline, base: Ba
     pipe.unload_style()
     pipe.load_style(random_style(base, "other", seed=1))
     met.clear()
-    pipe(painting, config=CLASSIC, size_px=64, trace=cold.trace)
+    pipe(painting, config=CLASSIC, size_px=64, trace=traced(cold))
     assert sum(met) <= 34
 
 
@@ -231,11 +231,11 @@ def test_a_trace_gives_the_same_image_without_the_inversion(
     denoising = 4 + 2  # two of them of the style's image
     inverting = len(met) - denoising
     met.clear()
-    warm = pipe(painting, trace=cold.trace, **FEW)
+    warm = pipe(painting, trace=traced(cold), **FEW)
     assert len(met) == denoising and inverting >= 4
     assert warm.trace is cold.trace and not warm.notices
     assert difference(cold.images[0], warm.images[0]) == 0
-    assert not pipe(painting, trace=cold.trace, swap_until=0.1, **FEW).notices  # fewer swapped steps are there too
+    assert not pipe(painting, trace=traced(cold), swap_until=0.1, **FEW).notices  # fewer swapped steps are there too
 
 
 @pytest.mark.parametrize(
@@ -253,14 +253,14 @@ def test_a_trace_of_something_else_is_not_used(
     pipe: SigStylePipeline, painting: Image.Image, change: dict[str, Any], told: str
 ) -> None:
     noisy: dict[str, Any] = FEW | {"noise_sigma": 4.0}
-    trace = pipe(painting, **noisy).trace
+    trace = traced(pipe(painting, **noisy))
     result = pipe(painting, trace=trace, **(noisy | change))
     assert result.trace is not trace
     assert len(result.notices) == 1 and told in result.notices[0]
 
 
 def test_a_trace_of_another_image_is_not_used(pipe: SigStylePipeline, painting: Image.Image) -> None:
-    trace = pipe(painting, **FEW).trace
+    trace = traced(pipe(painting, **FEW))
     assert "content" in pipe(painting.rotate(180), trace=trace, **FEW).notices[0]
 
 
@@ -399,7 +399,7 @@ def test_images_of_one_prompt_differ_by_their_noise(
     few = FEW | settings
     two = pipe(painting, num_images_per_prompt=2, **few)
     assert traced(two).initial_noise.shape[0] == inversions and difference(*two.images) > 0
-    again = pipe(painting, num_images_per_prompt=2, trace=two.trace, **few)
+    again = pipe(painting, num_images_per_prompt=2, trace=traced(two), **few)
     assert all(difference(a, b) == 0 for a, b in zip(two.images, again.images, strict=True))
     assert difference(two.images[0], pipe(painting, **few).images[0]) <= 1
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]

@@ -19,7 +19,7 @@ REFERENCE_BYTES = 2 * 4 * 128 * 128
 @pytest.fixture(scope="module")
 def unet() -> Any:
     with torch.device("meta"):
-        return UNet2DConditionModel.from_config(XL_UNET)
+        return UNet2DConditionModel.from_config(dict(XL_UNET))
 
 
 def test_it_is_xl(unet: Any) -> None:
