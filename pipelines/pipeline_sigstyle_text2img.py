@@ -109,8 +109,8 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         SigStylePipeline paints a photo: `freedom` to `keep` are for that. With preset='classic' noise is denoised in
         the style, which any style can do. At strength 0 it is the base's picture. Without `generator` the seed counts.
         A list of prompts is painted one by one. `prompt_embeds` and `negative_prompt_embeds` (see `encode_prompt`) are
-        read in place of the prompts, by the base and by what paints. Any scheduler of diffusers that evaluates once a step will do, once it is set as
-        `pipe.scheduler`; the one that a pipeline comes with becomes DDIM.
+        read in place of the prompts, by the base and by what paints. Any scheduler of diffusers that evaluates once a
+        step will do, once it is set as `pipe.scheduler`; the one that a pipeline comes with becomes DDIM.
 
         Shapes: embeds [b, tokens, dim]; latents [images, c, height / 8, width / 8], the noise to start from; as many
         as num_images_per_prompt for each prompt.
