@@ -116,7 +116,7 @@ def test_a_stop_ends_a_list(painter: SigStyleText2ImgPipeline) -> None:
 def test_embeddings_take_the_place_of_prompts(
     pipe: SigStylePipeline, painter: SigStyleText2ImgPipeline, painting: Image.Image
 ) -> None:
-    plain = SMALL | {"preset": "classic"}  # painting, the base makes its picture of a prompt without the style
+    plain: dict[str, Any] = SMALL | {"preset": "classic"}  # painting, the base sees the prompt without the style
     embeds = painter.encode_prompt("a tower")
     assert torch.equal(painter(prompt_embeds=embeds, **plain).images, painter("a tower", **plain).images)
     assert torch.equal(pipe(painting, prompt_embeds=embeds, **FEW).images, pipe(painting, "a tower", **FEW).images)
