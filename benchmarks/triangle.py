@@ -13,6 +13,7 @@ from sigstyle.base.model import load_base
 from sigstyle.imaging.images import load_image
 
 _ROWS = 5
+_PAINTED_PX = 512  # short side
 _GAP_PX = 8
 
 
@@ -32,7 +33,7 @@ def triangle(photo: Path, styles: list[str], size_px: int, seed: int) -> Image.I
     for row, line in enumerate(weights_of(_ROWS)):
         indent = _GAP_PX + (_ROWS - 1 - row) * width // 2
         for column, weights in enumerate(line):
-            made = sigstyle.transfer(photo, styles, weights=weights, base=base, seed=seed)
+            made = sigstyle.transfer(photo, styles, weights=weights, base=base, seed=seed, size_px=_PAINTED_PX)
             picture = made.images[0].resize(cell, Image.Resampling.LANCZOS)
             sheet.paste(picture, (indent + column * width, _GAP_PX + row * height))
     return sheet

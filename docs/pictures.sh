@@ -20,7 +20,7 @@ $python -m sigstyle generate "mountains" -s great-wave --seed 1 -o "$out/mountai
 $python -m sigstyle generate "the sea" -s cafe-terrace --seed 1 -o "$out/sea.png"
 photos=()
 for photo in eiffel-tower cat neuschwanstein horses macaw colosseum; do photos+=(-c "examples/content/$photo.jpg"); done
-$python -m sigstyle batch "${photos[@]}" \
+$python -m sigstyle batch "${photos[@]}" --size-px 512 \
     -s cafe-terrace -s church-auvers -s composition-viii -s great-wave \
     -s harvesters -s line-engraving -s moon-tarot -s poppies \
     -s summertime -s tarascon -s unicorn-tapestry -s woodcut -o "$out/gallery"
