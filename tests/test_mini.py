@@ -7,6 +7,7 @@ import pytest
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+import sigstyle
 from sigstyle.base.fingerprints import fingerprint
 from sigstyle.base.model import load_base
 from sigstyle.config import CaptureConfig
@@ -83,3 +84,11 @@ def test_a_default_capture_stays_below_a_megabyte_and_holds_nothing_of_the_image
     names = {name for name in read_tensors(tmp_path / "style.safetensors")[0] if "." not in name}
     assert names == {"token", "palette_mean", "palette_covariance", "brushwork", "strokes"}
     assert style.offsets and style.decoder_offsets and style.rank == CaptureConfig().rank
+
+
+def test_a_batch_of_a_shipped_style_finds_its_base_by_itself(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.open(ROOT / "examples/content/cat.jpg").resize((64, 64)).save(photo)
+    results = list(sigstyle.batch(photo, "great-wave", tmp_path / "out", size_px=64, margin_px=0))
+    assert [result.error for result in results] == [None] and results[0].path is not None
+    assert Image.open(results[0].path).size == (64, 64)

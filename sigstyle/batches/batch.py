@@ -165,7 +165,7 @@ def batch(
     place = join(device)
     style = planned.outputs[0].look.style
     how = (place.device, dtype)
-    loaded = load_base(base, *how, memory=memory) if base else load_own_base(style, *how, memory)
+    loaded = load_base(base, *how, memory=memory) if base else load_own_base(style, *how, memory=memory)
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     count = 1 if parts.layered else count
     tell = on_notice or (lambda text: None)

@@ -119,7 +119,7 @@ class Ingredients:
         if self.base:
             return self.loading.base(self.base)
         own, how = self.first, self.loading
-        return load_own_base(own, how.device, how.dtype, how.prediction_type, how.memory)
+        return load_own_base(own, how.device, how.dtype, prediction_type=how.prediction_type, memory=how.memory)
 
     @property
     def notices(self) -> list[str]:

@@ -76,6 +76,7 @@ def load_own_base(
     style: Style,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    *,
     prediction_type: str | None = None,
     memory: str = "auto",
 ) -> BaseModel:
