@@ -10,6 +10,7 @@ Mask = NDArray[np.bool_]
 
 _LONG_SIDE_PX = 360  # of the copy that is cut: edges are found anew in the photo itself
 _ROUNDS = 5
+_FLAT = 4  # levels of 256 between which there is nothing to tell apart
 _LEAST, _MOST = 0.004, 0.93  # shares of the photo that an object has
 _RIM = 0.03  # share of the sides that is background where a subject is sought
 _CRUMB = 0.002  # share of the photo that is too small to be a part of an object, or a hole in it
@@ -127,7 +128,8 @@ def _cut(small: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Mask:
     import cv2
 
     known = np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD))
-    if known.all() or not known.any():
+    flat = int(np.ptp(small.reshape(-1, 3), axis=0).max()) < _FLAT  # on which GrabCut takes long to find nothing
+    if flat or known.all() or not known.any():
         return np.zeros(labels.shape, bool)
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
