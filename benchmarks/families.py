@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from benchmarks.random_base import schedule
 from sigstyle.base.model import EMBEDDED_FOLDER, BaseModel
 
 PROMPT_TOKENS, VOCABULARY = 77, 49408
@@ -70,15 +71,7 @@ def _base(family: str, memory: str, upcast: bool) -> BaseModel:
         vae=vae.eval(),
         text_encoder=CLIPTextModel(_text(tokenizer, *_TEXTS[family])).eval(),
         tokenizer=tokenizer,
-        scheduler=DDIMScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            clip_sample=False,
-            set_alpha_to_one=False,
-            steps_offset=1,
-            prediction_type="v_prediction" if family == "2.1" else "epsilon",
-        ),
+        scheduler=schedule("v_prediction" if family == "2.1" else "epsilon"),
         name=family,
         fingerprint="00000000-00000000",
         text_encoder_2=second,

@@ -1,5 +1,7 @@
 """Stable Diffusion 1.5 with random weights, built from its configuration: what it costs does not depend on them."""
 
+from typing import Literal
+
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -54,16 +56,22 @@ def random_base(widths: tuple[int, ...] = WIDTHS) -> BaseModel:
         vae=vae.eval(),
         text_encoder=CLIPTextModel(text).eval(),
         tokenizer=tokenizer,
-        scheduler=DDIMScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            clip_sample=False,
-            set_alpha_to_one=False,
-            steps_offset=1,
-        ),
+        scheduler=schedule(),
         name="random",
         fingerprint="00000000-00000000",
+    )
+
+
+def schedule(prediction_type: Literal["epsilon", "v_prediction"] = "epsilon") -> DDIMScheduler:
+    """The schedule of Stable Diffusion."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction_type,
     )
 
 

@@ -6,20 +6,13 @@ from typing import Any
 
 import torch
 from diffusers import (
-    AutoencoderKL,
-    AutoencoderTiny,
     DDIMScheduler,
     DiffusionPipeline,
-    UNet2DConditionModel,
 )
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.calls import EMBEDS, on_device, refuse, single_calls
 from pipelines.style_mixin import (
-    OFFLOAD_ORDER,
-    ONLY_XL,
-    STEP_TENSORS,
     OnPipeEvaluation,
     OnStepEnd,
     SigStyleOutput,
@@ -43,34 +36,6 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
 
     Source: SigStyle, arXiv 2502.13997 (style-guided text-to-image generation).
     """
-
-    model_cpu_offload_seq = OFFLOAD_ORDER
-    _optional_components = ONLY_XL
-    _callback_tensor_inputs = STEP_TENSORS
-
-    def __init__(
-        self,
-        vae: AutoencoderKL | AutoencoderTiny,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
-        unet: UNet2DConditionModel,
-        scheduler: DDIMScheduler,
-        text_encoder_2: CLIPTextModelWithProjection | None = None,
-        tokenizer_2: CLIPTokenizer | None = None,
-        force_zeros_for_empty_prompt: bool = True,
-    ) -> None:
-        super().__init__()
-        self.register_modules(
-            vae=vae,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            unet=unet,
-            scheduler=ddim(scheduler),
-            text_encoder_2=text_encoder_2,
-            tokenizer_2=tokenizer_2,
-        )
-        self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
-        self._loaded = {}
 
     @torch.no_grad()
     def __call__(

@@ -8,12 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.calls import check_bare_embeds, joined
-from sigstyle.base.model import BaseModel, load_base
+from sigstyle.base.model import BaseModel, ddim, load_base
 from sigstyle.diffusion.denoise import OnStep
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import ConfigError
@@ -26,7 +28,6 @@ OnStepEnd = Callable[[Any, int, int, dict[str, Tensor]], dict[str, Tensor] | Non
 OnPipeEvaluation = Callable[[Any, int, int], None]  # (pipe, done, total)
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 STEP_TENSORS = ["latents", "pred_x0"]  # what `callback_on_step_end` can be given
-OFFLOAD_ORDER = "text_encoder->text_encoder_2->unet->vae"
 ONLY_XL = ["text_encoder_2", "tokenizer_2"]
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", *ONLY_XL)
 
@@ -48,10 +49,39 @@ class SigStyleOutput(BaseOutput):
 class StyleMixin:
     """Styles loaded into a pipeline, and the pipeline's parts as a base."""
 
+    model_cpu_offload_seq = "text_encoder->text_encoder_2->unet->vae"
+    _optional_components = ONLY_XL
+    _callback_tensor_inputs = STEP_TENSORS
     _base: BaseModel | None = None
     _bar: Any = None
     _interrupt: bool = False
     _loaded: dict[str, tuple[Style, float | None]]
+
+    def __init__(
+        self,
+        vae: AutoencoderKL | AutoencoderTiny,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        unet: UNet2DConditionModel,
+        scheduler: DDIMScheduler,
+        text_encoder_2: CLIPTextModelWithProjection | None = None,
+        tokenizer_2: CLIPTokenizer | None = None,
+        force_zeros_for_empty_prompt: bool = True,
+    ) -> None:
+        super().__init__()
+        self.register_modules(  # type: ignore[attr-defined]
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=ddim(scheduler),
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
+        )
+        self.register_to_config(  # type: ignore[attr-defined]
+            force_zeros_for_empty_prompt=force_zeros_for_empty_prompt
+        )
+        self._loaded = {}
 
     @classmethod
     def from_base(cls, base: BaseModel) -> Self:

@@ -149,10 +149,11 @@ def transfer(
     wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory), parts.styles)
     chosen = resolved(TransferConfig, preset, config, settings, wanted.first.family)
     blend = Blend.of(wanted.styles, weights, parts.colours) if wanted.styles else None
-    parts.check(load_image(content), mask, chosen, blend)  # what cannot be used is told before a base is loaded
+    photo = load_image(content)
+    parts.check(photo, mask, chosen, blend)  # what cannot be used is told before a base is loaded
     with wanted.ready() as ready:
         pipe = _loaded(SigStylePipeline, ready, wanted, weights)
-        repaint = Repaint(pipe, content, parts.arguments(pipe.base, blend, chosen), trace, should_stop)
+        repaint = Repaint(pipe, content, photo, parts.arguments(pipe.base, blend, chosen), trace, should_stop)
         repaint.arguments |= {"mask": mask, "num_images_per_prompt": num_images}
         repaint.arguments |= {"callback_on_step_end": _previewing(pipe.base, on_preview)}
         taken, how = repaint.sparing(chosen, blend, on_progress or unwatched)

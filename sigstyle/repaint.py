@@ -11,7 +11,7 @@ from pipelines.style_mixin import OnPipeEvaluation, SigStyleOutput
 from sigstyle.config import TransferConfig
 from sigstyle.diffusion.inversion import ContentTrace
 from sigstyle.errors import Cancelled, ConfigError
-from sigstyle.imaging.images import Source, load_image
+from sigstyle.imaging.images import Source
 from sigstyle.painting.evaluations import OnEvaluation, unwatched
 from sigstyle.painting.luck import Attempts, Chosen, lucky
 from sigstyle.painting.sparing import sparing
@@ -24,6 +24,7 @@ class Repaint:
 
     pipe: SigStylePipeline
     content: Source
+    photo: Image.Image  # the content, opened
     arguments: dict[str, Any]
     trace: ContentTrace | None
     should_stop: Callable[[], bool]
@@ -51,7 +52,7 @@ class Repaint:
     def lucky(self, config: TransferConfig, blend: Blend | None, on_progress: OnEvaluation) -> list[Chosen]:
         """What is taken for each image, judged by the styles of a blend, or where there is none of the regions."""
         self._attempts = Attempts(on_progress, config)
-        photos = [load_image(self.content)] * self.arguments["num_images_per_prompt"]
+        photos = [self.photo] * self.arguments["num_images_per_prompt"]
         judged = blend or Blend.of([region.style for region in self.arguments["regions"]])
         return lucky(config, judged, photos, self, alike=True)
 

@@ -47,17 +47,34 @@ def make_tokenizer() -> CLIPTokenizer:
 
 def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """A two-layer CLIP text encoder for `tokenizer`."""
+    return CLIPTextModel(text_config(tokenizer, TEXT_DIM))
+
+
+def text_config(tokenizer: CLIPTokenizer, dim: int, **more: Any) -> CLIPTextConfig:
+    """Two layers of this width for `tokenizer`."""
     special: dict[str, Any] = {name: getattr(tokenizer, name) for name in SPECIAL_TOKENS}
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=TEXT_DIM,
-            intermediate_size=2 * TEXT_DIM,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=77,
-            **special,
-        )
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=dim,
+        intermediate_size=2 * dim,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        **special,
+        **more,
+    )
+
+
+def make_scheduler(prediction_type: PredictionType = "epsilon") -> DDIMScheduler:
+    """The schedule of Stable Diffusion."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction_type,
     )
 
 
@@ -112,15 +129,7 @@ def make_parts(vae: str = "tiny", prediction_type: PredictionType = "epsilon", s
             vae=make_vae(vae).eval(),
             text_encoder=make_text_encoder(tokenizer).eval(),
             tokenizer=tokenizer,
-            scheduler=DDIMScheduler(
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                clip_sample=False,
-                set_alpha_to_one=False,
-                steps_offset=1,
-                prediction_type=prediction_type,
-            ),
+            scheduler=make_scheduler(prediction_type),
         )
 
 

@@ -4,9 +4,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from conftest import SPECIAL_TOKENS, TEXT_DIM, PredictionType, make_text_encoder, make_tokenizer, make_unet, make_vae
-from diffusers import DDIMScheduler
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+from conftest import (
+    TEXT_DIM,
+    PredictionType,
+    make_scheduler,
+    make_text_encoder,
+    make_tokenizer,
+    make_unet,
+    make_vae,
+    text_config,
+)
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from sigstyle.base.model import BaseModel
 
@@ -15,19 +23,7 @@ SECOND_DIM, POOLED_DIM, SIZE_DIM = 48, 24, 8
 
 def make_second_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
     """A wider text encoder with a projection, as XL's second."""
-    special: dict[str, Any] = {name: getattr(tokenizer, name) for name in SPECIAL_TOKENS}
-    return CLIPTextModelWithProjection(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=SECOND_DIM,
-            intermediate_size=2 * SECOND_DIM,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=77,
-            projection_dim=POOLED_DIM,
-            **special,
-        )
-    )
+    return CLIPTextModelWithProjection(text_config(tokenizer, SECOND_DIM, projection_dim=POOLED_DIM))
 
 
 def make_xl_parts(
@@ -55,15 +51,7 @@ def make_xl_parts(
             text_encoder_2=make_second_text_encoder(second).eval(),
             tokenizer=tokenizer,
             tokenizer_2=second,
-            scheduler=DDIMScheduler(
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                clip_sample=False,
-                set_alpha_to_one=False,
-                steps_offset=1,
-                prediction_type=prediction_type,
-            ),
+            scheduler=make_scheduler(prediction_type),
         )
 
 

@@ -36,6 +36,11 @@ from sigstyle.style.blend import Blend
 LOWEST, HIGHEST = 0.05, 0.75  # noise levels of freedom 0 and 1, as shares of the schedule
 
 
+def noise_share(freedom: float) -> float:
+    """The noise level that a photo is painted from, as a share of the schedule."""
+    return LOWEST + (HIGHEST - LOWEST) * freedom
+
+
 @dataclass
 class DirectRun:
     """One transfer by painting: what is wanted, in which blend, where, and who watches.
@@ -88,7 +93,7 @@ class DirectRun:
     def timestep(self) -> int:
         """The noise level the photo is painted from: that of `freedom`, less for less style."""
         config, schedule = self.wanted.config, self.wanted.scheduler.config["num_train_timesteps"]
-        share = (LOWEST + (HIGHEST - LOWEST) * config.freedom) * self.wanted.amount
+        share = noise_share(config.freedom) * self.wanted.amount
         return min(schedule - 1, round(share * schedule))
 
     @property

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigstyle.base.autoencoder import decode_latents, encode_latents, pixels_per_latent
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
 from sigstyle.config import TextureConfig
@@ -22,7 +23,7 @@ from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import stroke_field
 from sigstyle.imaging.wrapping import WrappedTiles, smooth_noise, wrapped
-from sigstyle.painting.direct import HIGHEST, LOWEST
+from sigstyle.painting.direct import noise_share
 from sigstyle.painting.evaluations import Evaluations, OnEvaluation, never, unwatched
 from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
@@ -77,7 +78,8 @@ class TextureRun:
         with self.base.lock:
             channels = self.base.unet.config["in_channels"]
             fresh = torch.randn((1, channels, side, side), generator=generator)
-            read = [self._read(pixels, fresh, start) for start in self._tiles.starts]
+            plain = self.base.reader.encode([""])
+            read = [self._read(pixels, fresh, start, plain) for start in self._tiles.starts]
             tiles = self._painted(read)
         made = recoloured(self._tiles.joined(tiles).clamp(-1, 1), self._palette)
         return self._finished(made)
@@ -101,14 +103,15 @@ class TextureRun:
         laid = around[..., _REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX]
         return (colours + strokes.amount * torch.einsum("dc,bchw->bdhw", root, laid)).clamp(-1, 1)
 
-    def _read(self, pixels: Tensor, fresh: Tensor, start: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def _read(
+        self, pixels: Tensor, fresh: Tensor, start: tuple[int, int], plain: Conditioning
+    ) -> tuple[Tensor, Tensor]:
         """A tile's latents, and the noise that the plain UNet reads in them."""
         base, tiles = self.base, self._tiles
         self._check_stopped()
         clean = encode_latents(base.vae, tiles.tile(pixels, start)).to(base.device)
-        cond = base.reader.encode([""])
         own = implied_noise(
-            lambda noisy, timesteps: predict(base.unet, noisy, timesteps, cond),
+            lambda noisy, timesteps: predict(base.unet, noisy, timesteps, plain),
             self.scheduler,
             clean,
             self._timesteps(0),
@@ -141,7 +144,7 @@ class TextureRun:
 
     def _timesteps(self, step: int) -> Tensor:
         schedule = self.scheduler.config["num_train_timesteps"]
-        start = (LOWEST + (HIGHEST - LOWEST) * self.config.freedom) * schedule
+        start = noise_share(self.config.freedom) * schedule
         return torch.full((1,), round(start * (1 - step / self.config.steps)), device=self.base.device)
 
     def _check_stopped(self) -> None:
