@@ -53,6 +53,20 @@ def shipped(base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return path
 
 
+def test_a_grown_network_makes_the_same_offsets_and_has_more_to_learn_with(base: BaseModel) -> None:
+    net = network(base)
+    larger = net.grown(5, seed=1)
+    embedding = net.embed(torch.randn(MEASURES))
+    known, grown = (one.predict(embedding) for one in (net, larger))
+    assert torch.equal(known.token, grown.token)
+    assert torch.allclose(known.coefficients, grown.coefficients[:, :3], atol=1e-6) and grown.coefficients[:, 3:].all()
+    for path, offset in net.offsets(known.coefficients).items():
+        same = larger.offsets(grown.coefficients)[path]
+        assert same.rank == 5 and torch.allclose(offset.delta(), same.delta(), atol=1e-6)
+    with pytest.raises(ValueError, match="cannot shrink to 2"):
+        net.grown(2)
+
+
 def test_untrained_it_gives_the_base_model_and_styles_apart(base: BaseModel) -> None:
     net = network(base, trained=False)
     first, second = (net.predict(net.embed(torch.randn(MEASURES))) for _ in range(2))

@@ -86,6 +86,26 @@ class SharedHypernet(nn.Module):
         gains = (deviations[:count].square() + deviations[min(_FLOOR, count - 1)].square()).rsqrt()
         self.get_buffer("components")[:count] = axes[:count] * gains[:, None]
 
+    @torch.no_grad()
+    def grown(self, basis: int, seed: int = 0) -> "SharedHypernet":
+        """The same network with a larger basis, which makes the same offsets until it is trained.
+
+        What is new starts as all did: first factors at 0, coefficients as a random projection of the embedding.
+        Raises: ValueError for a basis that is smaller.
+        """
+        if basis < self.basis:
+            raise ValueError(f"The basis has {self.basis} offsets a layer and cannot shrink to {basis}.")
+        measures, width = self.get_buffer("centre").shape[0], self.trunk[0].out_features
+        larger = SharedHypernet(self.shapes, measures, self.token_shape, basis, width, seed)
+        fresh, known, layers = larger.state_dict(), self.state_dict(), len(self.shapes)
+        for name in ("shared", "head.weight", "head.bias"):
+            rows = fresh[name].view(layers, basis, -1)
+            rows[:, : self.basis] = known.pop(name).view(layers, self.basis, -1)
+        for name in ("ups", "downs"):
+            fresh[name][: self.basis] = known.pop(name)
+        larger.load_state_dict(fresh | known)
+        return larger
+
     def embed(self, measured: Tensor) -> Tensor:
         """The embedding of what was measured on a style image."""
         found = self.get_buffer("components") @ self._relative(measured)

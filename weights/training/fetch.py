@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +20,13 @@ def download(package: str, into: Path) -> Path:
 
 
 def unpack(deb: Path, into: Path) -> None:
-    """Unpack a .deb's files below ``into`` (no installation, no scripts run)."""
-    if not into.exists():
-        subprocess.run(["dpkg", "-x", str(deb), str(into)], check=True)
+    """Unpack a .deb's files below ``into`` (no installation, no scripts run): whole, or not at all."""
+    if into.exists():
+        return
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+        subprocess.run(["dpkg", "-x", str(deb), f"{scratch}/whole"], check=True)
+        Path(scratch, "whole").rename(into)
 
 
 def version_of(deb: Path) -> str:

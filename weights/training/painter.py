@@ -56,6 +56,7 @@ class PainterConfig:
     seed: int = 0
     styles: int = 2  # in one step
     windows: int = 2  # of photos for each style
+    basis: int = 20  # offsets a layer that styles share: with 20 the file stays below 8 MB
     remembered: int = 1  # windows of the first style image itself, of which the noise is predicted
     lr: float = 4e-3
     warmup_steps: int = 30
@@ -78,7 +79,7 @@ class Painter:
         shapes |= {DECODER + path: shape for path, shape in decoder_layers(base.vae, 1).items()}
         self.start = base.reader.starting_embedding(DOMAIN).to(base.device)
         token = (self.start.shape[0], self.start.shape[1])
-        self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), token, seed=config.seed).to(base.device)
+        self.net = SharedHypernet(shapes, 2 * sum(CHANNELS), token, config.basis, seed=config.seed).to(base.device)
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
         net = self.net
         groups = [  # what adds up many inputs moves as far as all of them together
@@ -238,8 +239,12 @@ class Painter:
         checkpoint.save(path, tensors, meta | {"config": asdict(self.config)})
 
     def begin_with(self, path: Path) -> None:
-        """Take the values of a network's file, and its average too: only the optimiser begins anew."""
-        self.net.load_state_dict(load_hypernetwork(path).net.state_dict())
+        """Take the values of a network's file, and its average too: only the optimiser begins anew.
+
+        A smaller basis is grown, which changes nothing at first.
+        """
+        known = load_hypernetwork(path).net
+        self.net.load_state_dict(known.grown(self.config.basis, self.config.seed).state_dict())
         self.averaged = {name: p.detach().clone() for name, p in self.net.named_parameters()}
 
     def resume(self, path: Path, rng: np.random.Generator) -> None:
