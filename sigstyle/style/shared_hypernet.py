@@ -95,9 +95,10 @@ class SharedHypernet(nn.Module):
         """
         if basis < self.basis:
             raise ValueError(f"The basis has {self.basis} offsets a layer and cannot shrink to {basis}.")
-        measures, width = self.get_buffer("centre").shape[0], self.trunk[0].out_features
+        known, layers = self.state_dict(), len(self.shapes)
+        measures, width = known["centre"].shape[0], known["trunk.0.weight"].shape[0]
         larger = SharedHypernet(self.shapes, measures, self.token_shape, basis, width, seed)
-        fresh, known, layers = larger.state_dict(), self.state_dict(), len(self.shapes)
+        fresh = larger.state_dict()
         for name in ("shared", "head.weight", "head.bias"):
             rows = fresh[name].view(layers, basis, -1)
             rows[:, : self.basis] = known.pop(name).view(layers, self.basis, -1)
