@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakeBase
-from PIL import Image
+from PIL import Image, ImageOps
 from random_style import random_style
 from test_direct import piped
 from test_pipelines import count, difference, pixels
@@ -22,6 +22,7 @@ from sigstyle.errors import ConfigError, ImageError
 from sigstyle.imaging.enlarging import enlarged
 from sigstyle.painting import sizes as painting_sizes
 from sigstyle.painting.cost import painted_cost
+from sigstyle.painting.local import Region
 from sigstyle.painting.sizes import Sizes, picture_size
 from sigstyle.painting.tiles import Tiling
 from sigstyle.studio.limits import in_time
@@ -189,6 +190,27 @@ def test_strength_0_is_the_photo_and_outside_a_mask_every_pixel_is(base: BaseMod
         result = pipe(photo, mask=mask, **more).images[0]
         changed = (pixels(result) != pixels(photo)).any(-1)
         assert result.size == photo.size and not changed[:, 60:].any() and changed[:, :50].mean() > 0.9
+
+
+@pytest.mark.usefixtures("small")
+def test_tiles_are_refined_where_they_are_seen(base: BaseModel, painting: Image.Image) -> None:
+    one, other = random_style(base, "one", 1), random_style(base, "other", 2)
+    pipe, photo = piped(base, one), large(painting, 160)
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (4, 4, 40, 30))
+    met = count(base)
+    whole = pipe(photo).images[0]
+    all_of_it = len(met)
+    met.clear()
+    told: list[tuple[int, int]] = []
+    part = pipe(photo, mask=mask, callback_on_evaluation=lambda _pipe, *at: told.append(at)).images[0]
+    assert 2 < len(met) < all_of_it / 2 and told[-1] == (len(met), len(met))
+    assert difference(part, Image.composite(whole, photo, mask)) == 0
+    met.clear()
+    layered = pipe(photo, mask=ImageOps.invert(mask), regions=[Region(mask, other)]).images[0]
+    assert len(met) < 2 * all_of_it
+    alone = piped(base, other)(photo, mask=mask).images[0]
+    assert difference(Image.composite(layered, photo, mask), alone) == 0
 
 
 @pytest.mark.usefixtures("small")

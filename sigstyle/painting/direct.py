@@ -58,6 +58,7 @@ class DirectRun:
     on_step: OnStep = unchanged
     on_evaluation: OnEvaluation = unwatched
     should_stop: Callable[[], bool] = never
+    seen: Image.Image | None = None  # where it will be seen, if that is not the mask
     notices: list[str] = field(default_factory=list, init=False)
     _stages: list[Refining] = field(default_factory=list, init=False)
     _is_refined: bool = field(default=False, init=False)
@@ -71,7 +72,7 @@ class DirectRun:
         self.notices += transfer_notices(self.wanted, self.blend, self.mask)
         self._tiling = work_tiling(self.wanted.content.work.size, self.wanted.base)
         self._stages = self._for_refining()
-        fine_tiles = sum(stage.tiling.count for stage in self._stages)
+        fine_tiles = sum(stage.evaluations for stage in self._stages)
         cost = transfer_cost(self.wanted.config, tiles=self._tiling.count, fine_tiles=fine_tiles)
         total = cost.calls if self.trace is None else cost.calls - cost.reading
         self._evaluations = Evaluations(total, self.on_evaluation, self.should_stop)
@@ -82,7 +83,8 @@ class DirectRun:
         parts = (wanted.base, wanted.scheduler, self.blend, wanted.config)
         watch = (lambda: self._evaluations.count(), lambda: self._evaluations.stopped())
         stages = content.sizes.stages if content.sizes is not None and wanted.amount else []
-        return [Refining(*parts, stage, content.margin_px, wanted.amount, *watch) for stage in stages]
+        seen = self.mask if self.seen is None else self.seen
+        return [Refining(*parts, stage, content.margin_px, wanted.amount, *watch, seen) for stage in stages]
 
     @property
     def total(self) -> int:

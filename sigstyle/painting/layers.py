@@ -79,25 +79,31 @@ class LayeredRun:
     _which: list[int] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        seen: list[Blend] = []
-        whole = Image.new("L", self.wanted.content.image.size, 255)
+        blends: list[Blend] = []
+        areas: list[Image.Image] = []  # where each is seen
         for layer in self.layers:
-            if not any(_same(layer.blend, blend) for blend in seen):
-                seen.append(layer.blend)
-                self._runs.append(self._run(layer.blend, whole, len(self._runs)))
-            self._which.append(next(i for i, blend in enumerate(seen) if _same(layer.blend, blend)))
+            which = next((i for i, blend in enumerate(blends) if _same(layer.blend, blend)), len(blends))
+            if which == len(blends):
+                blends.append(layer.blend)
+                areas.append(layer.mask)
+            else:
+                areas[which] = ImageChops.lighter(areas[which], layer.mask)
+            self._which.append(which)
+        for blend, area in zip(blends, areas, strict=True):
+            self._runs.append(self._run(blend, area, len(self._runs)))
         told = [layer.mask.info["notice"] for layer in self.layers if "notice" in layer.mask.info]
         self.notices = list(dict.fromkeys(told))
 
-    def _run(self, blend: Blend, whole: Image.Image, number: int) -> Run:
-        """The painting of the whole photo in one blend, counted among the others."""
+    def _run(self, blend: Blend, area: Image.Image, number: int) -> Run:
+        """The painting of the whole photo in one blend that is seen in an area, counted among the others."""
         amount = blend.amount(self.wanted.config.strength)
         wanted = replace(self.wanted, prompt=blend.source_prompt(self.wanted.config.prompt), amount=amount)
 
         def counted(done: int, total: int) -> None:
             self.on_evaluation(sum(run.total for run in self._runs[:number]) + done, self.total)
 
-        return run_of(wanted, blend, whole, None, self.on_step, counted, self.should_stop)
+        whole = Image.new("L", area.size, 255)
+        return run_of(wanted, blend, whole, None, self.on_step, counted, self.should_stop, area)
 
     @property
     def total(self) -> int:

@@ -1,5 +1,6 @@
 """A painted picture at the size it is wanted in: enlarged, and painted over in tiles at a low noise level."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from sigstyle.style.attach import styled
 from sigstyle.style.blend import Blend
 
 LEVEL = 0.24  # noise level, as a share of the schedule: below it what was enlarged stays blurred
+_NEAR_PX = 8  # of what is seen: within the reach of resizing
 _OTHER_NOISE = 0x51ED2701  # so that the noise is not the one that the photo was painted with
 
 
@@ -32,7 +34,8 @@ class Refining:
     """Pictures of one size, painted over in tiles by the styled UNet and the styled decoder, with one evaluation each.
 
     What is coarser than a pixel of the painting stays as it was painted, so tiles cannot differ in colour. `count` is
-    called after each evaluation; once `stopped` says yes, no other is made.
+    called after each evaluation; once `stopped` says yes, no other is made. Where a mask says `seen`, tiles of which
+    nothing will be seen are left as they were enlarged, at no evaluation.
     """
 
     base: BaseModel
@@ -44,6 +47,7 @@ class Refining:
     amount: float
     count: Callable[[], None]
     stopped: Callable[[], bool]
+    seen: Image.Image | None = None  # 'L', of the photo's aspect
     _canvases: list[np.ndarray] = field(default_factory=list, init=False)  # [h, w, 3]
 
     def __post_init__(self) -> None:
@@ -53,6 +57,24 @@ class Refining:
     def tiling(self) -> Tiling:
         """The tiles, in latents."""
         return fine_tiling(self._canvas, self.base)
+
+    @property
+    def evaluations(self) -> int:
+        """How many tiles are painted over."""
+        return sum(self._is_seen(box) for box in self.tiling.boxes())
+
+    def _is_seen(self, box: Box) -> bool:
+        """Whether anything of a tile, or near enough to count where the picture is resized, will be seen."""
+        if self.seen is None:
+            return True
+        scale, margin = pixels_per_latent(self.base.vae), self.margin_px
+        ratios = [shown / side for shown, side in zip(self.seen.size, self.sizes.picture, strict=True)]
+        edges = []
+        for span, ratio in ((box.columns, ratios[0]), (box.rows, ratios[1])):
+            first, last = span.start * scale - margin, (span.start + len(span.places)) * scale - margin
+            edges.append((math.floor((first - _NEAR_PX) * ratio), math.ceil((last + _NEAR_PX) * ratio)))
+        (left, right), (top, bottom) = ((max(0, low), max(0, high)) for low, high in edges)
+        return self.seen.crop((left, top, max(left, right), max(top, bottom))).getbbox() is not None
 
     @torch.no_grad()
     def latents(
@@ -74,6 +96,8 @@ class Refining:
             if self.stopped():
                 return own
             clean = encode_latents(base.vae, self._pixels(box)).to(base.device)
+            if not self._is_seen(box):
+                return clean
             kept, level = levels(self.scheduler, timesteps, clean)
             noisy = kept * clean + level * own
             pred_x0, _ = clean_and_noise(self.scheduler, noisy, predict(base.unet, noisy, timesteps, cond), timesteps)
@@ -119,6 +143,8 @@ class Refining:
     def _decoded(self, latents: Tensor, box: Box, image: int) -> Tensor:
         """One tile [1, 3, h, w], its coarse colours those of the enlarged picture."""
         before = self._pixels(box, image)
+        if not self._is_seen(box):
+            return before
         made = decode_latents(self.base.vae, box.cut(latents)).cpu()
         return made + blurred(before - made, self._coarse_px)
 

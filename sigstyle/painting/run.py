@@ -189,11 +189,14 @@ def run_of(
     on_step: OnStep = unchanged,
     on_evaluation: OnEvaluation = unwatched,
     should_stop: Callable[[], bool] = never,
+    seen: Image.Image | None = None,
 ) -> Run:
-    """The transfer that `wanted.config` asks for; `mask` is as large as the content.
+    """The transfer that `wanted.config` asks for; `mask` is as large as the content, as is where it will be `seen`.
 
     A `trace` that is not of what is wanted is not used, and a notice says why.
     Raises: ConfigError when the blend lacks what the method needs.
     """
-    kind = DirectRun if wanted.config.method == "paint" else SwapRun
-    return kind(wanted, blend, mask, trace, on_step, on_evaluation, should_stop)
+    watched = (on_step, on_evaluation, should_stop)
+    if wanted.config.method == "paint":
+        return DirectRun(wanted, blend, mask, trace, *watched, seen)
+    return SwapRun(wanted, blend, mask, trace, *watched)
