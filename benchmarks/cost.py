@@ -29,8 +29,8 @@ from benchmarks.work import (
 )
 from sigstyle.base.model import BaseModel, load_base
 from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.learning.bank import window_px
 from sigstyle.learning.checkpointing import Kept
-from sigstyle.learning.painting import window_px
 
 SIZE_PX = 512
 NARROW_SIZE_PX = 128

@@ -83,7 +83,7 @@ def capture(
     loading = Loading(device, dtype, prediction_type, loras, memory)
     if instant:
         _refuse_training(settings, preset, config, bank, state_path, resume, loras)
-        return instant_style(loading.base(base), loaded, name or named)
+        return instant_style(loading.base(base), loaded, name or named, on_notice)
     if state_path is not None:
         check_destination(state_path, input_files(*sources, *loading.files), overwrite=True)
     with loading.carrying(loading.base(base)) as ready:

@@ -18,8 +18,8 @@ from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.diffusion.denoise import predict
 from sigstyle.errors import SigStyleError, StyleFileError
+from sigstyle.learning.bank import window_px
 from sigstyle.learning.cost import capture_cost
-from sigstyle.learning.painting import window_px
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.style.shipped import shipped_styles
 from sigstyle.style.style import Style

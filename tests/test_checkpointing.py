@@ -17,10 +17,11 @@ from sigstyle.base.devices import free_bytes
 from sigstyle.base.model import BaseModel
 from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled
+from sigstyle.learning.bank import window_px
 from sigstyle.learning.checkpointing import Kept, Room, checkpointing, room_for
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.loop import Progress, capture_style
-from sigstyle.learning.painting import Painting, window_px
+from sigstyle.learning.painting import Painting
 from sigstyle.style.attach import frozen
 from sigstyle.style.style import Style
 

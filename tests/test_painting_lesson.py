@@ -18,11 +18,11 @@ from sigstyle.config import CaptureConfig
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.imaging.brushwork import LEAST, MOST, Brushwork
 from sigstyle.imaging.palette import Palette
-from sigstyle.learning.bank import Bank, bank_files
+from sigstyle.learning.bank import SMALLEST_WINDOW, Bank, bank_files, window_px
 from sigstyle.learning.learner import Learner, split_offsets
 from sigstyle.learning.loop import Progress, capture_style
 from sigstyle.learning.measured import Measured
-from sigstyle.learning.painting import SMALLEST_WINDOW, Painting, window_px
+from sigstyle.learning.painting import Painting
 from sigstyle.learning.painting_terms import HIGHEST, LOWEST
 from sigstyle.learning.state import load_state
 from sigstyle.learning.stepper import Stepper

@@ -11,8 +11,9 @@ import sigstyle
 import sigstyle.style.instant as instant_module
 from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError, StyleFileError
-from sigstyle.learning.instant import instant_style
+from sigstyle.learning.instant import Start, instant_style
 from sigstyle.learning.measured import Measured
+from sigstyle.learning.trial import MOST_CONTENT, Trial
 from sigstyle.scoring.features import CHANNELS, style_features
 from sigstyle.style.factors_file import split_offsets, with_more
 from sigstyle.style.instant import (
@@ -135,6 +136,24 @@ def test_an_instant_style_is_small_and_the_same_once_saved(base: BaseModel, ship
     for name in ("offsets", "decoder_offsets"):
         given, read = getattr(style, name), getattr(again, name)
         assert given and all(given[layer] == read[layer] for layer in given)
+
+
+def test_a_style_that_would_dissolve_photos_is_given_in_part(
+    base: BaseModel, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = style_features()
+    measured, told = Measured.on([make_painting()], features, base.device), list[str]()
+    predicted = load_hypernetwork(shipped).instant(measured.vector)[0].coefficients
+    whole, trial = Start.of(base, measured, features), Trial.of(base, measured, features)
+    lost = [trial.content(whole.offsets, whole.prompt(base), share) for share in (0.0, 0.5, 1.0)]
+    assert lost == [trial.content(whole.offsets, whole.prompt(base), share) for share in (0.0, 0.5, 1.0)]
+    assert len(set(lost)) == 3 and min(lost) > MOST_CONTENT, "on a random base photos never stand"
+    assert whole.share == 1 and torch.equal(whole.instant.coefficients, predicted)
+    monkeypatch.setattr(Trial, "content", lambda _self, _offsets, _prompt, share: 2 * share)
+    style = instant_style(base, [make_painting()], "Waves", told.append)
+    assert style.metadata["share"] == 0.55 and style.instant is not None
+    assert torch.equal(style.instant.coefficients, (0.55 * predicted).half().float())
+    assert "A capture in steps does better" in told[0] and "has 0.55 of it" in told[0]
 
 
 def test_the_image_decides_the_style(base: BaseModel, shipped: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sigstyle.base.autoencoder import pixels_per_latent
+from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.data import shipped_path
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.files import expanded, reason
@@ -18,6 +20,7 @@ from sigstyle.imaging.smoothing import guided_filter
 from sigstyle.imaging.strokes import SMOOTHING
 
 _PICTURES = (".webp", ".jpg", ".jpeg", ".png")
+SMALLEST_WINDOW, LARGEST_WINDOW = 24, 32  # latents
 SIDE_PX = 512  # short side, at which strokes have the size that transfers paint them in
 
 
@@ -70,6 +73,16 @@ class Bank:
         top, left = (below(side - side_px + 1) for side in photo.shape[1:])
         crop = photo[:, top : top + side_px, left : left + side_px]
         return crop.flip(2) if below(2) else crop
+
+
+def window_px(base: BaseModel) -> int:
+    """Side of the windows of photos that are painted: half of what the base was trained at, within 24 to 32 latents.
+
+    Where the UNet does not take that, it is what it takes just below.
+    """
+    latent, multiple = pixels_per_latent(base.vae), side_multiple_px(base)
+    side = min(max(trained_size_px(base) // 2, SMALLEST_WINDOW * latent), LARGEST_WINDOW * latent)
+    return max(multiple, side // multiple * multiple)
 
 
 def bank_files(folder: str | Path | None = None) -> list[Path]:

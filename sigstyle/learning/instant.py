@@ -1,19 +1,23 @@
 """A style in one pass: what the shared hypernetwork makes of an image, with nothing trained."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
+import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.base.conditioning import Conditioning
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import StyleToken, token_for
+from sigstyle.base.prompts import StyleToken, style_prompt, token_for
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import thumbnail_uri
 from sigstyle.learning.measured import Measured
 from sigstyle.learning.provenance import provenance
-from sigstyle.scoring.features import style_features
+from sigstyle.learning.trial import Trial
+from sigstyle.scoring.features import StyleFeatures, style_features
 from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.instant import Hypernetwork, Instant, hypernetwork_of
 from sigstyle.style.offsets import Offset
@@ -38,32 +42,58 @@ def known_hypernetwork(base: BaseModel) -> Hypernetwork:
 class Start:
     """What the hypernetwork says of a style: where a capture may begin.
 
-    Shapes: shift [n, dim] is added to where a style token starts; offsets are by layer path.
+    Shapes: shift [n, dim] is added to where a style token starts; offsets are by layer path. Of what was predicted
+    there is so large a `share` as leaves photos standing.
     """
 
     instant: Instant
     offsets: Mapping[str, Offset]
     shift: Tensor
+    share: float = 1.0
 
     @classmethod
-    def of(cls, base: BaseModel, measured: Measured) -> Self:
+    def of(cls, base: BaseModel, measured: Measured, features: StyleFeatures) -> Self:
         """The start for a style image that was measured. Raises: ConfigError for a base without a hypernetwork."""
         network = known_hypernetwork(base)
         instant, shift = network.instant(measured.vector)
         offsets = {path: offset.to(base.device) for path, offset in network.offsets(instant).items()}
-        return cls(instant, offsets, shift.to(base.device))
+        whole = cls(instant, offsets, shift.to(base.device))
+        share = Trial.of(base, measured, features).share(offsets, whole.prompt(base))
+        return whole if share == 1 else whole.less(share, network)
+
+    def less(self, share: float, network: Hypernetwork) -> Self:
+        """The same with a share of coefficients and shift."""
+        instant = replace(self.instant, coefficients=(share * self.instant.coefficients).half().float())
+        device = self.shift.device
+        offsets = {path: offset.to(device) for path, offset in network.offsets(instant).items()}
+        return type(self)(instant, offsets, share * self.shift, share)
+
+    @torch.no_grad()
+    def prompt(self, base: BaseModel) -> Conditioning:
+        """The prompt of a painting in the style."""
+        token = StyleToken(token_for("start"), base.reader.starting_embedding(DOMAIN).to(base.device) + self.shift)
+        return base.reader.embed(base.reader.tokenized([style_prompt("", DOMAIN, token.token)], [token]), [token])
 
 
-def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> Style:
+def instant_style(
+    base: BaseModel, images: Sequence[Image.Image], name: str, on_notice: Callable[[str], None] = warnings.warn
+) -> Style:
     """The style of `images` (as `load_image` gives them) as the hypernetwork of `base` predicts it.
 
+    It is tried on photos before it is given: where they would dissolve there is less of it, and `on_notice` hears.
     Raises: ConfigError for a base without one, no images, or a bad name.
     Source: Ha et al., "HyperNetworks" (1609.09106); for the loss it was trained with see `learning.painting`.
     """
     if not images:
         raise ConfigError("There is no style image; give one or more.")
-    measured = Measured.on(images, style_features().to(base.device), base.device)
-    start = Start.of(base, measured)
+    features = style_features().to(base.device)
+    measured = Measured.on(images, features, base.device)
+    start = Start.of(base, measured, features)
+    if start.share < 1:
+        on_notice(
+            f"The hypernetwork knows little that is like {name}: all of what it says would dissolve photos, so the "
+            f"style has {start.share:g} of it. A capture in steps does better."
+        )
     token = base.reader.starting_embedding(DOMAIN) + start.shift.cpu()
     offsets, decoder_offsets = split_offsets(start.offsets)
     return Style(
@@ -77,6 +107,11 @@ def instant_style(base: BaseModel, images: Sequence[Image.Image], name: str) -> 
         palette=measured.palette,
         brushwork=measured.brushwork,
         instant=start.instant,
-        metadata={"instant": start.instant.network, **look(measured.vector), **provenance(base, images)},
+        metadata={
+            "instant": start.instant.network,
+            "share": start.share,
+            **look(measured.vector),
+            **provenance(base, images),
+        },
         thumbnail=thumbnail_uri(images[0]),
     )

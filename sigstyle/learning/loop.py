@@ -131,7 +131,7 @@ class _Run:
         bank: str | Path | None,
     ) -> None:
         self.base, self.config, self.path, self._images = base, config, path, images
-        given = Start.of(base, self._measured) if config.start == "instant" else None
+        given = Start.of(base, self._measured, self._network) if config.start == "instant" else None
         self.learner = Learner(base, config, token_for(name), given)
         self.state = self.learner.state
         self.remembering = Remembering.of(self.learner, images)
@@ -150,7 +150,7 @@ class _Run:
         if self.painting is not None:
             self.job["bank"] = self.painting.bank.digest
         if given is not None:
-            self.job["hypernetwork"] = given.instant.network
+            self.job |= {"hypernetwork": given.instant.network, "share": given.share}
 
     @cached_property
     def _network(self) -> StyleFeatures:

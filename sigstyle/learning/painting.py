@@ -10,12 +10,11 @@ from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.conditioning import Conditioning
-from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import to_pil
 from sigstyle.imaging.palette import Palette, recoloured
 from sigstyle.imaging.strokes import seeded
-from sigstyle.learning.bank import Bank
+from sigstyle.learning.bank import Bank, window_px
 from sigstyle.learning.checkpointing import Kept, kept_by
 from sigstyle.learning.learner import Learner
 from sigstyle.learning.measured import Measured
@@ -31,19 +30,8 @@ from sigstyle.learning.painting_terms import (
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import LayerStatistics
 
-SMALLEST_WINDOW, LARGEST_WINDOW = 24, 32  # latents
 _LEAST, _MOST = 0.2, 3.0  # bounds of the content's multiplier
 _RATE = 0.25  # how fast the multiplier follows
-
-
-def window_px(base: BaseModel) -> int:
-    """Side of the windows of photos that are painted: half of what the base was trained at, within 24 to 32 latents.
-
-    Where the UNet does not take that, it is what it takes just below.
-    """
-    latent, multiple = pixels_per_latent(base.vae), side_multiple_px(base)
-    side = min(max(trained_size_px(base) // 2, SMALLEST_WINDOW * latent), LARGEST_WINDOW * latent)
-    return max(multiple, side // multiple * multiple)
 
 
 @dataclass(frozen=True, eq=False)

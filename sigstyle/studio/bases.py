@@ -15,8 +15,8 @@ from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.doctor import cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
+from sigstyle.learning.bank import LARGEST_WINDOW, SMALLEST_WINDOW
 from sigstyle.learning.cost import capture_cost
-from sigstyle.learning.painting import LARGEST_WINDOW, SMALLEST_WINDOW
 from sigstyle.painting.cost import transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory

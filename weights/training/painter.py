@@ -19,11 +19,11 @@ from sigstyle.base.model import BaseModel, load_base
 from sigstyle.base.prompts import StyleToken, style_prompt
 from sigstyle.base.split_unet import split_forward
 from sigstyle.imaging.strokes import seeded
+from sigstyle.learning.bank import window_px
 from sigstyle.learning.batches import noisy_batch
 from sigstyle.learning.instant import DOMAIN
 from sigstyle.learning.learner import offsets_attached
 from sigstyle.learning.measured import Measured
-from sigstyle.learning.painting import window_px
 from sigstyle.learning.painting_terms import (
     HIGHEST,
     LOCKED_WEIGHT,
@@ -63,9 +63,9 @@ class PainterConfig:
     decay_share: float = 0.25  # of the minutes, in which the learning rate falls to 0
     ema_decay: float = 0.998
     style_weight: float = 5.0
-    content_weight: float = 0.4
+    content_weight: float = 0.6
     content_bound: float = 0.85
-    beyond_bound: float = 2.0  # what further content distance costs
+    beyond_bound: float = 4.0  # what further content distance costs
     save_every_s: float = 300.0
     held_every_s: float = 900.0
 
