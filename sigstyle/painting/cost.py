@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from sigstyle.base.model import BaseModel
+from sigstyle.base.model import BaseModel, default_size_px, side_multiple_px
+from sigstyle.base.speed import Speed
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
 from sigstyle.diffusion.inversion import evaluations_per_step
+from sigstyle.imaging.images import fitting_size
 from sigstyle.painting.reference import REFERENCE_EVERY
-from sigstyle.painting.sizes import Sizes, fine_tiling, rounded_margin_px, work_tiling
+from sigstyle.painting.sizes import FINE_TILE_PX, Sizes, fine_tiling, rounded_margin_px, work_tiling
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,22 @@ def painted_cost(config: TransferConfig, base: BaseModel, photo: tuple[int, int]
     stages = sizes.stages if config.strength > 0 else []
     fine_tiles = sum(fine_tiling(stage.canvas(base, margin_px), base).count for stage in stages)
     return transfer_cost(config, 1, work_tiling(sizes.work(photo, base, margin_px), base).count, fine_tiles)
+
+
+def picture_s(config: TransferConfig, base: BaseModel, photo: tuple[int, int], speed: Speed) -> float:
+    """Seconds that a picture of a photo of (width, height) takes about; `speed` is that of a square of 512 px.
+
+    A tile of a large picture is encoded and decoded, as the whole is where it is painted.
+    """
+    if config.method != "paint":
+        side = config.size_px or default_size_px(base)
+        width, height = fitting_size(photo, side, side_multiple_px(base))
+        return speed.scaled(width * height / FINE_TILE_PX**2).seconds(transfer_cost(config).evaluations, 1, 1)
+    sizes, margin_px = Sizes.of(photo, base, config), rounded_margin_px(config.margin_px, base)
+    width, height = sizes.work(photo, base, margin_px)
+    whole, tiles = speed.scaled(width * height / FINE_TILE_PX**2), painted_cost(config, base, photo).refining
+    tries = config.best_of
+    return tries * whole.seconds(config.steps + 1, 1, 1) + speed.seconds(tiles, tiles, tiles)
 
 
 def generate_cost(config: GenerateConfig, images: int = 1) -> Cost:

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 
 from sigstyle.base.devices import default_device, free_bytes
-from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, load_base
+from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, default_size_px, load_base
 from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
-from sigstyle.doctor import cached_bases, measured_tflops
+from sigstyle.doctor import ESTIMATE_SIZE_PX, cached_bases, measured_tflops
 from sigstyle.errors import ConfigError
 from sigstyle.learning.bank import LARGEST_WINDOW, SMALLEST_WINDOW
 from sigstyle.learning.cost import capture_cost
-from sigstyle.painting.cost import transfer_cost
+from sigstyle.painting.cost import picture_s, transfer_cost
 from sigstyle.studio.folder import DataFolder
 from sigstyle.studio.words import duration, memory
 from sigstyle.text import parsed_json
@@ -59,6 +59,7 @@ class Bases:
         self.folder, self.first, self.may_download = folder, first, may_download
         self.device = torch.device(device) if device is not None else default_device()
         self.speeds: dict[str, Speed] = {}  # measured at 512 px
+        self._paces: dict[str, tuple[Speed, float]] = {}  # at which speed, and how much longer the last picture took
         self._loaded: OrderedDict[str, BaseModel] = OrderedDict()
 
     @cached_property
@@ -145,6 +146,30 @@ class Bases:
         window = speed.scaled((8 * latents / 512) ** 2)
         crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
         return capture_cost(config).seconds(crop, window, speed)
+
+    def usual_px(self, key: str) -> int:
+        """The short side a base works at where no size is asked for; the embedded one's while it is not loaded."""
+        base = self.loaded(key)
+        return ESTIMATE_SIZE_PX if base is None else default_size_px(base)
+
+    def painting_s(self, key: str, config: TransferConfig, photo: tuple[int, int], styles: int = 1) -> float | None:
+        """Seconds that a photo of (width, height) takes about in so many styles; None on a base that is not loaded.
+
+        By the base's speed, and by how long the last picture took here against what that speed says.
+        """
+        base = self.loaded(key)
+        if base is None:
+            return None
+        speed = self._speed(next(choice for choice in self.choices() if choice.key == key))
+        pace = self._paces.get(key, (speed, 1.0))
+        return styles * picture_s(config, base, photo, speed) * (pace[1] if pace[0] == speed else 1.0)
+
+    def took(self, key: str, config: TransferConfig, photo: tuple[int, int], styles: int, seconds: float) -> None:
+        """Notes how long a picture took, for `painting_s`."""
+        base = self.loaded(key)
+        if base is not None:
+            speed = self._speed(next(choice for choice in self.choices() if choice.key == key))
+            self._paces[key] = speed, seconds / max(1e-6, styles * picture_s(config, base, photo, speed))
 
     def _speed(self, choice: BaseChoice) -> Speed:
         return self.speeds.get(choice.key) or self._guessed(choice.parameters)

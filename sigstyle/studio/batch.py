@@ -14,7 +14,7 @@ from sigstyle.errors import ConfigError, ImageError
 from sigstyle.imaging.images import Source, load_image, read_recipe, save_png
 from sigstyle.studio.folder import Workspace, safe_name
 from sigstyle.studio.lane import Job
-from sigstyle.studio.limits import check_counts, check_settings, in_time
+from sigstyle.studio.limits import check_counts, check_own_size, check_settings, in_time
 from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.blend import Blend
@@ -31,15 +31,24 @@ class BatchOutcome:
 
 
 def paint_all(
-    studio: Studio, who: Who, photos: Sequence[Source], styles: Sequence[str], base: str, config: TransferConfig
+    studio: Studio,
+    who: Who,
+    photos: Sequence[Source],
+    styles: Sequence[str],
+    base: str,
+    config: TransferConfig,
+    own_size: bool = False,
 ) -> Job[BatchOutcome]:
     """Repaint every photo in every style; `detail` of the updates holds the paths of the pictures made so far.
 
+    With `own_size`, pictures get the size of their photos where the settings name none.
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
     if not styles:
         raise ConfigError("No style is chosen yet. Tick one or more.")
     check_settings(config)
+    if own_size:
+        check_own_size(config)
     check_counts(len(photos), len(styles))
     workspace, library = studio.admitted(who), studio.library(who)
     opened = [library.get(style).style for style in styles]
@@ -62,7 +71,7 @@ def paint_all(
             opened,
             folder / "pictures",
             base=loaded,
-            config=in_time(config, loaded),
+            config=in_time(config, loaded, own_size),
             on_progress=on_progress,
             on_notice=lambda text: notices.append(text.replace(f"{folder}{os.sep}", "")),
             should_stop=job.should_stop,

@@ -8,6 +8,7 @@ from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 
 MOST_PHOTOS, MOST_STYLES, MOST_PICTURES, MOST_COUNT = 50, 20, 200, 8
+MOST_REGIONS, MOST_MEGAPIXELS = 4, 16.0
 SIZES_PX = (64, 2048)
 LONGEST_TEXT = 1000
 MOST = {
@@ -25,9 +26,23 @@ def check_settings(config: TransferConfig | GenerateConfig | CaptureConfig) -> N
             raise ConfigError(f"{name} is {value}; expected at most {MOST[name]} here. The command line takes more.")
 
 
-def in_time(config: TransferConfig, base: BaseModel) -> TransferConfig:
-    """The settings as the app means them: a photo is painted at the base's own size where none was chosen."""
+def in_time(config: TransferConfig, base: BaseModel, own_size: bool = False) -> TransferConfig:
+    """The settings as the app means them: where no size was chosen a photo is painted at the base's own.
+
+    With `own_size` it is painted at the photo's, where it is painted and not inverted.
+    """
+    if own_size and config.method == "paint":
+        return config
     return replace(config, size_px=config.size_px or default_size_px(base))
+
+
+def check_own_size(config: TransferConfig) -> None:
+    """Raises: ConfigError where a picture of its photo's size may be larger than the app makes them."""
+    if config.method == "paint" and config.size_px is None and config.max_megapixels > MOST_MEGAPIXELS:
+        raise ConfigError(
+            f"max_megapixels is {config.max_megapixels:g}; expected at most {MOST_MEGAPIXELS:g} here for a picture of "
+            "the photo's own size. The command line takes more."
+        )
 
 
 def check_counts(photos: int, styles: int = 1) -> None:

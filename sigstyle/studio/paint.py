@@ -13,11 +13,21 @@ from sigstyle import api
 from sigstyle.config import GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_image
+from sigstyle.parts import Parts
 from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry, Library
-from sigstyle.studio.limits import MOST_COUNT, SIZES_PX, check_counts, check_settings, in_time, whole_number
+from sigstyle.studio.limits import (
+    MOST_COUNT,
+    SIZES_PX,
+    check_counts,
+    check_own_size,
+    check_settings,
+    in_time,
+    whole_number,
+)
+from sigstyle.studio.regions import WantedRegion, check_regions, styles_of
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.traces import kept_under
 from sigstyle.style.blend import Blend
@@ -83,12 +93,12 @@ Wanted = str | Sequence[tuple[str, float]]  # a style by its name, or several wi
 
 
 def looked_up(library: Library, wanted: Wanted) -> tuple[list[Entry], list[float]]:
-    """The styles of a blend with their weights, those at 0 left out.
+    """The styles of a blend with their weights, those at 0 left out; none at all where none is wanted.
 
     Raises: ConfigError for unknown ones, and for a blend in which every weight is 0.
     """
     pairs = [(wanted, 1.0)] if isinstance(wanted, str) else [(name, weight) for name, weight in wanted if weight > 0]
-    if not pairs:
+    if wanted != () and not pairs:
         raise ConfigError("Every style of the blend is at 0. Give one of them more.")
     return [library.get(name) for name, _ in pairs], [float(weight) for _, weight in pairs]
 
@@ -101,33 +111,45 @@ def restyle(
     base: str,
     config: TransferConfig,
     mask: Source | None = None,
+    regions: Sequence[WantedRegion] = (),
+    own_size: bool = False,
 ) -> Job[list[Picture]]:
     """Repaint photos in a style or a blend, one by one; `detail` of the updates holds the pictures made so far.
 
-    `mask`, as large as the one photo, is white where it is painted.
-    Raises: SigStyleError for anything that can be known to be wrong before the work begins.
+    `mask`, as large as the one photo, is white where it is painted. `regions` are painted over that in styles of their
+    own; where `style` is (), all else stays the photo. With `own_size` a picture gets the size of its photo where the
+    settings name none. Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
     check_settings(config)
     check_counts(len(photos))
-    if mask is not None and len(photos) > 1:
-        raise ConfigError(f"These are {len(photos)} photos; a painted region is for one. Take the others out.")
-    workspace, (entries, weights) = studio.admitted(who), looked_up(studio.library(who), style)
+    check_regions(len(photos), mask, regions)
+    if own_size:
+        check_own_size(config)
+    workspace, library = studio.admitted(who), studio.library(who)
+    entries, weights = looked_up(library, style)
     kept, opened = take_photos(workspace, photos), [entry.style for entry in entries]
-    region = None if mask is None else workspace.keep_photo(mask)
+    area = None if mask is None else workspace.keep_photo(mask)
+    parts = [region.opened(library, workspace) for region in regions]
     key, look = studio.bases.check(base), "+".join(f"{s.hash}:{w:g}" for s, w in zip(opened, weights, strict=True))
-    Blend.of(opened, weights).check_able(config)
+    if opened:
+        Blend.of(opened, weights).check_able(config)
+    if parts or area is not None:
+        blend = Blend.of(opened, weights) if opened else None
+        Parts.opened(parts).check(load_image(kept[0].path), area and load_image(area), config, blend)
 
     def paint(job: Job, photo: KeptPhoto, on_progress: Callable[[int, int], None]) -> Picture:
         loaded = studio.bases.get(key)
-        wanted = kept_under(who.person, loaded.fingerprint, photo.path.stem, config, look)
-        trace, started = studio.traces.get(wanted), time.monotonic()
+        meant, image = in_time(config, loaded, own_size), load_image(photo.path)
+        wanted = kept_under(who.person, loaded.fingerprint, photo.path.stem, meant, look)
+        trace, started = None if parts else studio.traces.get(wanted), time.monotonic()
         result = api.transfer(
-            load_image(photo.path),
+            image,
             opened,
-            weights=weights,
-            mask=None if region is None else load_image(region),
+            weights=weights if opened else None,
+            mask=None if area is None else load_image(area),
+            regions=parts,
             base=loaded,
-            config=in_time(config, loaded),
+            config=meant,
             trace=trace,
             on_progress=on_progress,
             on_preview=lambda preview: job.report(preview=preview),
@@ -135,8 +157,11 @@ def restyle(
         )
         if result.trace is not None:
             studio.traces.put(wanted, result.trace)
-        name = f"{photo.name} in {' + '.join(entry.name for entry in entries)}"
-        saved = _saved(workspace, result, name, started, photo.path, reused=result.trace is trace)
+        known = trace is not None and result.trace is trace
+        name = f"{photo.name} in {' + '.join(dict.fromkeys([e.name for e in entries] + [r.style for r in regions]))}"
+        saved = _saved(workspace, result, name, started, photo.path, reused=known)
+        if not known:
+            studio.bases.took(key, meant, image.size, styles_of(opened, parts), saved.seconds)
         return replace(saved, notices=photo.notices + saved.notices)
 
     return studio.submit(who, "restyle", lambda job: _one_by_one(job, "photo", kept, paint))

@@ -1,7 +1,7 @@
 """From a picture back to what made it: the settings in its recipe, its style and its photo found again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from PIL import ImageChops
 from sigstyle.config import GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import load_image, read_recipe
+from sigstyle.parts import PARTS
 from sigstyle.recipe import file_entry
 from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry
 from sigstyle.studio.paint import Picture, imagine, restyle
+from sigstyle.studio.regions import WantedRegion, told_region
 from sigstyle.studio.studio import Studio, Who
 
 _SIZES = ("width", "height")
@@ -30,11 +32,18 @@ class Restored:
     photo: Path | None
     missing: tuple[str, ...]
     mask: Path | None = None
+    regions: tuple[WantedRegion, ...] = ()
 
     @property
     def style(self) -> Entry | None:
         """The first of the styles that are here."""
         return next((entry for entry, _ in self.styles), None)
+
+    def at_own_size(self) -> "Restored":
+        """The same at the photo's own size. Raises: ConfigError for what has none."""
+        if not isinstance(self.config, TransferConfig) or self.config.method != "paint":
+            raise ConfigError("Only what was painted can be painted at the photo's size; choose the way Painted.")
+        return replace(self, config=replace(self.config, size_px=None))
 
     @property
     def sizes(self) -> dict[str, int | None]:
@@ -55,6 +64,7 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
         base_name = str(recipe["base"]["name"])
         wanted = [(str(style["hash"]), str(style["name"]), float(style.get("weight", 1.0))) for style in styles]
         content, mask = dict(recipe.get("content") or {}), recipe.get("mask") and dict(recipe["mask"])
+        parts = [told_region(entry) for entry in recipe.get("regions") or []]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ConfigError(
             f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
@@ -69,15 +79,21 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
     here = tuple((known[hash_], weight) for hash_, _, weight in wanted if hash_ in known)
     lacking = [f"{name} ({hash_})" for hash_, name, _ in wanted if hash_ not in known]
     missing += [f"Its style {style} is not in your library. Drop the style file in there." for style in lacking]
-    found = region = None
+    found = area = None
+    masks = [region.mask for region in parts if region.mask is not None]
     if mask:
-        region = studio.workspace(who).photo(str(mask.get("pixels_sha256", "")))
-        missing += [] if region else ["The mask it was made with is not here any more. Paint it again, in Restyle."]
+        masks.append(str(mask.get("pixels_sha256", "")))
+        area = studio.workspace(who).photo(masks[-1])
+    if not all(studio.workspace(who).photo(sha256) for sha256 in masks):
+        missing.append("The mask it was made with is not here any more. Paint it again, in Restyle.")
+    regions = tuple(replace(part, style=known[part.style].name) for part in parts if part.style in known)
+    lacking = dict.fromkeys(part.style for part in parts if part.style not in known)
+    missing += [f"A region's style ({hash_}) is not in your library. Drop the style file in there." for hash_ in lacking]
     if kind == "transfer":
         found = _photo(studio, who, content, photo)
         if found is None:
             missing.append("The photo it was made from is not here. Drop the photo beside the picture.")
-    return Restored(recipe, kind, config, here, found, tuple(missing), region)
+    return Restored(recipe, kind, config, here, found, tuple(missing), area, regions)
 
 
 def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[str, Any]) -> None:
@@ -88,6 +104,12 @@ def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[
         raise ConfigError(
             f"{path.name} was made as one of several images at once, or as a blend without a photo, which the page "
             f"does not have. 'python -m sigstyle info {path.name}' prints the command that makes it again."
+        )
+    foreign = [name.replace("_", " ") for name in PARTS if name != "regions" and recipe.get(name)]
+    if foreign:
+        raise ConfigError(
+            f"{path.name} was made with {' and '.join(foreign)}, which the page does not have. 'python -m sigstyle info "
+            f"{path.name}' prints the command that makes it again."
         )
 
 
@@ -106,12 +128,13 @@ def _photo(studio: Studio, who: Who, content: Mapping[str, Any], given: Path | N
 
 def repeat(studio: Studio, who: Who, restored: Restored, base: str) -> Job[list[Picture]]:
     """Make the picture again. Raises: ConfigError when something is missing, otherwise as `restyle`."""
-    if restored.missing or restored.style is None:
-        raise ConfigError(" ".join(restored.missing))
-    name, config = restored.style.name, restored.config
+    config = restored.config
+    if restored.missing or (restored.style is None and not restored.regions):
+        raise ConfigError(" ".join(restored.missing) or "It names no style, so there is nothing to paint in.")
     if isinstance(config, TransferConfig):
-        photos, blend = [restored.photo] if restored.photo else [], [(e.name, w) for e, w in restored.styles]
-        return restyle(studio, who, photos, blend, base, config, restored.mask)
+        photos, blend = [restored.photo] if restored.photo else [], tuple((e.name, w) for e, w in restored.styles)
+        return restyle(studio, who, photos, blend, base, config, restored.mask, restored.regions, own_size=True)
+    name = restored.style.name if restored.style else ""
     settings = {key: value for key, value in config.to_dict().items() if key != "prompt"}
     return imagine(studio, who, config.prompt, name, base, settings | restored.sizes)
 
