@@ -18,7 +18,8 @@ from sigstyle.ui.transfer_dials import TransferDials
     ("config", "names", "ranges"),
     [
         (TransferConfig(), transfer_dials.MORE, transfer_dials.RANGES),
-        (TransferConfig(size_px=256, prompt="a castle"), transfer_dials.MORE, transfer_dials.RANGES),
+        (TransferConfig(margin_px=16, prompt="a castle"), transfer_dials.MORE, transfer_dials.RANGES),
+        (TransferConfig(size_px=256), transfer_dials.SIZE, transfer_dials.RANGES),
         (CaptureConfig(), learn.ADVANCED, learn.RANGES),
     ],
 )
@@ -34,6 +35,7 @@ def test_restyle_has_a_dial_for_every_setting_so_that_a_recipe_is_restored_whole
         "strength",
         *transfer_dials.FRONT,
         *transfer_dials.PAINTED,
+        *transfer_dials.SIZE,
         *transfer_dials.MORE,
         *transfer_dials.EXPERT,
     } | {*transfer_dials.PART}

@@ -1,4 +1,4 @@
-"""From strokes of a brush over a photo to a mask."""
+"""From strokes of a brush over a photo to a mask, and back."""
 
 from collections.abc import Sequence
 
@@ -16,3 +16,10 @@ def brushed_mask(layers: Sequence[Image.Image]) -> Image.Image:
     if mask is None or mask.getbbox() is None:
         raise ConfigError("Nothing is painted over yet. Paint over what is to change, or choose All of it.")
     return Image.merge("RGB", (mask, mask, mask))
+
+
+def strokes_of(mask: Image.Image, size: tuple[int, int], colour: str) -> Image.Image:
+    """A layer (RGBA) of (width, height) that `brushed_mask` makes this mask ('L') of again, where it has that size."""
+    layer = Image.new("RGBA", size, colour)
+    layer.putalpha(mask if mask.size == size else mask.resize(size, Image.Resampling.BILINEAR))
+    return layer

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from PIL import Image
 
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.imaging.images import load_image, read_recipe
+from sigstyle.painting.sizes import PLAIN_UP_TO, picture_size
 from sigstyle.studio.folder import Workspace, write
+from sigstyle.studio.limits import MOST_MEGAPIXELS
 from sigstyle.studio.trash import Trash
 
 THUMB_PX = 192
@@ -35,11 +38,22 @@ class MadePicture:
     seed: int
     size: tuple[int, int]
     made_at: float
+    settings: Mapping[str, Any] = field(default_factory=dict)  # those that say how large it is
+
+    @property
+    def larger(self) -> tuple[int, int] | None:
+        """(width, height) it has when painted at the photo's own size; None where that is not more, or not possible."""
+        short_px = self.settings.get("size_px")
+        if self.photo is None or self.settings.get("method") != "paint" or not isinstance(short_px, int):
+            return None
+        with Image.open(self.photo) as photo:
+            size = picture_size(photo.size, None, MOST_MEGAPIXELS)
+        return size if min(size) > PLAIN_UP_TO * short_px else None
 
     @property
     def style(self) -> str:
         """Its styles, as one says them."""
-        return " + ".join(self.styles)
+        return " + ".join(dict.fromkeys(self.styles))
 
     @property
     def time(self) -> str:
@@ -115,7 +129,9 @@ class History:
         names = tuple(style["name"] for style in recipe["styles"])
         id_ = path.relative_to(self.root).as_posix()
         seed = recipe["settings"]["seed"]
-        return MadePicture(id_, path, photo, subject, names, recipe["kind"], seed, size, status.st_mtime)
+        return MadePicture(
+            id_, path, photo, subject, names, recipe["kind"], seed, size, status.st_mtime, recipe["settings"]
+        )
 
     def _subject(self, path: Path, recipe: dict[str, Any]) -> tuple[str, Path | None]:
         """What a picture shows, in a word, and the kept photo it was made from."""
@@ -135,8 +151,11 @@ def _told(path: Path, changed_ns: int, size: int) -> tuple[dict[str, Any], tuple
     """Recipe and size of a picture, read again when its file has changed; None where it has no whole recipe."""
     try:
         recipe = read_recipe(path)
-        styles = [{"name": str(style["name"])} for style in recipe["styles"]]
-        settings = {"seed": int(recipe["settings"]["seed"]), "prompt": recipe["settings"].get("prompt", "")}
+        named = [*recipe["styles"], *(region["style"] for region in recipe.get("regions") or [])]
+        styles = [{"name": str(style["name"])} for style in named]
+        given = recipe["settings"]
+        settings = {"seed": int(given["seed"]), "prompt": given.get("prompt", "")}
+        settings |= {name: given.get(name) for name in ("size_px", "method")}
         with Image.open(path) as opened:
             pixels = opened.size
         return {

@@ -64,7 +64,7 @@ def told_region(entry: Mapping[str, Any]) -> WantedRegion:
 def check_regions(photos: int, mask: Source | None, regions: Sequence[WantedRegion]) -> None:
     """Raises: ConfigError for too many regions, and for what is drawn on one photo and wanted for several."""
     if len(regions) > MOST_REGIONS:
-        raise ConfigError(f"These are {len(regions)} regions; at most {MOST_REGIONS} here. The command line takes more.")
+        raise ConfigError(f"These are {len(regions)} regions; at most {MOST_REGIONS} here. The shell takes more.")
     drawn = mask is not None or any(region.mask is not None for region in regions)
     if drawn and photos > 1:
         raise ConfigError(f"These are {photos} photos; a painted region is for one. Take the others out.")

@@ -88,7 +88,9 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
         missing.append("The mask it was made with is not here any more. Paint it again, in Restyle.")
     regions = tuple(replace(part, style=known[part.style].name) for part in parts if part.style in known)
     lacking = dict.fromkeys(part.style for part in parts if part.style not in known)
-    missing += [f"A region's style ({hash_}) is not in your library. Drop the style file in there." for hash_ in lacking]
+    missing += [
+        f"A region's style ({hash_}) is not in your library. Drop the style file in there." for hash_ in lacking
+    ]
     if kind == "transfer":
         found = _photo(studio, who, content, photo)
         if found is None:
@@ -108,8 +110,8 @@ def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[
     foreign = [name.replace("_", " ") for name in PARTS if name != "regions" and recipe.get(name)]
     if foreign:
         raise ConfigError(
-            f"{path.name} was made with {' and '.join(foreign)}, which the page does not have. 'python -m sigstyle info "
-            f"{path.name}' prints the command that makes it again."
+            f"{path.name} was made with {' and '.join(foreign)}, which the page does not have. "
+            f"'python -m sigstyle info {path.name}' prints the command that makes it again."
         )
 
 

@@ -60,6 +60,11 @@ def notes_of(found: Checked) -> gr.HTML:
     return gr.HTML(f'<div role="alert">{problems}{notices}</div>', visible=bool(problems or notices))
 
 
+def first_of(gallery: Any) -> tuple[str, str]:
+    """What the first photo in an upload gallery is told apart by; empty where there is none."""
+    return next(iter(_told_apart(files_of(gallery)[:1])), ("", ""))
+
+
 def _told_apart(files: Sequence[Path]) -> list[tuple[str, str]]:
     """What dropped files are told apart by: the folder of the page's cache is named after what is in them."""
     return [(file.parent.name, file.name) for file in files]

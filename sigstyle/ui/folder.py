@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sigstyle.ui.handlers import (
 )
 from sigstyle.ui.messages import as_text
 from sigstyle.ui.parts import NO_STYLES, Page, Tile
+from sigstyle.ui.sizing import SizeChoice
 from sigstyle.ui.transfer_dials import TransferDials
 
 EMPTY = empty("Every photo in every style appears here", "Drop photos, tick styles, press Paint all.", "stage-empty")
@@ -41,6 +43,7 @@ class FolderTab:
     photos: gr.File
     styles: gr.CheckboxGroup
     hint: gr.HTML
+    size: SizeChoice
     dials: TransferDials
     go: gr.Button
     stop: gr.Button
@@ -63,9 +66,10 @@ class FolderTab:
                 notes = gr.HTML(visible=False, padding=False, elem_id="folder-notes", elem_classes=["notes"])
                 hint = gr.HTML(NO_STYLES, visible=False, padding=False)
                 styles = gr.CheckboxGroup([], label="Styles", elem_id="folder-styles")
+                size = SizeChoice.build("folder-size")
                 front = TransferDials.front()
                 with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
-                    dials = TransferDials.build(front)
+                    dials = TransferDials.build(front, size=size)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):
                 stage = gr.HTML(EMPTY, padding=False)
                 slider = gr.ImageSlider(
@@ -91,8 +95,8 @@ class FolderTab:
                         label="Contact sheet", show_label=False, interactive=False, buttons=["fullscreen"],
                         type="filepath", elem_id="sheet",
                     )  # fmt: skip
-        parts = (photos, styles, hint, dials, go, stop, line, stage, slider, grid, sheet, notes, problems, download)
-        tab = cls(page, *parts, gr.State([]))
+        shown = (stage, slider, grid, sheet, notes, problems, download)
+        tab = cls(page, photos, styles, hint, size, dials, go, stop, line, *shown, gr.State([]))
         tab._connect()
         return tab
 
@@ -100,10 +104,24 @@ class FolderTab:
         key, quick = self.page.key, {"queue": False, **PRIVATE}
         inputs = [key, self.page.base, self.photos, self.styles, *self.dials.controls]
         self.go.click(self._run, inputs, self.changing, trigger_mode="once", **PRIVATE)
-        self.photos.upload(self._look, self.photos, [self.photos, self.notes], **quick)
-        self.photos.clear(lambda: gr.HTML(visible=False), None, self.notes, **quick)
+        looked = self.photos.upload(self._look, self.photos, [self.photos, self.notes], **quick)
+        cleared = self.photos.clear(lambda: gr.HTML(visible=False), None, self.notes, **quick)
+        for event in (looked, cleared):
+            event.then(**self.telling)
+        choices = [self.size.choice.input, self.size.custom.change, self.dials.preset.input, self.styles.input]
+        gr.on([*choices, self.photos.delete, self.page.base.change], **self.telling)
         self.grid.select(self._compare, [key, self.made], self.slider, **quick)
         self.stop.click(self._stop, key, None, **quick)
+
+    @property
+    def telling(self) -> dict[str, Any]:
+        """The event that says how large pictures get and how long that takes."""
+        inputs = [self.page.base, self.photos, self.styles, self.size.choice, *self.dials.controls]
+        return {"fn": self._told, "inputs": inputs, "outputs": self.size.outputs, "queue": False, **PRIVATE}
+
+    def _told(self, base: str, photos: Any, styles: list[str], size: str, *values: Any) -> Changes:
+        files, config = [Path(file) for file in photos or []], partial(self.dials.config, values)
+        return self.size.told(self.page.studio, base, files, config, size, max(1, len(styles or [])))
 
     @property
     def changing(self) -> list[Any]:
@@ -144,7 +162,8 @@ class FolderTab:
 
         def start() -> Any:
             files = [Path(file) for file in photos or []]
-            return paint_all(self.page.studio, who, files, styles, base, self.dials.config(values))
+            config = self.dials.config(values)
+            return paint_all(self.page.studio, who, files, styles, base, config, own_size=True)
 
         yield from followed(start, lambda u: self.showing(who, u), lambda m: self._finished(who, m), self._idle)
 

@@ -35,6 +35,11 @@ def plain_values(value: Any) -> Any:
     return [plain_values(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+def without_flags(notice: str) -> str:
+    """A line of the library's without its advice on flags of the command line, which a page does not have."""
+    return re.sub(r"; --[\w-]+ .*", ".", notice)
+
+
 def as_text(text: str) -> str:
     """`text` for where HTML is shown, so that what looks like HTML in it is read and not obeyed."""
     return html.escape(placeless(text), quote=False)

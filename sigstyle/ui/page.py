@@ -51,18 +51,19 @@ class Tabs:
         """What `refresh` changes."""
         pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
         parts = [*(part for picker in pickers for part in picker.outputs), *self._lists]
-        return [*parts, self.library.left_out, self.restyle.blending.others]
+        return [*parts, self.library.left_out, self.restyle.blending.others, self.restyle.regions.style]
 
     @property
     def refresh_inputs(self) -> list[Any]:
         """What `refresh` reads."""
         pickers = [self.restyle.picker, self.imagine.picker, self.library.picker]
         chosen = [picker.chosen for picker in pickers]
-        return [self.page.key, self.page.base, *chosen, self.folder.styles, self.restyle.blending.others]
+        taken = [self.restyle.blending.others, self.restyle.regions.style]
+        return [self.page.key, self.page.base, *chosen, self.folder.styles, *taken]
 
     def refresh(
         self, request: gr.Request, key: str, base: str, restyle: str, imagine: str, library: str, ticked: list[str],
-        blended: list[str],
+        blended: list[str], region: str | None,
     ) -> Changes:  # fmt: skip
         """All galleries with the styles there are now."""
         who = who_asks(request, key)
@@ -70,15 +71,15 @@ class Tabs:
         changes = unusable | self.restyle.picker.filled(tiles, restyle) | self.imagine.picker.filled(tiles, imagine)
         changes |= self.library.picker.filled(tiles, library) | self.clip.filled(tiles)
         changes |= self.folder.filled(tiles, ticked)
-        return changes | self.restyle.blending.filled(tiles, blended)
+        return changes | self.restyle.blending.filled(tiles, blended) | self.restyle.regions.filled(tiles, region)
 
     def with_learned(
         self, request: gr.Request, key: str, base: str, learned: tuple[str, str] | None, ticked: list[str],
-        blended: list[str],
+        blended: list[str], region: str | None,
     ) -> Changes:  # fmt: skip
         """All galleries with the style that was just learned chosen, as it is what one wants to try."""
         name = learned[0] if learned else ""
-        return self.refresh(request, key, base, name, name, name, ticked, blended)
+        return self.refresh(request, key, base, name, name, name, ticked, blended, region)
 
     def opened(self, request: gr.Request, key: str) -> Changes:
         """The page when it is opened: the browser's key, the base, what can be resumed."""
@@ -126,11 +127,13 @@ def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     page, quick = all_.page, {"queue": False, **PRIVATE}
     opened = [page.key, page.base, all_.model.own_key, all_.model.choice, *all_.learn.leftover_outputs]
     here = demo.load(all_.opened, page.key, opened, **PRIVATE)
-    here.then(all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
+    here.then(all_.refresh, all_.refresh_inputs, all_.refreshed, **quick).then(**all_.restyle.telling).then(
+        **all_.folder.telling
+    )
     here.then(all_.restyle.rejoin, page.key, all_.restyle.outputs, **PRIVATE)
     here.then(all_.folder.rejoin, page.key, all_.folder.changing, **PRIVATE)
     here.then(all_.learn.rejoin, page.key, [*all_.learn.changing, all_.learn.learned], **PRIVATE)
-    learned = [page.key, page.base, all_.learn.learned, all_.folder.styles, all_.restyle.blending.others]
+    learned = [page.key, page.base, all_.learn.learned, all_.folder.styles, *all_.refresh_inputs[-2:]]
     library = all_.library
     all_.learn.learned.change(all_.with_learned, learned, all_.refreshed, **quick).then(
         library.describe, [page.key, library.picker.chosen], library.described, **quick

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gradio as gr
 from PIL import Image
@@ -112,6 +112,32 @@ def _picked(names: Sequence[str], event: gr.SelectData) -> str:
     return names[place_of(event)]
 
 
+class Controls(Protocol):
+    """Controls that stand for settings, one or several for each."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The settings."""
+        ...
+
+    @property
+    def controls(self) -> list[Any]:
+        """What `settings` reads, in order."""
+        ...
+
+    def of(self, name: str) -> list[Any]:
+        """The controls of one setting; none where it is not among these."""
+        ...
+
+    def settings(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The settings that these values mean."""
+        ...
+
+    def showing(self, config: TransferConfig) -> dict[Any, Any]:
+        """The controls at these settings."""
+        ...
+
+
 @dataclass(frozen=True)
 class Dials:
     """Controls for fields of a config, each with a sentence."""
@@ -132,6 +158,10 @@ class Dials:
         controls = [_dial(fields[name], getattr(defaults, name), (ranges or {}).get(name)) for name in names]
         optional = frozenset(name for name in names if getattr(defaults, name) is None)
         return cls(tuple(names), controls, optional)
+
+    def of(self, name: str) -> list[Any]:
+        """The control of a setting, where there is one."""
+        return [self.controls[self.names.index(name)]] if name in self.names else []
 
     def with_(self, other: "Dials") -> "Dials":
         """These and others."""

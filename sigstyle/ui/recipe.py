@@ -1,7 +1,7 @@
 """Recipe: a picture made here is dropped, its settings come back, and it is made again."""
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from sigstyle.config import TransferConfig
 from sigstyle.studio.lane import Update
 from sigstyle.studio.paint import Picture
 from sigstyle.studio.restore import Restored, repeat, restore, same_pixels
+from sigstyle.studio.studio import Who
 from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
 from sigstyle.ui.imagine import Imagine
 from sigstyle.ui.messages import as_text
-from sigstyle.ui.parts import Page, Tile
+from sigstyle.ui.parts import Page
 from sigstyle.ui.restyle import Restyle
 from sigstyle.ui.transfer_dials import PRESETS
 
@@ -77,7 +78,8 @@ class RecipeTab:
         def open_settings(request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Changes:
             with told():
                 restored = self._restored(request, key, base, picture, photo)
-                return opened(self.tabs, restored, restyle, imagine, self.page.tiles(who_asks(request, key), base))
+                here = Here(who_asks(request, key), base)
+                return opened(self.page, here, self.tabs, restored, restyle, imagine)
 
         def open_kept(request: gr.Request, key: str, base: str, current: str) -> Changes:
             with told():
@@ -86,8 +88,11 @@ class RecipeTab:
 
         targets, quick = [self.tabs, *targets_of(restyle, imagine)], {"queue": False, **PRIVATE}
         kept = [*inputs[:2], restyle.strip.current]
-        self.open.click(open_settings, inputs, targets, **quick).then(**restyle.looking)
-        restyle.strip.settings.click(open_kept, kept, targets, **quick).then(**restyle.looking)
+        for event in (
+            self.open.click(open_settings, inputs, targets, **quick),
+            restyle.strip.settings.click(open_kept, kept, targets, **quick),
+        ):
+            event.then(**restyle.telling).then(**restyle.looking)
 
     def _restored(self, request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Restored:
         given = Path(photo) if photo else None
@@ -160,22 +165,36 @@ class RecipeTab:
 def targets_of(restyle: Restyle, imagine: Imagine) -> list[Any]:
     """What `opened` changes beside the tabs."""
     targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, *restyle.blending.outputs]
+    targets += [*restyle.part.outputs[1:], restyle.part.kept, *restyle.regions.outputs, restyle.regions.rest]
     targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
     return [*targets, imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
 
 
-def opened(tabs: gr.Tabs, restored: Restored, restyle: Restyle, imagine: Imagine, tiles: Sequence[Tile]) -> Changes:
+@dataclass(frozen=True)
+class Here:
+    """Who opens a picture's settings, and on which base."""
+
+    who: Who
+    base: str
+
+
+def opened(page: Page, here: Here, tabs: gr.Tabs, restored: Restored, restyle: Restyle, imagine: Imagine) -> Changes:
     """The tab that made a picture, with its settings."""
     config, is_photo = restored.config, restored.kind == "transfer"
     target = restyle if is_photo else imagine
     changes: Changes = {tabs: gr.Tabs(selected="restyle" if is_photo else "imagine")}
     if isinstance(config, TransferConfig):
+        photo = Path(served(restored.photo)) if restored.photo else None
         changes |= restyle.dials.showing(config)
+        changes |= restyle.size.showing(config, page.studio.bases.usual_px(here.base))
+        changes |= restyle.part.restored(config, photo, restored.mask)
+        workspace = page.studio.workspace(here.who)
+        changes |= restyle.regions.restored(workspace, photo, restored.regions, alone=not restored.styles)
         changes |= restyle.blending.showing([(entry.name, weight) for entry, weight in restored.styles])
     else:
         changes |= {imagine.strength: config.strength, **imagine.dials.showing(config)}
     if restored.style is not None:
-        filled = target.picker.filled(tiles, restored.style.name)
+        filled = target.picker.filled(page.tiles(here.who, here.base), restored.style.name)
         changes |= {part: filled[part] for part in (target.picker.gallery, target.picker.chosen)}
     if is_photo and restored.photo is not None:
         changes[restyle.photos] = [(served(restored.photo), None)]
@@ -190,6 +209,8 @@ def facts(restored: Restored) -> str:
     rows = {"made as": "a restyled photo" if restored.kind == "transfer" else "a painted prompt"}
     shares = [(f"{s['name']} ({s['hash']})", s.get("weight", 1.0)) for s in recipe["styles"]]
     rows["style"] = ", ".join(name if len(shares) == 1 else f"{weight:.0%} {name}" for name, weight in shares)
+    rows["style"] = rows["style"] or "none: outside of the regions it is the photo"
+    rows |= {f"region {place}": f"{each.style}, {each.words}" for place, each in enumerate(restored.regions, 1)}
     rows["base"] = f"{recipe['base']['name']} ({recipe['base']['fingerprint']})"
     if isinstance(restored.config, TransferConfig):
         rows["way"] = next(label for label, preset in PRESETS.items() if preset == restored.config.nearest)

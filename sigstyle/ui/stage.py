@@ -16,6 +16,7 @@ from sigstyle.ui.handlers import Changes, empty, served
 from sigstyle.ui.parts import Tile
 
 EMPTY = empty("Your picture appears here", "Drop a photo, and it is shown in every style.", "stage-empty")
+LARGER = "Paint it at the photo's size"
 DRAFTS = "<p>Your photo in every style, in small. Click one to paint it at full size.</p>"
 
 
@@ -29,6 +30,7 @@ class Stage:
     preview: gr.Image
     slider: gr.ImageSlider
     facts: gr.HTML
+    larger: gr.Button  # paints it at the photo's size
     download: gr.DownloadButton
     drafted: gr.State  # names of the styles among the drafts
 
@@ -51,19 +53,21 @@ class Stage:
             buttons=["fullscreen"], type="filepath", elem_id="before-after",
         )  # fmt: skip
         facts = gr.HTML(visible=False, padding=False, elem_id="picture-facts", elem_classes=["hint"])
+        larger = gr.Button(LARGER, visible=False, size="sm", elem_id="larger")
         download = gr.DownloadButton("Download", visible=False, size="lg", elem_id="download", render=False)
-        return cls(nothing, hint, drafts, preview, slider, facts, download, gr.State([]))
+        return cls(nothing, hint, drafts, preview, slider, facts, larger, download, gr.State([]))
 
     @property
     def outputs(self) -> list[Any]:
         """What the methods change."""
         shown = [self.empty, self.hint, self.drafts, self.preview, self.slider]
-        return [*shown, self.facts, self.download, self.drafted]
+        return [*shown, self.facts, self.larger, self.download, self.drafted]
 
     def _only(self, *kept: Any) -> Changes:
         """Everything hidden but these."""
         kinds = {self.empty: gr.HTML, self.hint: gr.HTML, self.drafts: gr.Gallery, self.preview: gr.Image}
         kinds |= {self.slider: gr.ImageSlider, self.facts: gr.HTML, self.download: gr.DownloadButton}
+        kinds |= {self.larger: gr.Button}
         return {part: kind(visible=False) for part, kind in kinds.items() if part not in kept}
 
     def cleared(self, photo: Path | None) -> Changes:
@@ -104,13 +108,17 @@ class Stage:
         """What is becoming of a picture."""
         return self._only(self.preview) | {self.preview: gr.Image(preview, visible=True)}
 
-    def picture(self, before: Image.Image | None, path: Path, facts: str, file: str = "", label: str = "") -> Changes:
-        """A picture over what it was before, with what is to be known of it, and itself or `file` to download."""
+    def picture(self, before: Image.Image | None, path: Path, facts: str, larger: str = "") -> Changes:
+        """A picture over what it was before, with what is to be known of it, and itself to download.
+
+        `larger` says what comes out at the photo's own size, where that is more.
+        """
         pair = (before if before is not None else served(path), served(path))
         return self._only(self.slider, self.facts, self.download) | {
             self.slider: gr.ImageSlider(pair, visible=True),
             self.facts: gr.HTML(f"<p>{html.escape(facts)}</p>", visible=True),
-            self.download: gr.DownloadButton(label or "Download", value=file or served(path), visible=True),
+            self.larger: gr.Button(f"{LARGER}: {larger}", visible=bool(larger)),
+            self.download: gr.DownloadButton("Download", value=served(path), visible=True),
         }
 
 

@@ -11,6 +11,7 @@ from sigstyle.imaging.images import load_image
 from sigstyle.studio.history import History, MadePicture
 from sigstyle.studio.studio import Who
 from sigstyle.studio.trash import Trash
+from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, place_of, served, told, who_asks
 from sigstyle.ui.messages import inform
 from sigstyle.ui.parts import Page, heading
@@ -116,13 +117,14 @@ class Strip:
             other = self.kept(request, key, held) if held and held != kept.id else None
             return self.looking(kept, other)
 
-    def looking(self, kept: MadePicture, other: MadePicture | None = None) -> Changes:
-        """The stage with a kept picture, over its photo or another picture."""
-        facts, before = facts_of(kept), kept.before()
+    def looking(self, kept: MadePicture, other: MadePicture | None = None, seconds: float | None = None) -> Changes:
+        """The stage with a kept picture, over its photo or another picture; `seconds` it took, where that is known."""
+        facts, before, larger = facts_of(kept, seconds), kept.before(), kept.larger
         if other is not None:
             before = load_image(other.path).resize(kept.size, Image.Resampling.LANCZOS)
             facts = f"Left: {other.label}. Right: {kept.label}."
-        return self.stage.picture(before, kept.path, facts) | {
+        more = "" if larger is None or other is not None else f"{larger[0]} x {larger[1]} pixels"
+        return self.stage.picture(before, kept.path, facts, more) | {
             self.actions: gr.Row(visible=True),
             self.use: gr.Button(interactive=True),
             self.current: kept.id,
@@ -152,7 +154,8 @@ class Strip:
             return self.filled(who, count)
 
 
-def facts_of(kept: MadePicture) -> str:
-    """What is to be known of a kept picture, in a line."""
+def facts_of(kept: MadePicture, seconds: float | None = None) -> str:
+    """What is to be known of a kept picture, in a line; `seconds` it took, where that is known."""
     width, height = kept.size
-    return f"{kept.subject} in {kept.style} · {width} x {height} · seed {kept.seed} · {kept.time}"
+    took = "" if seconds is None else f"in {duration(seconds)} · "
+    return f"{kept.subject} in {kept.style} · {width} x {height} · seed {kept.seed} · {took}{kept.time}"

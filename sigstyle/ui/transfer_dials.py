@@ -9,13 +9,13 @@ import gradio as gr
 
 from sigstyle.config import MOST_PAINTING_STEPS, TransferConfig
 from sigstyle.ui.handlers import PRIVATE, Changes
-from sigstyle.ui.parts import STRENGTH, Dials, heading
+from sigstyle.ui.parts import STRENGTH, Controls, Dials, heading
 
 FRONT, PAINTED = ("palette", "seed"), ("freedom", "strokes", "stroke", "protect")
 PART = ("where", "feather", "invert_mask")
-MORE = ("steps", "prompt", "size_px", "max_megapixels", "margin_px")
-MORE += ("best_of", "leak_bound")
-KEPT = ("seed", "prompt", "size_px")  # when another way is chosen
+SIZE = ("size_px",)
+MORE = ("steps", "prompt", "max_megapixels", "margin_px", "best_of", "leak_bound")
+KEPT = ("seed", "prompt", *SIZE, *PART)  # when another way is chosen
 EXPERT_GROUPS = (
     ("What is kept of the photo", "Its attention leads the first steps, and its edges are held.",
      ("swap_until", "swap", "anchor", "smoothing")),
@@ -53,7 +53,7 @@ class TransferDials:
 
     strength: gr.Slider
     preset: gr.Radio
-    parts: tuple[Dials, ...]
+    parts: tuple[Controls, ...]
     painted: gr.Column
     expert: gr.Column
 
@@ -73,16 +73,28 @@ class TransferDials:
         return Dials.build(TransferConfig(), PART, RANGES)
 
     @classmethod
-    def build(cls, front: tuple[gr.Slider, gr.Column, Dials, Dials], part: Dials | None = None) -> Self:
-        """Place the others, those of the `part` too where they are not placed yet, and connect all."""
+    def softness(cls) -> Dials:
+        """Place the one of those that says how softly a part ends."""
+        return Dials.build(TransferConfig(), ("feather",), RANGES)
+
+    @classmethod
+    def build(
+        cls,
+        front: tuple[gr.Slider, gr.Column, Dials, Dials],
+        part: Controls | None = None,
+        size: Controls | None = None,
+    ) -> Self:
+        """Place the others, those of `part` and `size` too where they are not placed yet, and connect all."""
         strength, painted, free, first = front
         preset = gr.Radio(list(PRESETS.items()), value="default", label="Way", info=ABOUT, elem_classes=["way"])
         ranges = {**RANGES, "steps": (1, MOST_PAINTING_STEPS, 1)}
         more = Dials.build(TransferConfig(), MORE, ranges)
         with gr.Column(visible=False) as expert:
             others = grouped(TransferConfig.preset("classic"), EXPERT_GROUPS)
-        dials = cls(strength, preset, (first, free, part or cls.part(), more, others), painted, expert)
-        outputs = [control for control in dials.outputs[2:] if control not in map(dials._by_name.get, KEPT)]
+        size = size or Dials.build(TransferConfig(), SIZE, RANGES)
+        dials = cls(strength, preset, (first, free, part or cls.part(), size, more, others), painted, expert)
+        kept = [control for name in KEPT for control in dials.of(name)]
+        outputs = [control for control in dials.outputs[2:] if control not in kept]
         preset.input(dials.switched, preset, outputs, queue=False, **PRIVATE)
         return dials
 
@@ -101,8 +113,9 @@ class TransferDials:
         strength, preset, *rest = values
         given: dict[str, Any] = {"strength": float(strength)}
         for part in self.parts:
-            given |= part.settings(rest[: len(part.names)])
-            rest = rest[len(part.names) :]
+            count = len(part.controls)
+            given |= part.settings(rest[:count])
+            rest = rest[count:]
         used = TransferConfig.settings_of(TransferConfig.preset(preset).method)
         return TransferConfig.preset(preset, **{name: value for name, value in given.items() if name in used})
 
@@ -113,14 +126,13 @@ class TransferDials:
     def switched(self, preset: str) -> Changes:
         """The controls once another way is chosen: what the ways share stays, all else is as the new one has it."""
         changes = self._shown(TransferConfig.preset(preset))
-        for name in KEPT:
-            changes.pop(self._by_name[name])
+        for control in (control for name in KEPT for control in self.of(name)):
+            changes.pop(control, None)
         return changes
 
-    @property
-    def _by_name(self) -> dict[str, Any]:
-        """The controls of single settings."""
-        return {name: control for part in self.parts for name, control in zip(part.names, part.controls, strict=True)}
+    def of(self, name: str) -> list[Any]:
+        """The controls of a setting."""
+        return [control for part in self.parts for control in part.of(name)]
 
     def _shown(self, config: TransferConfig) -> Changes:
         paints = config.method == "paint"
@@ -128,4 +140,5 @@ class TransferDials:
         for part in self.parts:
             changes |= part.showing(config)
         highest = MOST_PAINTING_STEPS if paints else RANGES["steps"][1]
-        return changes | {self._by_name["steps"]: gr.Slider(maximum=max(highest, config.steps), value=config.steps)}
+        (steps,) = self.of("steps")
+        return changes | {steps: gr.Slider(maximum=max(highest, config.steps), value=config.steps)}
