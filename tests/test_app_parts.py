@@ -5,12 +5,17 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 import app
 from sigstyle.config import CaptureConfig, TransferConfig
+from sigstyle.errors import ConfigError
 from sigstyle.settings import settable
+from sigstyle.studio.studio import Studio
 from sigstyle.ui import learn, transfer_dials
+from sigstyle.ui.painted_part import PaintedPart
 from sigstyle.ui.parts import Dials
+from sigstyle.ui.sizing import SizeChoice
 from sigstyle.ui.transfer_dials import TransferDials
 
 
@@ -79,6 +84,52 @@ def test_another_way_brings_its_own_dials_and_leaves_what_is_shared() -> None:
         after = {**before, dials.preset: preset, **dials.switched(preset)}
         wanted = TransferConfig.preset(preset, seed=5, size_px=64, prompt="a house")
         assert dials.config(shown(dials, after)) == wanted
+
+
+def test_one_control_says_how_large_and_another_which_part_and_both_give_their_settings_back() -> None:
+    with gr.Blocks():
+        size, part = SizeChoice.build(), PaintedPart.build()
+        dials = TransferDials.build(TransferDials.front(), part, size)
+    for config, usual, chosen in (
+        (TransferConfig(), 512, "photo"),
+        (TransferConfig(size_px=512, where="subject", invert_mask="on"), 512, "quick"),
+        (TransferConfig(size_px=1024, where="20%,30%", feather=4.0), 512, "twice"),
+        (TransferConfig(size_px=300), 512, "custom"),
+        (TransferConfig.preset("classic", size_px=1024), 1024, "quick"),
+    ):
+        changes = dials.showing(config) | size.showing(config, usual) | {size.usual: usual}
+        assert dials.config(shown(dials, changes)) == config and changes[size.choice].value == chosen
+    assert size.settings(["twice", None, 1024]) == {"size_px": 2048}
+    with pytest.raises(ConfigError, match="size_px is 0"):
+        TransferConfig(**size.settings(["custom", None, 512]))
+    with pytest.raises(ConfigError, match="Say at which place"):
+        part.settings(["place", " ", False, 0])
+    assert part.settings(["brush", "", True, 0]) == {"where": "", "invert_mask": "on", "feather": 0}
+
+
+def test_the_size_control_says_what_comes_out(tmp_path: Path) -> None:
+    with gr.Blocks():
+        size = SizeChoice.build()
+    studio, photos = Studio(tmp_path / "data", device="cpu"), [tmp_path / "a.jpg", tmp_path / "b.png"]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (600, 400)).save(photos[0], exif=turned)
+    (tmp_path / "b.png").write_bytes(b"no picture")
+
+    def said(config: TransferConfig, files: list[Path], choice: str = "photo", **more: Any) -> dict[Any, Any]:
+        return size.told(studio, "mini", files, lambda: config, choice, **more)
+
+    def hint(*asked: Any, **more: Any) -> str:
+        return said(*asked, **more)[size.hint].value
+
+    assert "within seconds" in hint(TransferConfig(), [])
+    assert hint(TransferConfig(), photos) == "<p>The picture gets 400 x 600 pixels.</p>"
+    assert "the picture gets 81 x 122, the most" in hint(TransferConfig(max_megapixels=0.01), photos)
+    assert "2 photos, 512 px on the short side" in hint(TransferConfig(size_px=512), [photos[0]] * 2)
+    assert "has your photo's 400 x 600" in hint(TransferConfig(size_px=20), photos, parts=True)
+    changed = said(TransferConfig.preset("classic"), photos)
+    assert changed[size.choice].value == "quick" and len(changed[size.choice].choices) == 3
+    assert said(TransferConfig(size_px=300), photos, "custom")[size.custom].visible
 
 
 def test_how_thoroughly_is_learned_follows_the_preset() -> None:

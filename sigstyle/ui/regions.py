@@ -101,7 +101,7 @@ class Regions:
     def filled(self, tiles: Sequence[Tile], kept: str | None) -> Changes:
         """The list of styles."""
         names = [tile.name for tile in tiles]
-        value = kept if kept in names else next(iter(names), None)
+        value = kept if kept in names else next(iter([*names[1:], *names]), None)
         return {self.style: gr.Dropdown([(tile.caption, tile.name) for tile in tiles], value=value)}
 
     def shown(self, listed: Sequence[ListedRegion]) -> Changes:
