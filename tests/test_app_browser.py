@@ -71,7 +71,12 @@ def go_to(page: Page, tab: str) -> None:
 
 
 def set_dials(page: Page, **values: int) -> None:
-    """Type numbers into the open tab's expert dials."""
+    """Type numbers into the open tab's expert dials, and the size where it has a control for that."""
+    if "size_px" in values and page.locator(".sizing:visible").count():
+        page.locator(".sizing:visible").get_by_text("Custom").click()
+        field = page.locator("#size-px input:visible, #folder-size-px input:visible")
+        field.fill(str(values.pop("size_px")))
+        field.press("Tab")
     dials = page.locator("button.label-wrap:visible").filter(has_text="Expert")
     if "open" not in (dials.get_attribute("class") or ""):
         dials.click()

@@ -59,9 +59,9 @@ def drop(page: Page, *files: Path) -> None:
     expect(page.locator("#photos img").first).to_be_visible(timeout=PATIENCE_MS)
 
 
-def restyled(page: Page, server: Server) -> None:
+def restyled(page: Page, server: Server, button: str = "#restyle") -> None:
     made = len(server.results())
-    page.locator("#restyle").click()
+    page.locator(button).click()
     for _ in range(PATIENCE_MS // 100):
         if len(server.results()) > made:
             break
@@ -84,7 +84,10 @@ def test_a_photo_is_shown_in_every_style_and_one_click_paints_it(page: Page, ser
     (made,) = server.results()
     assert read_recipe(made)["styles"][0]["name"] == "ink"
     width, height = Image.open(made).size
-    expect(page.locator("#picture-facts")).to_contain_text(f"{width} x {height} · seed 0")
+    expect(page.locator("#picture-facts")).to_contain_text(f"{width} x {height} · seed 0 · in ")
+    expect(page.locator("#size-hint")).to_contain_text(f"{width} x {height} pixels, in about")
+    photo = Image.open(PHOTOS / "owl.jpg").size
+    expect(page.locator("#larger")).to_contain_text(f"photo's size: {photo[0]} x {photo[1]}")
     expect(page.locator("#drafts")).to_be_hidden()
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     expect(page.locator("#before-after img").first).to_be_in_viewport(timeout=PATIENCE_MS)
@@ -124,12 +127,43 @@ def test_a_brush_says_what_is_painted(page: Page, server: Server) -> None:
     page.mouse.up()
     page.wait_for_timeout(1000)  # the editor tells of a stroke a little later
     restyled(page, server)
-    recipe = read_recipe(server.results()[-1])
-    assert recipe["mask"]["pixels_sha256"]
-    page.locator("#where").get_by_text("All of it").click()
+    assert read_recipe(server.results()[-1])["mask"]["pixels_sha256"]
+
+
+def its_settings(page: Page) -> None:
+    """Takes up the newest picture."""
     page.locator("#pictures .thumbnail-lg").first.click()
-    page.locator("#delete-picture").click()
-    expect(page.locator("#pictures .thumbnail-lg")).to_have_count(2, timeout=PATIENCE_MS)
+    expect(page.locator("#its-settings")).to_be_visible(timeout=PATIENCE_MS)
+    page.locator("#its-settings").click()
+
+
+def test_a_mask_comes_back_and_becomes_a_region_with_a_style_of_its_own(page: Page, server: Server) -> None:
+    mask = read_recipe(server.results()[-1])["mask"]["pixels_sha256"]
+    page.reload()
+    its_settings(page)
+    expect(page.locator("#brush canvas").first).to_be_attached(timeout=PATIENCE_MS)
+    expect(page.locator("#size-px input")).to_have_value("64", timeout=PATIENCE_MS)
+    expect(page.locator("#size-hint")).to_contain_text("the picture keeps your photo's", timeout=PATIENCE_MS)
+    if not page.locator("#region-style input").is_visible():
+        page.locator("#part button.label-wrap").click()
+    page.locator("#region-style input").click()
+    page.get_by_role("option", name="oil").click()
+    page.locator("#add-region").click()
+    expect(page.locator("#region-1")).to_contain_text("1 · oil", timeout=PATIENCE_MS)
+    expect(page.locator("#brush canvas")).to_have_count(0, timeout=PATIENCE_MS)
+    page.locator("#rest").get_by_text("As in the photo").click()
+    restyled(page, server)
+    recipe = read_recipe(server.results()[-1])
+    (region,) = recipe["regions"]
+    assert (region["mask"]["pixels_sha256"], region["style"]["name"], recipe["styles"]) == (mask, "oil", [])
+    page.locator("#region-1").get_by_role("button", name="Remove").click()
+    expect(page.locator("#region-1")).to_be_hidden(timeout=PATIENCE_MS)
+    its_settings(page)
+    expect(page.locator("#region-1")).to_contain_text("painted by hand", timeout=PATIENCE_MS)
+    for left in (3, 2):
+        page.locator("#pictures .thumbnail-lg").first.click()
+        page.locator("#delete-picture").click()
+        expect(page.locator("#pictures .thumbnail-lg")).to_have_count(left, timeout=PATIENCE_MS)
 
 
 def test_pictures_outlive_a_reload_and_are_compared_taken_up_and_deleted(page: Page, server: Server) -> None:
@@ -185,7 +219,8 @@ def test_nobody_sees_anothers_pictures(browser: Browser, server: Server) -> None
     other.context.close()
 
 
-def test_a_phone_reaches_everything_and_has_room_for_fingers(browser: Browser, server: Server) -> None:
+def test_a_phone_reaches_everything_and_has_room_for_fingers(browser: Browser, server: Server, tmp_path: Path) -> None:
+    Image.open(PHOTOS / "cow.jpg").resize((160, 120)).save(tmp_path / "cow.png")
     page = opened(browser, server, PHONE)
     for tab in TABS:
         go_to(page, tab)
@@ -198,12 +233,14 @@ def test_a_phone_reaches_everything_and_has_room_for_fingers(browser: Browser, s
         )
         assert small == [], f"{tab}: {small}"
     go_to(page, "Restyle")
-    drop(page, PHOTOS / "cow.jpg")
+    drop(page, tmp_path / "cow.png")
     expect(page.locator("#drafts img").first).to_be_in_viewport(timeout=PATIENCE_MS)
     set_dials(page, size_px=64)
     expect(page.locator("#restyle")).to_be_in_viewport()
     restyled(page, server)
     expect(page.locator("#before-after img").first).to_be_in_viewport(timeout=PATIENCE_MS)
+    restyled(page, server, "#larger")
+    assert Image.open(server.results()[-1]).size == (160, 120)
     page.context.close()
 
 

@@ -126,7 +126,7 @@ def test_the_size_control_says_what_comes_out(tmp_path: Path) -> None:
     assert hint(TransferConfig(), photos) == "<p>The picture gets 400 x 600 pixels.</p>"
     assert "the picture gets 81 x 122, the most" in hint(TransferConfig(max_megapixels=0.01), photos)
     assert "2 photos, 512 px on the short side" in hint(TransferConfig(size_px=512), [photos[0]] * 2)
-    assert "has your photo's 400 x 600" in hint(TransferConfig(size_px=20), photos, parts=True)
+    assert "keeps your photo's 400 x 600" in hint(TransferConfig(size_px=20), photos, parts=True)
     changed = said(TransferConfig.preset("classic"), photos)
     assert changed[size.choice].value == "quick" and len(changed[size.choice].choices) == 3
     assert said(TransferConfig(size_px=300), photos, "custom")[size.custom].visible

@@ -147,6 +147,10 @@ class Bases:
         crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
         return capture_cost(config).seconds(crop, window, speed)
 
+    def of_fingerprint(self, fingerprint: str) -> str | None:
+        """The key of the base of this fingerprint, where it is in memory."""
+        return next((key for key, base in list(self._loaded.items()) if base.fingerprint == fingerprint), None)
+
     def usual_px(self, key: str) -> int:
         """The short side a base works at where no size is asked for; the embedded one's while it is not loaded."""
         base = self.loaded(key)

@@ -39,6 +39,8 @@ class MadePicture:
     size: tuple[int, int]
     made_at: float
     settings: Mapping[str, Any] = field(default_factory=dict)  # those that say how large it is
+    base: str = ""  # its fingerprint
+    regions: int = 0
 
     @property
     def larger(self) -> tuple[int, int] | None:
@@ -130,8 +132,9 @@ class History:
         id_ = path.relative_to(self.root).as_posix()
         seed = recipe["settings"]["seed"]
         return MadePicture(
-            id_, path, photo, subject, names, recipe["kind"], seed, size, status.st_mtime, recipe["settings"]
-        )
+            id_, path, photo, subject, names, recipe["kind"], seed, size, status.st_mtime, recipe["settings"],
+            recipe["base"], recipe["regions"],
+        )  # fmt: skip
 
     def _subject(self, path: Path, recipe: dict[str, Any]) -> tuple[str, Path | None]:
         """What a picture shows, in a word, and the kept photo it was made from."""
@@ -163,6 +166,8 @@ def _told(path: Path, changed_ns: int, size: int) -> tuple[dict[str, Any], tuple
             "styles": styles,
             "settings": settings,
             "content": recipe.get("content"),
+            "base": str(recipe["base"]["fingerprint"]),
+            "regions": len(recipe.get("regions") or []),
         }, pixels
     except (ImageError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -53,7 +53,10 @@ class PaintedPart:
     @classmethod
     def build(cls) -> "PaintedPart":
         """Place the controls."""
-        where = gr.Radio(list(WHERE.items()), value=ALL, label="Paint", elem_id="where")
+        where = gr.Radio(
+            list(WHERE.items()), value=ALL, label="Paint", elem_id="where",
+            info="A part alone, or each part in a style of its own: choose it, then add it as a region.",
+        )  # fmt: skip
         place = gr.Textbox(
             label="Place", placeholder="20%,30%", visible=False, elem_id="place", lines=1,
             info="A point X,Y or a box X,Y,W,H, in pixels or with % in shares of the sides.",
@@ -65,8 +68,9 @@ class PaintedPart:
         )  # fmt: skip
         found = gr.HTML(visible=False, padding=False, elem_id="found", elem_classes=["found"])
         inverted = gr.Checkbox(
-            False, label="Turn it round", info="Paint what is left out, and leave what is chosen.", elem_id="inverted"
-        )
+            False, label="Turn it round", info="Paint what is left out, and leave what is chosen.", visible=False,
+            elem_id="inverted",
+        )  # fmt: skip
         return cls(where, place, editor, found, inverted, TransferDials.softness(), gr.State(None))
 
     def connect(self, photos: gr.Gallery) -> None:
@@ -83,7 +87,7 @@ class PaintedPart:
     @property
     def outputs(self) -> list[Any]:
         """What `shown` changes."""
-        return [self.place, self.editor, self.found]
+        return [self.place, self.editor, self.found, self.inverted]
 
     def of(self, name: str) -> list[Any]:
         """The controls of a setting."""
@@ -113,7 +117,8 @@ class PaintedPart:
         kept = KeptMask((photo.parent.name, photo.name), mask) if photo and mask else None
         shown = self.shown(where, config.where, config.invert_mask == "on", photo, mask)
         place = gr.Textbox(value=config.where if where == PLACE else "", visible=where == PLACE)
-        return changes | shown | {self.where: where, self.place: place, self.kept: kept}
+        turned = gr.Checkbox(value=config.invert_mask == "on", visible=where != ALL)
+        return changes | shown | {self.where: where, self.place: place, self.inverted: turned, self.kept: kept}
 
     def _looked(self, where: str, place: str, inverted: bool, photos: Any, kept: KeptMask | None) -> Changes:
         photo = next(iter(checked(files_of(photos)[:1]).good), None)
@@ -129,6 +134,7 @@ class PaintedPart:
             self.place: gr.Textbox(visible=where == PLACE),
             self.editor: gr.ImageEditor(visible=False),
             self.found: gr.HTML("", visible=False),
+            self.inverted: gr.Checkbox(visible=where != ALL),
         }
         if photo is None or where == ALL:
             return changes

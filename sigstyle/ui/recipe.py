@@ -165,7 +165,8 @@ class RecipeTab:
 def targets_of(restyle: Restyle, imagine: Imagine) -> list[Any]:
     """What `opened` changes beside the tabs."""
     targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, *restyle.blending.outputs]
-    targets += [*restyle.part.outputs[1:], restyle.part.kept, *restyle.regions.outputs, restyle.regions.rest]
+    part, regions = restyle.part, restyle.regions
+    targets += [part.editor, part.found, part.kept, *regions.outputs, regions.rest]
     targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
     return [*targets, imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
 

@@ -53,6 +53,7 @@ class Regions:
 
     page: Page
     part: PaintedPart
+    adding: gr.Row
     style: gr.Dropdown
     add: gr.Button
     whole: gr.Column
@@ -63,21 +64,23 @@ class Regions:
     @classmethod
     def build(cls, page: Page, part: PaintedPart) -> "Regions":
         """Place the controls; a region is where `part` says."""
-        with gr.Row(equal_height=True, elem_classes=["adding"]):
+        with gr.Row(visible=False, equal_height=True, elem_classes=["adding"]) as adding:
             style = gr.Dropdown([], label="Another style for this part", elem_id="region-style", scale=3, min_width=160)
             add = gr.Button("Add as a region", size="lg", elem_id="add-region", scale=2, min_width=120)
         with gr.Column(visible=False, elem_id="regions") as whole:
             gr.HTML(heading("Regions"), padding=False)
             rows = tuple(_row(place) for place in range(MOST_REGIONS))
             rest = gr.Radio(list(REST.items()), value=STYLE, label="Outside of them", elem_id="rest")
-        return cls(page, part, style, add, whole, rows, rest, gr.State([]))
+        return cls(page, part, adding, style, add, whole, rows, rest, gr.State([]))
 
     def connect(self, photos: gr.Gallery, telling: Mapping[str, Any]) -> None:
         """Connect them; `telling` is the event that says anew how long painting takes."""
         quick: dict[str, Any] = {"queue": False, **PRIVATE}
         chosen = [self.part.where, self.part.place, self.part.inverted, self.part.editor]
         inputs = [self.page.key, photos, self.style, self.listed, *chosen]
-        self.add.click(self._add, inputs, [*self.outputs, *self.part.outputs, *chosen[:3]], **quick).then(**telling)
+        outputs = [*self.outputs, *self.part.outputs, self.part.where]
+        self.add.click(self._add, inputs, outputs, **quick).then(**telling)
+        self.part.where.change(lambda where: gr.Row(visible=where != ALL), self.part.where, self.adding, **quick)
         for place, row in enumerate(self.rows):
             row.remove.click(partial(_without, place), self.listed, self.listed, **quick).then(
                 self.shown, self.listed, self.outputs, **quick
@@ -159,9 +162,10 @@ class Regions:
             workspace = self.page.studio.admitted(who_asks(request, key))
             region = self._region(workspace, style or "", where, place, inverted, edited)
             added = ListedRegion(region, _thumb(files[0], region, workspace), first_of(photos))
-            cleared: Changes = {self.part.where: ALL, self.part.place: gr.Textbox(value=""), self.part.inverted: False}
-            emptied = self.part.shown(ALL, "", False, None)
-            return self.shown([*listed, added]) | emptied | cleared
+            cleared: Changes = self.part.shown(ALL, "", False, None) | {self.part.where: ALL}
+            cleared |= {self.part.place: gr.Textbox(value="", visible=False)}
+            cleared |= {self.part.inverted: gr.Checkbox(value=False, visible=False)}
+            return self.shown([*listed, added]) | cleared
 
     def _region(
         self, workspace: Workspace, style: str, where: str, place: str, inverted: bool, edited: Mapping[str, Any] | None

@@ -121,7 +121,7 @@ def _outcome(
     photo, most = sizes[0], config.max_megapixels if config.method == "paint" else float("inf")
     size, asked = picture_size(photo, config.size_px, most), picture_size(photo, config.size_px, float("inf"))
     if parts:
-        return f"The part is painted as for {_by(size)} pixels, and the picture has your photo's {_by(photo)}{takes}."
+        return f"Parts are painted at {_by(size)} pixels; the picture keeps your photo's {_by(photo)}{takes}."
     if size != asked:
         return (
             f"Your photo has {photo[0] * photo[1] / 1e6:.0f} megapixels; the picture gets {_by(size)}, the most that "

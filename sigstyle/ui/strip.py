@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from sigstyle.config import TransferConfig
 from sigstyle.imaging.images import load_image
 from sigstyle.studio.history import History, MadePicture
 from sigstyle.studio.studio import Who
@@ -123,7 +124,7 @@ class Strip:
         if other is not None:
             before = load_image(other.path).resize(kept.size, Image.Resampling.LANCZOS)
             facts = f"Left: {other.label}. Right: {kept.label}."
-        more = "" if larger is None or other is not None else f"{larger[0]} x {larger[1]} pixels"
+        more = "" if larger is None or other is not None else self._more(kept, larger)
         return self.stage.picture(before, kept.path, facts, more) | {
             self.actions: gr.Row(visible=True),
             self.use: gr.Button(interactive=True),
@@ -131,6 +132,13 @@ class Strip:
             self.held: "",
             self.compare: gr.Button(HOLD),
         }
+
+    def _more(self, kept: MadePicture, size: tuple[int, int]) -> str:
+        """What a picture gets at its photo's size, and in how many seconds where that can be said."""
+        bases = self.page.studio.bases
+        key = bases.of_fingerprint(kept.base)
+        seconds = None if key is None else bases.painting_s(key, TransferConfig(), size, 1 + kept.regions)
+        return f"{size[0]} x {size[1]}" + ("" if seconds is None else f", about {duration(seconds)}")
 
     def _hold(self, current: str, held: str) -> list[Any]:
         if held:
