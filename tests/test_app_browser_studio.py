@@ -104,6 +104,7 @@ def test_styles_are_blended_by_sliders(page: Page, server: Server) -> None:
     share = page.locator("#share-1 input[type=number]")
     share.fill("0.25")
     share.press("Tab")
+    expect(page.locator("#mix")).to_contain_text("67% ink, 33% wave", timeout=PATIENCE_MS)
     restyled(page, server)
     styles = read_recipe(server.results()[-1])["styles"]
     assert {s["name"]: round(s["weight"], 3) for s in styles} == {"ink": 0.667, "wave": 0.333}

@@ -97,7 +97,7 @@ def test_one_control_says_how_large_and_another_which_part_and_both_give_their_s
         (TransferConfig(size_px=300), 512, "custom"),
         (TransferConfig.preset("classic", size_px=1024), 1024, "quick"),
     ):
-        changes = dials.showing(config) | size.showing(config, usual) | {size.usual: usual}
+        changes: dict[Any, Any] = dials.showing(config) | size.showing(config, usual) | {size.usual: usual}
         assert dials.config(shown(dials, changes)) == config and changes[size.choice].value == chosen
     assert size.settings(["twice", None, 1024]) == {"size_px": 2048}
     with pytest.raises(ConfigError, match="size_px is 0"):

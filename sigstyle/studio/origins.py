@@ -53,3 +53,9 @@ def origins() -> dict[str, Origin]:
         return read_origins(shipped_path("weights/styles/README.md").read_text(encoding="utf-8"))
     except OSError:
         return {}
+
+
+def caption_of(style: str) -> str:
+    """What a style is called for people: its title and artist where it is a shipped one, else its name."""
+    known = origins().get(style)
+    return known.caption if known else style

@@ -131,6 +131,8 @@ def restyle(
     area = None if mask is None else workspace.keep_photo(mask)
     parts = [region.opened(library, workspace) for region in regions]
     key, look = studio.bases.check(base), "+".join(f"{s.hash}:{w:g}" for s, w in zip(opened, weights, strict=True))
+    if area is not None:
+        os.utime(area)
     if opened:
         Blend.of(opened, weights).check_able(config)
     if parts or area is not None:

@@ -1,5 +1,6 @@
 """Parts of a photo in styles of their own: what is asked for, kept, told by a recipe and shown."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +47,7 @@ class WantedRegion:
         kept = workspace.photo(self.mask)
         if kept is None:
             raise ConfigError("The mask of a region is not here any more. Remove the region and paint it again.")
+        os.utime(kept)  # it is used now, so its age begins anew
         return load_image(kept)
 
     def opened(self, library: Library, workspace: Workspace) -> RegionLike:

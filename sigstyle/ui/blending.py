@@ -1,11 +1,13 @@
 """Two or three styles at once: which, and how much of each."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from sigstyle.studio.origins import caption_of
 from sigstyle.studio.paint import Wanted
 from sigstyle.ui.handlers import PRIVATE, Changes
 from sigstyle.ui.parts import Tile
@@ -21,6 +23,7 @@ class Blending:
     whole: gr.Accordion
     others: gr.Dropdown
     shares: tuple[gr.Slider, ...]
+    mix: gr.HTML
 
     @classmethod
     def build(cls, chosen: gr.State) -> "Blending":
@@ -34,9 +37,12 @@ class Blending:
                 gr.Slider(0, 1, value=EVEN, step=0.05, label="Share", visible=False, elem_id=f"share-{place}")
                 for place in range(MOST + 1)
             )
-        blending = cls(whole, others, shares)
+            mix = gr.HTML("", visible=False, padding=False, elem_id="mix", elem_classes=["notes"])
+        blending = cls(whole, others, shares, mix)
         changes = [others.change, chosen.change]
         gr.on(changes, blending.shown, [chosen, others], list(shares), queue=False, **PRIVATE)
+        changes += [share.change for share in shares]
+        gr.on(changes, blending.mixed, [chosen, *blending.controls], mix, queue=False, **PRIVATE)
         return blending
 
     @property
@@ -60,9 +66,19 @@ class Blending:
         names = [chosen, *(name for name in others or [] if name != chosen)]
         several = len(names) > 1
         return {
-            slider: gr.Slider(label=names[place] if place < len(names) else "", visible=several and place < len(names))
+            slider: gr.Slider(
+                label=caption_of(names[place]) if place < len(names) else "", visible=several and place < len(names)
+            )
             for place, slider in enumerate(self.shares)
         }
+
+    def mixed(self, chosen: str, others: Sequence[str] | None, *shares: float) -> gr.HTML:
+        """How much of each there is, in words."""
+        blend = self.wanted(chosen, others, shares)
+        if isinstance(blend, str):
+            return gr.HTML("", visible=False)
+        told = ", ".join(f"{share:.0%} {html.escape(caption_of(name))}" for name, share in blend)
+        return gr.HTML(f"<p>{told}</p>", visible=True)
 
     def wanted(self, chosen: str, others: Sequence[str] | None, shares: Sequence[float]) -> Wanted:
         """What is to be painted in: the one style, or all with their shares of 1."""

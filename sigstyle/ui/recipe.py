@@ -83,8 +83,8 @@ class RecipeTab:
 
         def open_kept(request: gr.Request, key: str, base: str, current: str) -> Changes:
             with told():
-                picture = restyle.strip.kept(request, key, current).path
-            return open_settings(request, key, base, str(picture), None)
+                kept = restyle.strip.kept(request, key, current)
+            return open_settings(request, key, base, str(kept.path), str(kept.photo) if kept.photo else None)
 
         targets, quick = [self.tabs, *targets_of(restyle, imagine)], {"queue": False, **PRIVATE}
         kept = [*inputs[:2], restyle.strip.current]

@@ -15,7 +15,7 @@ from sigstyle.imaging.images import load_image, thumbnail_uri
 from sigstyle.places import Spot
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.limits import MOST_REGIONS
-from sigstyle.studio.origins import origins
+from sigstyle.studio.origins import caption_of
 from sigstyle.studio.paint import Wanted
 from sigstyle.studio.regions import WantedRegion, cut_out
 from sigstyle.ui.dropped import files_of, first_of
@@ -196,8 +196,7 @@ def _row(place: int) -> Row:
 
 
 def _about(place: int, listed: ListedRegion) -> str:
-    region, known = listed.region, origins().get(listed.region.style)
-    style = known.caption if known else region.style
+    region, style = listed.region, caption_of(listed.region.style)
     words = f"<strong>{place + 1} · {html.escape(style)}</strong><span>{html.escape(region.words)}</span>"
     return f'<div class="about-region"><img src="{listed.thumb}" alt=""><p>{words}</p></div>'
 

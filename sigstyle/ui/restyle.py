@@ -99,7 +99,7 @@ class Restyle:
         self.part.connect(self.photos)
         self.regions.connect(self.photos, self.telling)
         choices = [self.part.where.input, self.size.choice.input, self.size.custom.change, self.dials.preset.input]
-        gr.on([*choices, base.change, self.blending.others.change], **self.telling)
+        gr.on([*choices, base.change], **self.telling)
         self.go.click(**run)
         gr.on([self.go.click, self.photos.upload, examples.select], None, None, None, js=TO_STAGE)
         quick: dict[str, Any] = {"queue": False, **PRIVATE}
@@ -215,8 +215,9 @@ class Restyle:
         who = who_asks(request, key)
 
         def start() -> Any:
-            path = self.strip.kept(request, key, current).path
-            return repeat(self.page.studio, who, restore(self.page.studio, who, path, base).at_own_size(), base)
+            kept = self.strip.kept(request, key, current)
+            restored = restore(self.page.studio, who, kept.path, base, kept.photo)
+            return repeat(self.page.studio, who, restored.at_own_size(), base)
 
         yield from followed(start, self.showing, lambda made: self.finished(who, made), self._idle)
 

@@ -17,6 +17,7 @@ from sigstyle.studio.limits import SIZES_PX
 from sigstyle.studio.studio import Studio
 from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import Changes
+from sigstyle.ui.messages import as_text
 
 QUICK, TWICE, PHOTO, CUSTOM = "quick", "twice", "photo", "custom"
 _ORIENTATION = 0x0112  # in EXIF
@@ -85,7 +86,7 @@ class SizeChoice:
         try:
             wanted = config()
         except SigStyleError as error:
-            return {self.hint: gr.HTML(_said(str(error))), self.custom: gr.Number(visible=choice == CUSTOM)}
+            return {self.hint: gr.HTML(_said(as_text(str(error)))), self.custom: gr.Number(visible=choice == CUSTOM)}
         paints = wanted.method == "paint"
         kept = choice if paints or choice != PHOTO else QUICK
         sizes = [size for size in map(_upright, photos) if size is not None]
