@@ -20,6 +20,7 @@ from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry, Library
 from sigstyle.studio.limits import (
     MOST_COUNT,
+    MOST_MEGAPIXELS,
     SIZES_PX,
     check_counts,
     check_own_size,
@@ -162,7 +163,7 @@ def restyle(
         known = trace is not None and result.trace is trace
         name = f"{photo.name} in {' + '.join(dict.fromkeys([e.name for e in entries] + [r.style for r in regions]))}"
         saved = _saved(workspace, result, name, started, photo.path, reused=known)
-        if not known:
+        if not known and image.width * image.height <= MOST_MEGAPIXELS * 1e6:  # else reading it takes longest
             studio.bases.took(key, meant, image.size, styles_of(opened, parts), saved.seconds)
         return replace(saved, notices=photo.notices + saved.notices)
 
