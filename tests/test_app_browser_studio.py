@@ -145,9 +145,7 @@ def test_a_mask_comes_back_and_becomes_a_region_with_a_style_of_its_own(page: Pa
     expect(page.locator("#brush canvas").first).to_be_attached(timeout=PATIENCE_MS)
     expect(page.locator("#size-px input")).to_have_value("64", timeout=PATIENCE_MS)
     expect(page.locator("#size-hint")).to_contain_text("the picture keeps your photo's", timeout=PATIENCE_MS)
-    if not page.locator("#region-style input").is_visible():
-        page.locator("#part button.label-wrap").click()
-    page.locator("#region-style input").click()
+    page.locator("#region-style input").click()  # what holds it has opened by itself
     page.get_by_role("option", name="oil").click()
     page.locator("#add-region").click()
     expect(page.locator("#region-1")).to_contain_text("1 · oil", timeout=PATIENCE_MS)

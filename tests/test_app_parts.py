@@ -88,7 +88,8 @@ def test_another_way_brings_its_own_dials_and_leaves_what_is_shared() -> None:
 
 def test_one_control_says_how_large_and_another_which_part_and_both_give_their_settings_back() -> None:
     with gr.Blocks():
-        size, part = SizeChoice.build(), PaintedPart.build()
+        with gr.Accordion() as whole:
+            size, part = SizeChoice.build(), PaintedPart.build(whole)
         dials = TransferDials.build(TransferDials.front(), part, size)
     for config, usual, chosen in (
         (TransferConfig(), 512, "photo"),
@@ -125,7 +126,7 @@ def test_the_size_control_says_what_comes_out(tmp_path: Path) -> None:
     assert "within seconds" in hint(TransferConfig(), [])
     assert hint(TransferConfig(), photos) == "<p>The picture gets 400 x 600 pixels.</p>"
     assert "the picture gets 81 x 122, the most" in hint(TransferConfig(max_megapixels=0.01), photos)
-    assert "2 photos, 512 px on the short side" in hint(TransferConfig(size_px=512), [photos[0]] * 2)
+    assert "pictures get 512 px on the short side" in hint(TransferConfig(size_px=512), [photos[0]] * 2)
     assert "keeps your photo's 400 x 600" in hint(TransferConfig(size_px=20), photos, parts=True)
     changed = said(TransferConfig.preset("classic"), photos)
     assert changed[size.choice].value == "quick" and len(changed[size.choice].choices) == 3

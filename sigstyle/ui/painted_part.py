@@ -48,11 +48,12 @@ class PaintedPart:
     inverted: gr.Checkbox
     softness: Dials
     kept: gr.State
+    whole: gr.Accordion
     names: tuple[str, ...] = ("where", "invert_mask", "feather")
 
     @classmethod
-    def build(cls) -> "PaintedPart":
-        """Place the controls."""
+    def build(cls, whole: gr.Accordion) -> "PaintedPart":
+        """Place the controls in `whole`, which is open now."""
         where = gr.Radio(
             list(WHERE.items()), value=ALL, label="Paint", elem_id="where",
             info="A part alone, or each part in a style of its own: choose it, then add it as a region.",
@@ -71,7 +72,7 @@ class PaintedPart:
             False, label="Turn it round", info="Paint what is left out, and leave what is chosen.", visible=False,
             elem_id="inverted",
         )  # fmt: skip
-        return cls(where, place, editor, found, inverted, TransferDials.softness(), gr.State(None))
+        return cls(where, place, editor, found, inverted, TransferDials.softness(), gr.State(None), whole)
 
     def connect(self, photos: gr.Gallery) -> None:
         """Connect what needs nothing but the photos: the brush paints on the first of them."""
@@ -118,6 +119,8 @@ class PaintedPart:
         shown = self.shown(where, config.where, config.invert_mask == "on", photo, mask)
         place = gr.Textbox(value=config.where if where == PLACE else "", visible=where == PLACE)
         turned = gr.Checkbox(value=config.invert_mask == "on", visible=where != ALL)
+        if where != ALL:
+            changes[self.whole] = gr.Accordion(open=True)
         return changes | shown | {self.where: where, self.place: place, self.inverted: turned, self.kept: kept}
 
     def _looked(self, where: str, place: str, inverted: bool, photos: Any, kept: KeptMask | None) -> Changes:

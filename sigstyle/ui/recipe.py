@@ -166,7 +166,7 @@ def targets_of(restyle: Restyle, imagine: Imagine) -> list[Any]:
     """What `opened` changes beside the tabs."""
     targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, *restyle.blending.outputs]
     part, regions = restyle.part, restyle.regions
-    targets += [part.editor, part.found, part.kept, *regions.outputs, regions.rest]
+    targets += [part.whole, part.editor, part.found, part.kept, *regions.outputs, regions.rest]
     targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
     return [*targets, imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
 

@@ -135,7 +135,8 @@ class Regions:
                 listed.append(ListedRegion(region, _thumb(photo, region, workspace), key))
             except SigStyleError:  # what its recipe needs and is not here is told beside it
                 continue
-        return self.shown(listed) | {self.rest: PHOTO if listed and alone else STYLE}
+        opened: Changes = {self.part.whole: gr.Accordion(open=True)} if listed else {}
+        return self.shown(listed) | opened | {self.rest: PHOTO if listed and alone else STYLE}
 
     def wanted(self, main: Wanted, listed: Sequence[ListedRegion], rest: str, where: str) -> tuple[Wanted, list[Any]]:
         """What all else is painted in, and the regions. Raises: ConfigError where a part has no style."""

@@ -62,8 +62,8 @@ class Restyle:
                 size = SizeChoice.build()
                 front = TransferDials.front()
                 blending = Blending.build(picker.chosen)
-                with gr.Accordion("Parts and regions", open=False, elem_id="part"):
-                    part = PaintedPart.build()
+                with gr.Accordion("Parts and regions", open=False, elem_id="part") as whole:
+                    part = PaintedPart.build(whole)
                     regions = Regions.build(page, part)
                 with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = TransferDials.build(front, part, size)

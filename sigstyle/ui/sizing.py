@@ -117,8 +117,8 @@ def _outcome(
     seconds = [studio.bases.painting_s(base, config, size, styles) for size in sizes]
     takes = "" if None in seconds else f", in about {duration(sum(filter(None, seconds)))}"
     if len(sizes) > 1 or (config.size_px is None and config.method != "paint"):
-        short = "each as large as its photo" if config.size_px is None else f"{config.size_px} px on the short side"
-        return f"{len(sizes)} photos, {short}{takes}."
+        short = "as large as their photos" if config.size_px is None else f"{config.size_px} px on the short side"
+        return f"The pictures get {short}{takes}."
     photo, most = sizes[0], config.max_megapixels if config.method == "paint" else float("inf")
     size, asked = picture_size(photo, config.size_px, most), picture_size(photo, config.size_px, float("inf"))
     if parts:
