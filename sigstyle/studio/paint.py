@@ -13,7 +13,7 @@ from sigstyle import api
 from sigstyle.config import GenerateConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_image
-from sigstyle.parts import Parts
+from sigstyle.parts import Parts, RegionLike
 from sigstyle.result import TransferResult
 from sigstyle.studio.folder import Workspace
 from sigstyle.studio.lane import Job
@@ -104,6 +104,26 @@ def looked_up(library: Library, wanted: Wanted) -> tuple[list[Entry], list[float
     return [library.get(name) for name, _ in pairs], [float(weight) for _, weight in pairs]
 
 
+def _check_able(
+    config: TransferConfig,
+    styles: Sequence[Style],
+    weights: Sequence[float],
+    parts: Sequence[RegionLike],
+    photo: Path,
+    area: Path | None,
+) -> None:
+    """Raises: SigStyleError for styles that cannot do it, for none at all, and for parts that are not in the photo."""
+    blend = Blend.of(styles, weights) if styles else None
+    if blend is not None:
+        blend.check_able(config)
+    elif not parts:
+        raise ConfigError("No style is chosen yet. Choose one.")
+    if area is not None:
+        os.utime(area)  # it is used now, so its age begins anew
+    if parts or area is not None:
+        Parts.opened(parts).check(load_image(photo), area and load_image(area), config, blend)
+
+
 def restyle(
     studio: Studio,
     who: Who,
@@ -132,13 +152,7 @@ def restyle(
     area = None if mask is None else workspace.keep_photo(mask)
     parts = [region.opened(library, workspace) for region in regions]
     key, look = studio.bases.check(base), "+".join(f"{s.hash}:{w:g}" for s, w in zip(opened, weights, strict=True))
-    if area is not None:
-        os.utime(area)
-    if opened:
-        Blend.of(opened, weights).check_able(config)
-    if parts or area is not None:
-        blend = Blend.of(opened, weights) if opened else None
-        Parts.opened(parts).check(load_image(kept[0].path), area and load_image(area), config, blend)
+    _check_able(config, opened, weights, parts, kept[0].path, area)
 
     def paint(job: Job, photo: KeptPhoto, on_progress: Callable[[int, int], None]) -> Picture:
         loaded = studio.bases.get(key)
