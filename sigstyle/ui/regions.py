@@ -38,7 +38,7 @@ class ListedRegion:
 
 
 @dataclass(frozen=True)
-class Row:
+class RegionRow:
     """The place of one region in the list."""
 
     whole: gr.Row
@@ -57,7 +57,7 @@ class Regions:
     style: gr.Dropdown
     add: gr.Button
     whole: gr.Column
-    rows: tuple[Row, ...]
+    rows: tuple[RegionRow, ...]
     rest: gr.Radio
     listed: gr.State
 
@@ -188,12 +188,12 @@ class Regions:
         return WantedRegion(style, other[where] if inverted else where)
 
 
-def _row(place: int) -> Row:
+def _row(place: int) -> RegionRow:
     with gr.Row(visible=False, equal_height=True, elem_classes=["region"], elem_id=f"region-{place + 1}") as whole:
         about = gr.HTML(padding=False)
         up = gr.Button("Up", size="sm", visible=place > 0, min_width=60, scale=0)
         remove = gr.Button("Remove", size="sm", min_width=84, scale=0)
-    return Row(whole, about, up, remove)
+    return RegionRow(whole, about, up, remove)
 
 
 def _about(place: int, listed: ListedRegion) -> str:
