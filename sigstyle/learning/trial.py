@@ -24,7 +24,7 @@ from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.offsets import Offset
 
 WINDOWS = 4  # of photos, at noise levels from the lowest to the highest that styles are learned at
-MOST_CONTENT = 1.2  # of the photos' structure lost; a capture keeps to 0.85, and at 1.5 photos dissolve
+MOST_CONTENT = 1.0  # of the photos' structure lost: features that agree by half; a capture keeps to 0.85
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 
 
