@@ -1,22 +1,25 @@
 """From a picture back to what made it: the settings in its recipe, its style and its photo found again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import ImageChops
 
-from sigstyle.config import GenerateConfig, TransferConfig
+from sigstyle.config import GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import load_image, read_recipe
 from sigstyle.recipe import file_entry
 from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry
+from sigstyle.studio.loras import Underlay
 from sigstyle.studio.paint import Picture, imagine, restyle
 from sigstyle.studio.studio import Studio, Who
+from sigstyle.studio.texture import surface
 
 _SIZES = ("width", "height")
+_CONFIGS = {"transfer": TransferConfig, "generate": GenerateConfig, "texture": TextureConfig}
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class Restored:
 
     recipe: dict[str, Any]
     kind: str
-    config: TransferConfig | GenerateConfig
+    config: TransferConfig | GenerateConfig | TextureConfig
     styles: tuple[tuple[Entry, float], ...]  # those that are here, with their weights in the blend
     photo: Path | None
     missing: tuple[str, ...]
     mask: Path | None = None
+    loras: Underlay = field(default_factory=Underlay)
 
     @property
     def style(self) -> Entry | None:
@@ -60,8 +64,7 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
             f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
         ) from error
     _check_repeatable(path, kind, wanted, recipe)
-    read = GenerateConfig.from_recipe if kind == "generate" else TransferConfig.from_recipe
-    config, missing = read(settings), []
+    config, missing = _CONFIGS[kind].from_recipe(settings), []
     loaded = studio.bases.loaded(base)
     if loaded is None or loaded.fingerprint != fingerprint:
         missing.append(f"It was made with the base {base_name} ({fingerprint}). Choose that one in the Model tab.")
@@ -77,14 +80,15 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
         found = _photo(studio, who, content, photo)
         if found is None:
             missing.append("The photo it was made from is not here. Drop the photo beside the picture.")
-    return Restored(recipe, kind, config, here, found, tuple(missing), region)
+    loras, gone = studio.loras(who).of_recipe(recipe.get("loras"))
+    return Restored(recipe, kind, config, here, found, (*missing, *gone), region, loras)
 
 
 def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[str, Any]) -> None:
     """Raises ConfigError for what the app itself cannot make."""
-    if kind not in ("transfer", "generate"):
-        raise ConfigError(f"{path.name} is a {kind!r}; expected a restyled photo or a painted prompt.")
-    if recipe.get("images", 1) != 1 or (kind == "generate" and len(styles) > 1):
+    if kind not in _CONFIGS:
+        raise ConfigError(f"{path.name} is a {kind!r}; expected a restyled photo, a painted prompt or a surface.")
+    if recipe.get("images", 1) != 1 or (kind != "transfer" and len(styles) > 1):
         raise ConfigError(
             f"{path.name} was made as one of several images at once, or as a blend without a photo, which the page "
             f"does not have. 'python -m sigstyle info {path.name}' prints the command that makes it again."
@@ -111,9 +115,11 @@ def repeat(studio: Studio, who: Who, restored: Restored, base: str) -> Job[list[
     name, config = restored.style.name, restored.config
     if isinstance(config, TransferConfig):
         photos, blend = [restored.photo] if restored.photo else [], [(e.name, w) for e, w in restored.styles]
-        return restyle(studio, who, photos, blend, base, config, restored.mask)
+        return restyle(studio, who, photos, blend, base, config, restored.mask, restored.loras)
+    if isinstance(config, TextureConfig):
+        return surface(studio, who, name, base, config.to_dict(), loras=restored.loras)
     settings = {key: value for key, value in config.to_dict().items() if key != "prompt"}
-    return imagine(studio, who, config.prompt, name, base, settings | restored.sizes)
+    return imagine(studio, who, config.prompt, name, base, settings | restored.sizes, loras=restored.loras)
 
 
 def same_pixels(first: Path, second: Path) -> bool:
