@@ -105,6 +105,16 @@ class LoraShelf:
         changed.write()
         return changed
 
+    def match(self, wanted: "Underlay", fingerprint: str) -> list[str]:
+        """Switch the LoRAs of a base as a picture had them; a few words on each that was otherwise."""
+        weights, changed = {lora.hash: lora.weight for lora in wanted}, list[str]()
+        for lora in self.all(fingerprint):
+            on, weight = lora.hash in weights, weights.get(lora.hash, lora.weight)
+            if (on, weight) != (lora.on, lora.weight):
+                now = self.change(lora.name, weight, on)
+                changed.append(now.label if on else f"{now.name} off")
+        return changed
+
     def remove(self, name: str) -> None:
         """Delete a LoRA. Raises: ConfigError."""
         kept = self.get(name)
