@@ -46,6 +46,7 @@ class Job(Generic[T]):
     gives_way: bool = False
     label: Label = field(default_factory=Label)
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+    since: float = field(default_factory=time.monotonic)
     latest: Update = field(default_factory=Update)
     version: int = 0
     outcome: T | None = None
@@ -60,6 +61,11 @@ class Job(Generic[T]):
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.latest.state in ENDED
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has stopped it."""
+        return self._stop.is_set()
 
     def should_stop(self) -> bool:
         """Whether the work is to end without a result: it was stopped, or nobody has followed it for too long."""

@@ -8,8 +8,9 @@ from sigstyle.errors import ConfigError
 from sigstyle.studio.labels import Ended, State
 from sigstyle.studio.lane import Job, Lane
 from sigstyle.studio.studio import Studio, Who
-from sigstyle.studio.words import duration
+from sigstyle.studio.words import counted, duration
 
+_MOMENT_S = 3
 _TOLD_S = 600  # how long it is told that a job has ended
 _WHOLE = ("load", "export")  # kinds that are not stopped halfway
 
@@ -18,7 +19,7 @@ _WHOLE = ("load", "export")  # kinds that are not stopped halfway
 class Standing:
     """Where an own job stands.
 
-    Units: before counts jobs ahead; left_s and starts_in_s are seconds, None while unknown.
+    Units: before counts jobs ahead; left_s and starts_in_s are seconds, None while unknown; age_s since it was asked.
     """
 
     id: str
@@ -30,6 +31,8 @@ class Standing:
     left_s: float | None
     starts_in_s: float | None
     can_stop: bool
+    age_s: float
+    stopping: bool = False
 
     @property
     def words(self) -> str:
@@ -37,8 +40,15 @@ class Standing:
         if self.state == "waiting":
             start = "" if self.starts_in_s is None else f" · starts in about {duration(self.starts_in_s)}"
             return f"waiting behind {self.before}{start}" if self.before else "starting"
-        share = f"{100 * self.done // self.total} % done" if self.total else "running"
+        if self.stopping:
+            return "stopping"
+        share = f"{self.percent} % done" if self.total else "running"
         return share if self.left_s is None else f"{share} · about {duration(self.left_s)} left"
+
+    @property
+    def percent(self) -> int:
+        """How much of it is done."""
+        return 100 * self.done // self.total if self.total and self.state == "running" else 0
 
 
 @dataclass(frozen=True)
@@ -51,11 +61,18 @@ class Queue:
 
     @property
     def words(self) -> str:
-        """In one line, for where there is room for one."""
+        """In a few words, for where there is little room."""
         if not self.own:
             return ""
-        first, more = self.own[0], len(self.own) - 1
-        return f"{first.title} · {first.words}" + (f" · and {more} more" if more else "")
+        first = self.own[0]
+        where = first.words if first.state == "waiting" or not first.total else f"{first.percent} %"
+        left = "" if first.left_s is None else f" · {duration(first.left_s)}"
+        return f"{counted(len(self.own), 'job')} · {where}{left}"
+
+    @property
+    def worth_a_look(self) -> bool:
+        """Whether there is more than a moment's work."""
+        return len(self.own) > 1 or any(job.age_s >= _MOMENT_S or job.before for job in self.own)
 
 
 def queue_of(studio: Studio, who: Who) -> Queue:
@@ -75,7 +92,7 @@ def cancel(studio: Studio, who: Who, id_: str) -> str:
     for job in studio.lane.standing():
         if job.id == id_ and job.label.person == who.person and not job.ended:
             if not _can_stop(job):
-                raise ConfigError(f"{job.label.title} is not stopped halfway; it ends by itself in a moment.")
+                raise ConfigError(f"{job.label.title} ends by itself in a moment.")
             job.stop()
             return job.label.title
     raise ConfigError("There is no such work of yours in the queue: it has ended.")
@@ -101,11 +118,13 @@ def _standing(lane: Lane, job: Job, jobs: Sequence[Job]) -> Standing:
         left_s=None if waits else latest.eta_s,
         starts_in_s=_seconds(lane, ahead) if waits else None,
         can_stop=_can_stop(job),
+        age_s=time.monotonic() - job.since,
+        stopping=job.stopping,
     )
 
 
 def _can_stop(job: Job) -> bool:
-    return job.latest.state == "waiting" or job.label.kind not in _WHOLE
+    return not job.stopping and (job.latest.state == "waiting" or job.label.kind not in _WHOLE)
 
 
 def _seconds(lane: Lane, ahead: Iterable[Job]) -> float | None:

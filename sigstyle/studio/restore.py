@@ -1,6 +1,6 @@
 """From a picture back to what made it: the settings in its recipe, its style and its photo found again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.texture import surface
 
 _SIZES = ("width", "height")
-_CONFIGS = {"transfer": TransferConfig, "generate": GenerateConfig, "texture": TextureConfig}
+_READ: dict[str, Callable[[Mapping[str, Any]], TransferConfig | GenerateConfig | TextureConfig]] = {
+    "transfer": TransferConfig.from_recipe,
+    "generate": GenerateConfig.from_recipe,
+    "texture": TextureConfig.from_dict,
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
             f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
         ) from error
     _check_repeatable(path, kind, wanted, recipe)
-    config, missing = _CONFIGS[kind].from_recipe(settings), []
+    config, missing = _READ[kind](settings), []
     loaded = studio.bases.loaded(base)
     if loaded is None or loaded.fingerprint != fingerprint:
         missing.append(f"It was made with the base {base_name} ({fingerprint}). Choose that one in the Model tab.")
@@ -86,7 +90,7 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
 
 def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[str, Any]) -> None:
     """Raises ConfigError for what the app itself cannot make."""
-    if kind not in _CONFIGS:
+    if kind not in _READ:
         raise ConfigError(f"{path.name} is a {kind!r}; expected a restyled photo, a painted prompt or a surface.")
     if recipe.get("images", 1) != 1 or (kind != "transfer" and len(styles) > 1):
         raise ConfigError(

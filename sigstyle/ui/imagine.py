@@ -34,7 +34,7 @@ SMALL = (
     "choose it in the Model tab.</p>"
 )
 TILES = "Tiles without a seam and sheets come from the style alone, without words."
-EMPTY = empty("Your picture appears here", "Say what it shows, pick a style, press Paint.", "stage-empty")
+EMPTY = empty("Your picture appears here", "Say what to paint, pick a style, press Paint.", "stage-empty")
 
 
 @dataclass(frozen=True)

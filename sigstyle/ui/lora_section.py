@@ -30,7 +30,7 @@ LARGE = (
 class LoraRow:
     """One LoRA: whether it is on, how much of it, and the button that removes it."""
 
-    row: gr.Row
+    whole: gr.Column
     on: gr.Checkbox
     weight: gr.Slider
     remove: gr.Button
@@ -38,22 +38,20 @@ class LoraRow:
     @classmethod
     def build(cls, place: int) -> "LoraRow":
         """Place it, unseen."""
-        with gr.Row(visible=False, elem_classes=["lora"], elem_id=f"lora-{place + 1}") as row:
-            on = gr.Checkbox(label="LoRA", container=False, min_width=110, scale=2)
-            weight = gr.Slider(-HEAVIEST, HEAVIEST, value=1.0, step=0.05, label="Weight", min_width=140, scale=3)
-            remove = gr.Button("Remove", size="sm", min_width=80, scale=0)
-        return cls(row, on, weight, remove)
+        with gr.Column(visible=False, elem_classes=["lora"], elem_id=f"lora-{place + 1}") as whole:
+            with gr.Row():
+                on = gr.Checkbox(label="LoRA", container=False, min_width=120)
+                remove = gr.Button("Remove", size="sm", min_width=90, scale=0)
+            weight = gr.Slider(-HEAVIEST, HEAVIEST, value=1.0, step=0.05, label="Weight", container=False)
+        return cls(whole, on, weight, remove)
 
     def filled(self, lora: KeptLora | None) -> Changes:
         """The row with a LoRA, or unseen."""
         if lora is None:
-            return {self.row: gr.Row(visible=False)}
-        said = f"called by {lora.trigger}" if lora.trigger else None
-        return {
-            self.row: gr.Row(visible=True),
-            self.on: gr.Checkbox(lora.on, label=lora.name, info=said),
-            self.weight: gr.Slider(value=lora.weight, label=f"Weight of {lora.name}"),
-        }
+            return {self.whole: gr.Column(visible=False)}
+        weight = gr.Slider(value=lora.weight, label=f"Weight of {lora.name}")
+        on = gr.Checkbox(lora.on, label=lora.name)
+        return {self.whole: gr.Column(visible=True), self.on: on, self.weight: weight}
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class LoraSection:
     @property
     def outputs(self) -> list[Any]:
         """What `filled` changes."""
-        parts = [part for row in self.rows for part in (row.row, row.on, row.weight)]
+        parts = [part for row in self.rows for part in (row.whole, row.on, row.weight)]
         return [self.about, self.notes, *parts, self.names]
 
     def filled(self, who: Who, base: str, problems: Sequence[str] = ()) -> Changes:
@@ -110,7 +108,9 @@ class LoraSection:
         loaded, studio = self.page.studio.bases.loaded(base), self.page.studio
         found = studio.loras(who).all(loaded.fingerprint if loaded else None)[:MOST_LORAS]
         said = "".join(f"<p><strong>Not taken:</strong> {as_text(problem)}</p>" for problem in problems)
-        changes: Changes = {self.about: SMALL if base == EMBEDDED else LARGE, self.names: [lora.name for lora in found]}
+        words = [f"{lora.name} is called by the words {lora.trigger!r}." for lora in found if lora.trigger]
+        about = (SMALL if base == EMBEDDED else LARGE) + "".join(f"<p>{as_text(sentence)}</p>" for sentence in words)
+        changes: Changes = {self.about: about, self.names: [lora.name for lora in found]}
         changes[self.notes] = gr.HTML(f'<div role="alert">{said}</div>', visible=bool(said))
         for place, row in enumerate(self.rows):
             changes |= row.filled(found[place] if place < len(found) else None)

@@ -20,8 +20,8 @@ MODELS = (
     "on."
 )
 SPARE = (
-    "low keeps as little as possible on the device at once, for cards of 8 GB and less; auto does so where a card's "
-    "free memory is short; high never. It loads bases anew, for everybody here."
+    "With low as little as possible is on the device at once, for cards of 8 GB and less; with auto only where a "
+    "card's free memory is short; with high never. Bases are loaded anew, for everybody here."
 )
 KEY = (
     "Your styles and pictures belong to this browser. To reach them from another browser or by API, use this key "

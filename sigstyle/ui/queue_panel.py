@@ -30,7 +30,7 @@ class QueueRow:
         """Place it, unseen."""
         with gr.Row(visible=False, elem_classes=["queued"]) as row:
             line = gr.HTML(padding=False)
-            button = gr.Button("Cancel", size="sm", elem_classes=["cancel"], min_width=64, scale=0)
+            button = gr.Button("Cancel", size="sm", elem_classes=["cancel"], min_width=84, scale=0)
         return cls(row, line, button)
 
     def filled(self, standing: Standing | None) -> Changes:
@@ -59,7 +59,7 @@ class QueuePanel:
         ended = gr.HTML("", padding=False, elem_id="queue-ended")
         with gr.Accordion("Queue", open=False, visible=False, elem_id="queue") as whole:
             rows = tuple(QueueRow.build() for _ in range(ROWS))
-            rest = gr.HTML("", padding=False, elem_classes=["hint"])
+            rest = gr.HTML("", visible=False, padding=False, elem_classes=["hint"])
             gr.Button(TELL, size="sm", elem_id="queue-tell")
         panel = cls(page, whole, rows, rest, ended, gr.State([]), gr.State(None))
         panel._connect()
@@ -99,7 +99,7 @@ class QueuePanel:
 
     def filled(self, queue: Queue) -> Changes:
         """The panel with these jobs; out of sight where there are none."""
-        changes: Changes = {self.whole: gr.Accordion(label=queue.words or "Queue", visible=bool(queue.own))}
+        changes: Changes = {self.whole: gr.Accordion(label=queue.words or "Queue", visible=queue.worth_a_look)}
         for place, row in enumerate(self.rows):
             changes |= row.filled(queue.own[place] if place < len(queue.own) else None)
         changes |= {self.rest: _rest(queue), self.ended: _ended(queue)}
@@ -108,21 +108,21 @@ class QueuePanel:
 
 def _told_apart(queue: Queue) -> list[Any]:
     """Plain values that are others where something else is shown."""
-    return [[[job.id, job.words] for job in queue.own], queue.others, [ended.id for ended in queue.ended]]
+    return [[[job.id, job.words] for job in queue.own], queue.worth_a_look, queue.others, [e.id for e in queue.ended]]
 
 
 def _line(standing: Standing) -> str:
-    percent = 100 * standing.done / standing.total if standing.total and standing.state == "running" else 0
-    rail = f'<div class="rail" aria-hidden="true"><i style="width:{percent:.1f}%"></i></div>'
+    percent = standing.percent
+    rail = f'<div class="rail" aria-hidden="true"><i style="width:{percent}%"></i></div>'
     title, words = html.escape(standing.title), html.escape(standing.words)
     return f'<div class="job"><strong>{title}</strong><span>{words}</span>{rail if percent else ""}</div>'
 
 
-def _rest(queue: Queue) -> str:
+def _rest(queue: Queue) -> gr.HTML:
     more, others = max(0, len(queue.own) - ROWS), queue.others
     said = [f"{more} more of yours."] if more else []
     said += [f"{others} job{'s' * (others != 1)} of others."] if others else []
-    return f"<p>{' '.join(said)}</p>" if said else ""
+    return gr.HTML(f"<p>{' '.join(said)}</p>", visible=bool(said))
 
 
 def _ended(queue: Queue) -> str:
