@@ -79,7 +79,7 @@ class LoraSection:
 
     def _connect(self) -> None:
         key, base, quick = self.page.key, self.page.base, {"queue": False, **PRIVATE}
-        self.drop.upload(self._add, [key, base, self.drop], [self.drop, *self.outputs], **quick)
+        self.drop.upload(self._add, [key, base, self.drop], [self.drop, self.notes, *self.outputs], **quick)
         for place, row in enumerate(self.rows):
             named = [key, self.names]
             row.on.input(self._at(place, _switched), [*named, row.on], None, **quick)
@@ -101,17 +101,15 @@ class LoraSection:
     def outputs(self) -> list[Any]:
         """What `filled` changes."""
         parts = [part for row in self.rows for part in (row.whole, row.on, row.weight)]
-        return [self.about, self.notes, *parts, self.names]
+        return [self.about, *parts, self.names]
 
-    def filled(self, who: Who, base: str, problems: Sequence[str] = ()) -> Changes:
-        """The LoRAs that fit the base in use, and what is wrong with those that were dropped."""
+    def filled(self, who: Who, base: str) -> Changes:
+        """The LoRAs that fit the base in use."""
         loaded, studio = self.page.studio.bases.loaded(base), self.page.studio
         found = studio.loras(who).all(loaded.fingerprint if loaded else None)[:MOST_LORAS]
-        said = "".join(f"<p><strong>Not taken:</strong> {as_text(problem)}</p>" for problem in problems)
         words = [f"{lora.name} is called by the words {lora.trigger!r}." for lora in found if lora.trigger]
         about = (SMALL if base == EMBEDDED else LARGE) + "".join(f"<p>{as_text(sentence)}</p>" for sentence in words)
         changes: Changes = {self.about: about, self.names: [lora.name for lora in found]}
-        changes[self.notes] = gr.HTML(f'<div role="alert">{said}</div>', visible=bool(said))
         for place, row in enumerate(self.rows):
             changes |= row.filled(found[place] if place < len(found) else None)
         return changes
@@ -136,7 +134,9 @@ class LoraSection:
                 problems.append(str(error) if name in str(error) else f"{name}: {error}")
         if added:
             inform(f"{', '.join(added)}: under the style from now on.", duration=6)
-        return {self.drop: None, **self.filled(who, base, problems)}
+        said = "".join(f"<p><strong>Not taken:</strong> {as_text(problem)}</p>" for problem in problems)
+        notes = gr.HTML(f'<div role="alert">{said}</div>', visible=bool(said))
+        return {self.drop: None, self.notes: notes, **self.filled(who, base)}
 
 
 def _switched(shelf: LoraShelf, name: str, on: Any) -> None:
