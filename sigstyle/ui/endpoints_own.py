@@ -105,7 +105,8 @@ class OwnEndpoints:
         with told(page=False):
             who = who_asks(request, key)
             self.studio.admitted(who)
-            loaded = self.studio.load(who, base or self.studio.bases.first).wait()
+            wanted = self.studio.bases.check(base or self.studio.bases.first)
+            loaded = self.studio.bases.loaded(wanted) or self.studio.load(who, wanted).wait()
             return lora_facts(self.studio.loras(who).add(Path(file or ""), loaded))
 
     def set_lora(self, request: gr.Request, name: str, weight: float, on: bool, key: str) -> dict[str, Any]:
