@@ -16,7 +16,7 @@ _WHOLE = ("load", "export")  # kinds that are not stopped halfway
 
 
 @dataclass(frozen=True)
-class Standing:
+class QueuedJob:
     """Where an own job stands.
 
     Units: before counts jobs ahead; left_s and starts_in_s are seconds, None while unknown; age_s since it was asked.
@@ -55,7 +55,7 @@ class Standing:
 class Queue:
     """A person's jobs in the order of their turns, how many others have, and which of the person's ended lately."""
 
-    own: tuple[Standing, ...]
+    own: tuple[QueuedJob, ...]
     others: int
     ended: tuple[Ended, ...]
 
@@ -105,10 +105,10 @@ def attend(studio: Studio, who: Who, patience_s: float) -> None:
             job.wait_longer(patience_s)
 
 
-def _standing(lane: Lane, job: Job, jobs: Sequence[Job]) -> Standing:
+def _standing(lane: Lane, job: Job, jobs: Sequence[Job]) -> QueuedJob:
     latest, waits = job.latest, job.latest.state == "waiting"
     ahead = [other for other in jobs[: jobs.index(job)] if job.gives_way or not other.gives_way]
-    return Standing(
+    return QueuedJob(
         id=job.id,
         title=job.label.title,
         state=latest.state,

@@ -72,12 +72,8 @@ class Imagine:
                 kind = gr.Radio(list(KINDS.items()), value=WORDS, label="What to paint", elem_id="imagine-kind")
                 with gr.Column() as words:
                     prompt = gr.Textbox(label="Prompt", placeholder=GROUNDS[0], lines=2, elem_id="prompt")
-                    gr.Examples(
-                        [[text] for text in (*GROUNDS, "a castle by the sea")],
-                        prompt,
-                        label="Or try one of these",
-                        api_visibility="private",
-                    )
+                    texts = [[text] for text in (*GROUNDS, "a castle by the sea")]
+                    gr.Examples(texts, prompt, label="Or try one of these", api_visibility="private")
                 picker = StylePicker.build()
                 strength = gr.Slider(0, 2, value=1.0, step=0.05, label="Strength", info=STRENGTH)
                 shape = gr.Radio(list(SHAPES), value="Square", label="Shape")

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.studio.queue import Queue, Standing, attend, cancel, queue_of
+from sigstyle.studio.queue import Queue, QueuedJob, attend, cancel, queue_of
 from sigstyle.ui.handlers import PATIENCE_S, PRIVATE, Changes, told, who_asks
 from sigstyle.ui.messages import inform
 from sigstyle.ui.parts import Page
@@ -33,7 +33,7 @@ class QueueRow:
             button = gr.Button("Cancel", size="sm", elem_classes=["cancel"], min_width=84, scale=0)
         return cls(row, line, button)
 
-    def filled(self, standing: Standing | None) -> Changes:
+    def filled(self, standing: QueuedJob | None) -> Changes:
         """The row with a job, or unseen."""
         if standing is None:
             return {self.row: gr.Row(visible=False)}
@@ -111,7 +111,7 @@ def _told_apart(queue: Queue) -> list[Any]:
     return [[[job.id, job.words] for job in queue.own], queue.worth_a_look, queue.others, [e.id for e in queue.ended]]
 
 
-def _line(standing: Standing) -> str:
+def _line(standing: QueuedJob) -> str:
     percent = standing.percent
     rail = f'<div class="rail" aria-hidden="true"><i style="width:{percent}%"></i></div>'
     title, words = html.escape(standing.title), html.escape(standing.words)
