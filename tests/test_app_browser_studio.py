@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         random_style(base, name, seed=seed).save(data / "styles" / f"{name}.safetensors")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sigstyle.studio.library.STYLES_FOLDER", data / "none")
-        patched.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache: base)
+        patched.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache, memory: base)
         demo: Any = app.start(
             app.arguments(["--data", str(data), "--device", "cpu"]), prevent_thread_lock=True, quiet=True
         )

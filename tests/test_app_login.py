@@ -19,7 +19,7 @@ PASSWORD = "four-words-in-a-row"
 @pytest.fixture
 def url(tmp_path: Path, make_base: MakeBase, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     base = make_base()
-    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache: base)
+    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache, memory: base)
     (tmp_path / "people").write_text(f"anna:{PASSWORD}\n")
     words = ["--data", str(tmp_path / "data"), "--auth", str(tmp_path / "people"), "--device", "cpu"]
     demo: Any = app.start(app.arguments(words), prevent_thread_lock=True, quiet=True)

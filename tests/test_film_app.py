@@ -27,7 +27,7 @@ def base(make_base: MakeBase) -> BaseModel:
 @pytest.fixture
 def studio(tmp_path: Path, base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> Studio:
     monkeypatch.setattr("sigstyle.studio.library.STYLES_FOLDER", tmp_path / "none")
-    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache: base)
+    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache, memory: base)
     studio = Studio(tmp_path / "data", device="cpu")
     random_style(base, "wave").save(studio.folder.folder("styles") / "wave.safetensors")
     return studio

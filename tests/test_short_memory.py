@@ -184,7 +184,7 @@ def test_a_batch_paints_each_alone_then_smaller_then_goes_on(base: BaseModel, ph
 @pytest.fixture
 def studio(tmp_path: Path, base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     monkeypatch.setattr("sigstyle.studio.library.STYLES_FOLDER", tmp_path / "none")
-    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache: base)
+    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache, memory: base)
     studio = Studio(tmp_path / "data", device="cpu")
     random_style(base, "wave").save(studio.folder.folder("styles") / "wave.safetensors")
     yield studio

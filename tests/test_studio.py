@@ -40,7 +40,7 @@ def base(make_base: MakeBase) -> BaseModel:
 def studio(tmp_path: Path, base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A studio whose 'mini' is a tiny base, with a style that everyone has."""
     monkeypatch.setattr("sigstyle.studio.library.STYLES_FOLDER", tmp_path / "none")
-    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache: base)
+    monkeypatch.setattr("sigstyle.studio.bases.load_base", lambda key, device, cache, memory: base)
     studio = Studio(tmp_path / "data", device="cpu")
     random_style(base, "wave").save(studio.folder.folder("styles") / "wave.safetensors")
     random_style(base, "oil", seed=1).save(studio.folder.folder("styles") / "oil.safetensors")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from sigstyle.base.devices import default_device, free_bytes
+from sigstyle.base.devices import check_memory, default_device, default_dtype, free_bytes, low_dtype
+from sigstyle.base.memory import give_back
 from sigstyle.base.model import EMBEDDED, EMBEDDED_FOLDER, BaseModel, default_size_px, load_base
 from sigstyle.base.speed import Speed
 from sigstyle.config import CaptureConfig, TransferConfig
@@ -55,8 +56,10 @@ class Bases:
         first: str = EMBEDDED,
         device: str | torch.device | None = None,
         may_download: bool = True,
+        memory_use: str = "auto",
     ) -> None:
-        self.folder, self.first, self.may_download = folder, first, may_download
+        check_memory(memory_use)
+        self.folder, self.first, self.may_download, self.memory_use = folder, first, may_download, memory_use
         self.device = torch.device(device) if device is not None else default_device()
         self.speeds: dict[str, Speed] = {}  # measured at 512 px
         self._paces: dict[str, tuple[Speed, float]] = {}  # at which speed, and how much longer the last picture took
@@ -109,9 +112,18 @@ class Bases:
                 self._loaded.popitem(last=False)
             fetched = key not in self._cached and _HUB_ID.fullmatch(key) and not Path(key).exists()
             cache = self.folder.folder("models") / "hub" if fetched else None
-            self._loaded[key] = load_base(key, self.device, cache=cache)
+            self._loaded[key] = load_base(key, self.device, cache=cache, memory=self.memory_use)
         self._loaded.move_to_end(key)
         return self._loaded[key]
+
+    def use_memory(self, how: str) -> None:
+        """Load bases otherwise from now on, 'auto', 'low' or 'high'; call this in the lane. Raises: ConfigError."""
+        check_memory(how)
+        if how != self.memory_use:
+            self.memory_use = how
+            self._loaded.clear()
+            self.speeds.clear()
+            give_back()
 
     def loaded(self, key: str) -> BaseModel | None:
         """The base if it is in memory."""
@@ -125,8 +137,8 @@ class Bases:
                 f"{key} is not on this computer. Loading it downloads about 2 to 5 GB from the Hugging Face hub "
                 "once; afterwards it works offline."
             )
-        needed = choice.parameters * (2 if self.device.type == "cuda" else 4) + _WORKING_BYTES
         key, free = choice.key, free_bytes(self.device)
+        needed = self._weights_bytes(choice) + _WORKING_BYTES
         lines = [f"{choice.label}: about {memory(needed)} of memory ({memory(free)} are free now)."]
         speed = self._speed(choice)
         guess = "measured here" if key in self.speeds else "a rough guess"
@@ -135,7 +147,12 @@ class Bases:
             f"On {self.device} a picture takes about {duration(painting)}, learning a style about "
             f"{duration(self.learning_s(key, CaptureConfig()))} ({guess})."
         )
-        if needed > free and self.loaded(key) is None:
+        loaded = self.loaded(key)
+        if loaded is not None:
+            spared = ", one network at a time on the card" if loaded.offloaded else ""
+            kind = str(loaded.dtype).removeprefix("torch.")
+            lines.append(f"Its weights take {memory(bytes_of(loaded))} in {kind}{spared}.")
+        if needed > free and loaded is None:
             lines.append("That is more memory than is free: close other programs, or stay with mini.")
         return " ".join(lines)
 
@@ -146,6 +163,12 @@ class Bases:
         window = speed.scaled((8 * latents / 512) ** 2)
         crop = speed.scaled(0.25) if key == EMBEDDED else speed  # trained at 256 px, a quarter of the pixels
         return capture_cost(config).seconds(crop, window, speed)
+
+    def _weights_bytes(self, choice: BaseChoice) -> float:
+        """What the weights of a base take: counted where it is loaded, else by their number."""
+        loaded = self.loaded(choice.key)
+        kind = low_dtype(self.device) if self.memory_use == "low" else default_dtype(self.device)
+        return choice.parameters * kind.itemsize if loaded is None else bytes_of(loaded)
 
     def of_fingerprint(self, fingerprint: str) -> str | None:
         """The key of the base of this fingerprint, where it is in memory."""
@@ -192,6 +215,11 @@ class Bases:
     def _parameters(self, key: str) -> int:
         path = EMBEDDED_FOLDER if key == EMBEDDED else {**self._cached, **self._fetched()}.get(key, Path(key))
         return count_parameters(path)
+
+
+def bytes_of(base: BaseModel) -> int:
+    """Bytes of all weights of a base."""
+    return sum(tensor.nbytes for network in base.modules for tensor in network.state_dict().values())
 
 
 def _label(key: str) -> str:

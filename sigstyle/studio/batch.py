@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sigstyle.batches.batch import BatchProgress, batch
 from sigstyle.batches.write import BatchResult
@@ -15,9 +16,12 @@ from sigstyle.imaging.images import Source, load_image, read_recipe, save_png
 from sigstyle.studio.folder import Workspace, safe_name
 from sigstyle.studio.lane import Job
 from sigstyle.studio.limits import check_counts, check_own_size, check_settings, in_time
+from sigstyle.studio.loras import Underlay
 from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
+from sigstyle.studio.words import counted
 from sigstyle.style.blend import Blend
+from sigstyle.style.under import lora_entries, under
 
 
 @dataclass(frozen=True)
@@ -31,17 +35,13 @@ class BatchOutcome:
 
 
 def paint_all(
-    studio: Studio,
-    who: Who,
-    photos: Sequence[Source],
-    styles: Sequence[str],
-    base: str,
-    config: TransferConfig,
-    own_size: bool = False,
-) -> Job[BatchOutcome]:
+    studio: Studio, who: Who, photos: Sequence[Source], styles: Sequence[str], base: str, config: TransferConfig,
+    own_size: bool = False, loras: Underlay | None = None,
+) -> Job[BatchOutcome]:  # fmt: skip
     """Repaint every photo in every style; `detail` of the updates holds the paths of the pictures made so far.
 
-    With `own_size`, pictures get the size of their photos where the settings name none.
+    With `own_size`, pictures get the size of their photos where the settings name none. `loras` lie under the styles,
+    unless given those that the person has on.
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
     if not styles:
@@ -55,7 +55,7 @@ def paint_all(
     (kept, unread), key = _usable(workspace, photos), studio.bases.check(base)
     for style in opened:
         Blend.of([style]).check_able(config)
-    folder = workspace.new_result("folder", "")
+    folder, laid = workspace.new_result("folder", ""), studio.loras(who).given(loras)
 
     def work(job: Job[BatchOutcome]) -> BatchOutcome:
         contents = _named(kept, folder / "photos")
@@ -66,34 +66,39 @@ def paint_all(
             job.report(done=round(10 * progress.position), total=10 * progress.total, eta_s=progress.eta_s)
 
         loaded = studio.bases.get(key)
-        results = batch(
-            contents,
-            opened,
-            folder / "pictures",
-            base=loaded,
-            config=in_time(config, loaded, own_size),
-            on_progress=on_progress,
-            on_notice=lambda text: notices.append(text.replace(f"{folder}{os.sep}", "")),
-            should_stop=job.should_stop,
-        )
-        for result in results:
-            if result.path is not None:
-                made.append(_placeless(result))
-            else:
-                why = str(result.error).replace(f"{folder}{os.sep}", "")
-                problems.append(f"{Path(result.content).name} in {result.style}: {why}")
-            note = f"{len(made) + len(problems) - len(unread)} of {len(kept) * len(opened)} pictures"
-            job.report(note=note, detail=tuple(made))
+        opened_loras = laid.opened(loaded)
+        entries = {"loras": lora_entries(opened_loras, [None] * len(opened_loras))} if opened_loras else {}
+        with under(loaded, opened_loras) as carrying:
+            results = batch(
+                contents,
+                opened,
+                folder / "pictures",
+                base=carrying,
+                config=in_time(config, loaded, own_size),
+                on_progress=on_progress,
+                on_notice=lambda text: notices.append(text.replace(f"{folder}{os.sep}", "")),
+                should_stop=job.should_stop,
+            )
+            for result in results:
+                if result.path is not None:
+                    made.append(_placeless(result, entries))
+                else:
+                    why = str(result.error).replace(f"{folder}{os.sep}", "")
+                    problems.append(f"{Path(result.content).name} in {result.style}: {why}")
+                note = f"{len(made) + len(problems) - len(unread)} of {len(kept) * len(opened)} pictures"
+                job.report(note=note, detail=tuple(made))
+        notices += laid.notices(loaded)
         return _packed(folder, made, [*problems, *notices])
 
-    return studio.submit(who, "batch", work)
+    counts = f"{counted(len(kept), 'photo')} x {counted(len(opened), 'style')}"
+    return studio.submit(who, "batch", work, title=f"Folder: {counts}", units=len(kept) * len(opened))
 
 
-def _placeless(result: BatchResult) -> Path:
-    """The finished picture, in whose recipe the photo is called by its name alone and not by its place here."""
+def _placeless(result: BatchResult, entries: dict[str, Any]) -> Path:
+    """The finished picture with `entries` in its recipe, where the photo is called by its name alone."""
     path, recipe = Path(result.path or ""), result.recipe or read_recipe(Path(result.path or ""))
     content = recipe["content"]
-    save_png(load_image(path), path, {**recipe, "content": {**content, "path": Path(content["path"]).name}})
+    save_png(load_image(path), path, {**recipe, **entries, "content": {**content, "path": Path(content["path"]).name}})
     return path
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -33,6 +34,7 @@ def drafts(studio: Studio, who: Who, photo: Source, styles: Sequence[str], base:
     library, key = studio.library(who), studio.bases.check(base)
     (kept,) = take_photos(studio.admitted(who), [photo])
     able = [entry for entry in map(library.get, styles) if "default" in entry.style.abilities]
+    under = studio.loras(who).chosen()
     config = TransferConfig(size_px=DRAFT_PX, margin_px=_MARGIN_PX, protect="none", leak_bound=1.0)
 
     def work(job: Job[list[Draft]]) -> list[Draft]:
@@ -40,13 +42,15 @@ def drafts(studio: Studio, who: Who, photo: Source, styles: Sequence[str], base:
         fitting = [entry for entry in able if entry.style.base_fingerprint == base.fingerprint]
         image = load_image(kept.path)
         image.thumbnail((8 * DRAFT_PX, 2 * DRAFT_PX), Image.Resampling.LANCZOS)
+        loras, over = under.opened(base), under.told_apart(base)
         for number, entry in enumerate(fitting):
-            told = (base.fingerprint, kept.path.stem, entry.style.hash)
+            told = (base.fingerprint, over, kept.path.stem, entry.style.hash)
             found = studio.drafts.get(who.person, told)
             if found is None:
                 job.make_way()
                 try:
-                    result = api.transfer(image, entry.style, base=base, config=config, should_stop=job.should_stop)
+                    how: dict[str, Any] = {"base": base, "loras": loras, "should_stop": job.should_stop}
+                    result = api.transfer(image, entry.style, config=config, **how)
                 except SigStyleError:
                     if job.should_stop():
                         raise

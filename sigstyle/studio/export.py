@@ -29,4 +29,4 @@ def export(studio: Studio, who: Who, name: str, base: str) -> Job[Path]:
                 zipped.write(token, f"{token.parent.name}/{token.name}")
         return archive
 
-    return studio.submit(who, "export", work)
+    return studio.submit(who, "export", work, title=f"{entry.name} as a LoRA")

@@ -62,7 +62,7 @@ def first_frame(
         notices = (*plan.clip.notices(size, config.size_px is not None), *plan.notices)
         return FirstFrame(path, plan.frames, len(plan.shots), seconds, notices)
 
-    return studio.submit(who, "film", work)
+    return studio.submit(who, "film", work, title=f"First frame of {chosen.stem} in {look.name}", units=0)
 
 
 def paint_film(studio: Studio, who: Who, clip: Path | None, style: str, base: str, config: TransferConfig) -> Job[Film]:
@@ -86,7 +86,7 @@ def paint_film(studio: Studio, who: Who, clip: Path | None, style: str, base: st
         )
         return Film(made.path, made.frames, made.seconds, tuple(notices))
 
-    return studio.submit(who, "film", work)
+    return studio.submit(who, "film", work, title=f"Film: {chosen.stem} in {look.name}", units=0)
 
 
 def _checked(

@@ -17,10 +17,13 @@ KEPT = (
     "photos",
     "results",
     "styles",
+    "favourites",
+    "loras",
     "captures",
     "thumbs",
     "trash",
 )  # the folders of a workspace, beside which nothing is touched
+_LASTING = ("styles", "favourites", "loras")  # what stays as long as its owner comes here
 _DAY_S = 86_400
 
 
@@ -36,8 +39,8 @@ class Usage:
 class Keeping:
     """Bounds on what is kept of one person, each None for no bound.
 
-    Photos, pictures and unfinished styles go when they were not used for `days`; finished styles when their owner was
-    not here for so long.
+    Photos, pictures and unfinished styles go when they were not used for `days`; finished styles, stars and LoRAs when
+    their owner was not here for so long.
     """
 
     most_bytes: int | None = None
@@ -121,11 +124,11 @@ def _swept(workspace: Workspace, oldest: float) -> int:
 
 
 def _needed(workspace: Workspace, path: Path) -> bool:
-    """Whether an old file stays while its owner comes here: a style, or a photo that is still being learned."""
+    """Whether an old file stays while its owner comes here: what lasts, or a photo that is still being learned."""
     if path.parent.name == "photos":
         notes = (workspace.root / "captures").glob("*.json")
         return any(path.stem in note.read_text(encoding="utf-8", errors="replace") for note in notes)
-    return path.is_relative_to(workspace.root / "styles")
+    return any(path.is_relative_to(workspace.root / name) for name in _LASTING)
 
 
 def _drop_if_empty(folder: Path) -> None:

@@ -4,21 +4,23 @@ Long work may give way: between two of its steps it lets the short work pass tha
 """
 
 import atexit
+import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from PIL import Image
 
 from sigstyle.errors import BusyError, Cancelled
+from sigstyle.studio.labels import Ended, Label, State
 
 T = TypeVar("T")
-State = Literal["waiting", "running", "done", "stopped", "failed"]
 ENDED = ("done", "stopped", "failed")
 _HEARTBEAT_S = 1.0
+_REMEMBERED = 200  # of the jobs that are over
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class Job(Generic[T]):
     lane: "Lane"
     work: Callable[["Job[T]"], T]
     gives_way: bool = False
+    label: Label = field(default_factory=Label)
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    since: float = field(default_factory=time.monotonic)
     latest: Update = field(default_factory=Update)
     version: int = 0
     outcome: T | None = None
@@ -56,6 +61,11 @@ class Job(Generic[T]):
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.latest.state in ENDED
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has stopped it."""
+        return self._stop.is_set()
 
     def should_stop(self) -> bool:
         """Whether the work is to end without a result: it was stopped, or nobody has followed it for too long."""
@@ -114,6 +124,11 @@ class Job(Generic[T]):
         finally:
             self._left(patience_s)
 
+    def wait_longer(self, patience_s: float) -> None:
+        """Where nobody follows it, but somebody still looks: it goes on for `patience_s` from now."""
+        with self.lane.changed:
+            self._until = None if self._until is None else time.monotonic() + patience_s
+
     def _left(self, patience_s: float) -> None:
         """One who followed has gone."""
         with self.lane.changed:
@@ -150,7 +165,8 @@ class Job(Generic[T]):
     def end(self, state: State, error: BaseException | None = None) -> None:
         """Called by the lane: nothing more will happen."""
         with self.lane.changed:
-            self.error = error
+            self.error, now = error, time.monotonic()
+            self.lane.ended.append(Ended(self.id, self.label, state, now - (self._started or now), now))
             self._set(replace(self.latest, state=state, eta_s=None))
 
     def _set(self, latest: Update) -> None:
@@ -165,11 +181,12 @@ class Lane:
     def __init__(self, name: str, room: int = 20) -> None:
         self.name, self.room = name, room
         self.changed = threading.Condition(threading.RLock())
+        self.ended: deque[Ended] = deque(maxlen=_REMEMBERED)
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []  # the last one works; those before it give way to it
         self._thread: threading.Thread | None = None
 
-    def submit(self, work: Callable[[Job[T]], T], gives_way: bool = False) -> Job[T]:
+    def submit(self, work: Callable[[Job[T]], T], gives_way: bool = False, label: Label | None = None) -> Job[T]:
         """Put work in the line. Raises: BusyError when the line is full."""
         with self.changed:
             if len(self._waiting) >= self.room:
@@ -177,7 +194,7 @@ class Lane:
                     f"{len(self._waiting)} jobs are waiting for {self.name} already, which is as many as may. Try "
                     "again in a few minutes."
                 )
-            job: Job[T] = Job(self, work, gives_way)
+            job: Job[T] = Job(self, work, gives_way, label or Label())
             self._waiting.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=f"lane {self.name}", daemon=True)
@@ -204,6 +221,15 @@ class Lane:
             ahead = [*self._running, *list(self._waiting)[: self._waiting.index(job)]]
             return sum(job.gives_way or not other.gives_way for other in ahead)
 
+    def standing(self) -> list[Job]:
+        """Every job, in the order in which they come to their end: what works, what waits, and last what gives way."""
+        with self.changed:
+            waiting = sorted(self._waiting, key=lambda job: job.gives_way)
+            working = self._running[-1:]
+            paused = self._running[-2::-1]
+            urgent = [job for job in waiting if not job.gives_way]
+            return [*working, *urgent, *paused, *waiting[len(urgent) :]]
+
     def is_wanted(self) -> bool:
         """Whether work waits that what gives way has to let pass."""
         return any(not job.gives_way for job in list(self._waiting))
@@ -212,6 +238,13 @@ class Lane:
         """Called from running work: do what waits and does not give way itself."""
         while (job := self._next(passing=True)) is not None:
             self._do(job)
+
+    def forget(self, person: str) -> None:
+        """Let go of what is told of a person's jobs that are over."""
+        with self.changed:
+            kept = [ended for ended in self.ended if ended.label.person != person]
+            self.ended.clear()
+            self.ended.extend(kept)
 
     def drop(self, job: Job) -> None:
         """Take a job that still waits out of the line; one that runs ends by itself."""

@@ -22,10 +22,12 @@ from sigstyle.studio.folder import Workspace, read_json, safe_name, write_json
 from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry, Library
 from sigstyle.studio.limits import check_counts, check_settings
+from sigstyle.studio.loras import Note, Underlay
 from sigstyle.studio.paint import take_photos
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.instant import hypernetwork_of
 from sigstyle.style.style import Style
+from sigstyle.style.under import Loras
 
 STATE = ".state.safetensors"
 _NOTE_EVERY = 20
@@ -44,6 +46,7 @@ class Unfinished:
     config: CaptureConfig
     step: int
     shown: Path | None = None  # the photo that what was learned is shown on
+    loras: tuple[Note, ...] = ()  # that lie under the style
 
     @property
     def id(self) -> str:
@@ -65,6 +68,7 @@ class Unfinished:
         photos = [photo.stem for photo in self.photos]
         values = {"name": self.name, "base": self.base, "photos": photos, "step": step}
         values |= {} if self.shown is None else {"shown": self.shown.stem}
+        values |= {"loras": self.loras} if self.loras else {}
         write_json(self.path, values | {"config": self.config.to_dict()})
 
     def discard(self) -> None:
@@ -86,7 +90,9 @@ def _read(workspace: Workspace, path: Path) -> Unfinished | None:
         config = CaptureConfig.from_dict(values["config"])
         kept = [photo for photo in photos if photo is not None]
         shown = workspace.photo(str(values.get("shown", "")))
-        capture = Unfinished(path, str(values["name"]), str(values["base"]), kept, config, int(values["step"]), shown)
+        loras = tuple((str(name), str(hash_), float(weight)) for name, hash_, weight in values.get("loras", []))
+        told = (str(values["name"]), str(values["base"]), kept, config, int(values["step"]), shown)
+        capture = Unfinished(path, *told, loras)
     except (KeyError, TypeError, ValueError, ConfigError):
         return None
     return capture if kept and len(kept) == len(photos) else None
@@ -100,8 +106,11 @@ def learn(
     base: str,
     settings: dict[str, Any],
     shown: Source | None = None,
+    loras: Underlay | None = None,
 ) -> Job[Entry]:
     """Learn a style and put it into the library; `detail` of the updates holds (step, loss) pairs.
+
+    `loras` lie under the style, unless given those that the person has on.
 
     With a photo `shown`, the previews are that photo, painted: at once where the base has a hypernetwork, and again as
     the style is refined.
@@ -117,7 +126,8 @@ def learn(
     folder = workspace.folder("captures")
     path = folder / f"{safe_name(name, 'style')}-{secrets.token_hex(4)}.json"  # nothing else is ever called so
     own = None if shown is None else workspace.keep_photo(shown)
-    capture = Unfinished(path, name, studio.bases.check(base), photos, config, 0, own)
+    under = studio.loras(who).given(loras).notes
+    capture = Unfinished(path, name, studio.bases.check(base), photos, config, 0, own, under)
     return _submit(studio, who, capture)
 
 
@@ -148,21 +158,23 @@ def resumable(studio: Studio, who: Who) -> list[Unfinished]:
 
 
 def _submit(studio: Studio, who: Who, capture: Unfinished) -> Job[Entry]:
-    library = studio.library(who)
+    library, under = studio.library(who), studio.loras(who).noted(capture.loras)
 
     def work(job: Job[Entry]) -> Entry:
         studio.learning.add(capture.path)
         try:
-            return _learned(studio, library, capture, job)
+            return _learned(studio, library, capture, under, job)
         finally:
             studio.learning.discard(capture.path)
 
-    return studio.submit(who, "learn", work, gives_way=True)
+    title, units = f"Learning '{capture.name}'", max(1, capture.config.steps - capture.step)
+    return studio.submit(who, "learn", work, gives_way=True, title=title, units=units)
 
 
-def _learned(studio: Studio, library: Library, capture: Unfinished, job: Job[Entry]) -> Entry:
+def _learned(studio: Studio, library: Library, capture: Unfinished, under: Underlay, job: Job[Entry]) -> Entry:
     """The capture carried to its end, and its style put into the library."""
     base = studio.bases.get(capture.base)
+    loras = under.opened(base)
     if capture.config.start == "instant" and hypernetwork_of(base.fingerprint) is None:
         capture = replace(capture, config=replace(capture.config, start="zero"))
     capture.write(capture.step)
@@ -170,29 +182,30 @@ def _learned(studio: Studio, library: Library, capture: Unfinished, job: Job[Ent
         job.report(note="from where it stopped")
     elif capture.config.start == "instant" and capture.shown is not None:
         known = api.capture(capture.photos, base=base, name=capture.name, instant=True)
-        job.report(preview=_on_photo(base, known, capture.shown, job), note="as it is known at once")
-    style = _Learning(base, capture, job).to_the_end()
+        job.report(preview=_on_photo(base, known, capture, loras, job), note="as it is known at once")
+    style = _Learning(base, capture, loras, job).to_the_end()
     if capture.shown is not None:
-        job.report(preview=_on_photo(base, style, capture.shown, job))
+        job.report(preview=_on_photo(base, style, capture, loras, job))
     entry = library.add_under_free_name(style)
     capture.discard()
     return entry
 
 
-def _on_photo(base: BaseModel, style: Style, photo: Path, job: Job) -> Image.Image | None:
-    """A photo in a style as far as it is known; None for a style that does not paint."""
-    if "default" not in style.abilities:
+def _on_photo(base: BaseModel, style: Style, capture: Unfinished, loras: Loras, job: Job) -> Image.Image | None:
+    """The capture's photo in a style as far as it is known; None without one, or for a style that does not paint."""
+    if capture.shown is None or "default" not in style.abilities:
         return None
-    image = load_image(photo)
+    image = load_image(capture.shown)
     image.thumbnail((8 * _SHOWN_PX, 2 * _SHOWN_PX), Image.Resampling.LANCZOS)
-    return api.transfer(image, style, base=base, size_px=_SHOWN_PX, margin_px=16, should_stop=job.should_stop).images[0]
+    how: dict[str, Any] = {"base": base, "loras": loras, "should_stop": job.should_stop}
+    return api.transfer(image, style, size_px=_SHOWN_PX, margin_px=16, **how).images[0]
 
 
 class _Learning:
     """A capture in pieces: it ends a piece where somebody waits, or where a photo is to be shown, and goes on."""
 
-    def __init__(self, base: BaseModel, capture: Unfinished, job: Job[Entry]) -> None:
-        self.base, self.capture, self.job = base, capture, job
+    def __init__(self, base: BaseModel, capture: Unfinished, loras: Loras, job: Job[Entry]) -> None:
+        self.base, self.capture, self.job, self._loras = base, capture, job, loras
         self.losses: list[tuple[int, float]] = []
         seen = capture.shown is not None and not capture.config.classic
         self._looks = [round(share * capture.config.steps) for share in _LOOKS] if seen else []
@@ -213,7 +226,7 @@ class _Learning:
             if self.job.should_finish() or not self._look_due():
                 return style
             self._looks = [look for look in self._looks if look > self._step]
-            self.job.report(preview=_on_photo(self.base, style, self.capture.shown or Path(), self.job))
+            self.job.report(preview=_on_photo(self.base, style, self.capture, self._loras, self.job))
 
     def _piece(self) -> Style:
         return api.capture(
@@ -221,6 +234,7 @@ class _Learning:
             base=self.base,
             name=self.capture.name,
             config=self.capture.config,
+            loras=self._loras,
             state_path=self.capture.state,
             resume=True,
             on_progress=self._on_progress,

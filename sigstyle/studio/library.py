@@ -17,6 +17,7 @@ from sigstyle.errors import ConfigError, ImageError, StyleFileError
 from sigstyle.files import reason
 from sigstyle.imaging.images import Source, load_image
 from sigstyle.learning.likeness import looks_like
+from sigstyle.studio.favourites import Favourites
 from sigstyle.studio.folder import DataFolder, Workspace, safe_name
 from sigstyle.studio.keeping import Keeping
 from sigstyle.studio.origins import Origin, origins
@@ -26,16 +27,18 @@ from sigstyle.style.similar import by_likeness
 from sigstyle.style.style import Style
 
 SUFFIX = ".safetensors"
+STAR = "★"
 log = logging.getLogger("sigstyle.app")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A style and where its file is; only one's `own` can be renamed and removed."""
+    """A style and where its file is; only one's `own` can be renamed and removed, every one can be a `favourite`."""
 
     style: Style
     path: Path
     own: bool
+    favourite: bool = False
 
     @property
     def name(self) -> str:
@@ -49,8 +52,9 @@ class Entry:
 
     @property
     def caption(self) -> str:
-        """What to call it on the page."""
-        return self.origin.caption if self.origin else self.name
+        """What to call it on the page, behind a star where it is a favourite."""
+        caption = self.origin.caption if self.origin else self.name
+        return f"{STAR} {caption}" if self.favourite else caption
 
     @property
     def changed(self) -> float:
@@ -96,14 +100,14 @@ class Library:
     """Styles by name for one person."""
 
     def __init__(self, folder: DataFolder, workspace: Workspace, keeping: Keeping | None = None) -> None:
-        self.workspace, self.keeping = workspace, keeping or Keeping()
+        self.workspace, self.keeping, self.favourites = workspace, keeping or Keeping(), Favourites(workspace)
         self._places = ((workspace.root / "styles", True), (folder.root / "styles", False), (STYLES_FOLDER, False))
 
     def entries(self, fingerprint: str | None = None) -> list[Entry]:
-        """The styles, of one base where a fingerprint is given: first one's own, newest first, then by name."""
+        """The styles, of one base where a fingerprint is given: favourites first, then one's own, newest first."""
         found = {entry.name: entry for entry in reversed([e for e in self._all() if isinstance(e, Entry)])}
         chosen = [e for e in found.values() if fingerprint in (None, e.style.base_fingerprint)]
-        return sorted(chosen, key=lambda e: (not e.own, -e.changed if e.own else 0, e.name.lower()))
+        return sorted(chosen, key=_order)
 
     def like(self, like: Source | Style, fingerprint: str | None = None) -> list[tuple[Entry, float]]:
         """The styles that say what they look like, likest an image or a style first, with how alike they are, -1 to 1.
@@ -118,10 +122,11 @@ class Library:
 
     def _all(self) -> Iterator[Entry | str]:
         """Every style, those that hide others of the same name first; what cannot be used is a sentence."""
+        starred = self.favourites.all()
         for place, own in self._places:
             for path in sorted(place.glob(f"*{SUFFIX}")):
                 style = _found(path)
-                yield style if isinstance(style, str) else Entry(style, path, own)
+                yield style if isinstance(style, str) else Entry(style, path, own, style.hash in starred)
 
     def get(self, name: str) -> Entry:
         """The style of this name or hash. Raises: ConfigError, which lists what there is."""
@@ -177,6 +182,12 @@ class Library:
         self.keeping.check_room(self.workspace)
         return self.add_under_free_name(style)
 
+    def star(self, name: str, on: bool) -> Entry:
+        """Make any style a favourite, or one no more. Raises: ConfigError."""
+        entry = self.get(name)
+        self.favourites.mark(entry.style.hash, on)
+        return dataclasses.replace(entry, favourite=on)
+
     def rename(self, name: str, new_name: str) -> Entry:
         """Call an own style differently. Raises: ConfigError."""
         entry = self._own(name)
@@ -193,6 +204,11 @@ class Library:
         if not entry.own:
             raise ConfigError(f"{entry.name} came with the app, so it stays as it is. Choose a style of your own.")
         return entry
+
+
+def _order(entry: Entry) -> tuple[bool, bool, float, str]:
+    """Favourites first, then one's own, the newest of these first; the others by name."""
+    return not entry.favourite, not entry.own, -entry.changed if entry.own else 0, entry.name.lower()
 
 
 def _reserved(folder: Path, stem: str) -> Path:

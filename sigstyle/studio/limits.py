@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from sigstyle.base.model import BaseModel, default_size_px
-from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
+from sigstyle.config import CaptureConfig, GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError
 
 MOST_PHOTOS, MOST_STYLES, MOST_PICTURES, MOST_COUNT = 50, 20, 200, 8
@@ -17,7 +17,7 @@ MOST = {
 }  # fmt: skip
 
 
-def check_settings(config: TransferConfig | GenerateConfig | CaptureConfig) -> None:
+def check_settings(config: TransferConfig | GenerateConfig | TextureConfig | CaptureConfig) -> None:
     """Raises: ConfigError for settings that are sound, but more than the app does for one person at once."""
     for name, value in config.to_dict().items():
         if isinstance(value, str) and len(value) > LONGEST_TEXT:

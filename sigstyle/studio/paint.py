@@ -28,9 +28,11 @@ from sigstyle.studio.limits import (
     in_time,
     whole_number,
 )
+from sigstyle.studio.loras import Underlay
 from sigstyle.studio.regions import WantedRegion, check_regions, styles_of
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.traces import kept_under
+from sigstyle.studio.words import counted
 from sigstyle.style.blend import Blend
 from sigstyle.style.style import Style
 
@@ -134,12 +136,14 @@ def restyle(
     mask: Source | None = None,
     regions: Sequence[WantedRegion] = (),
     own_size: bool = False,
+    loras: Underlay | None = None,
 ) -> Job[list[Picture]]:
     """Repaint photos in a style or a blend, one by one; `detail` of the updates holds the pictures made so far.
 
     `mask`, as large as the one photo, is white where it is painted. `regions` are painted over that in styles of their
     own; where `style` is (), all else stays the photo. With `own_size` a picture gets the size of its photo where the
-    settings name none. Raises: SigStyleError for anything that can be known to be wrong before the work begins.
+    settings name none. `loras` lie under the style, unless given those that the person has on.
+    Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
     check_settings(config)
     check_counts(len(photos))
@@ -153,11 +157,14 @@ def restyle(
     parts = [region.opened(library, workspace) for region in regions]
     key, look = studio.bases.check(base), "+".join(f"{s.hash}:{w:g}" for s, w in zip(opened, weights, strict=True))
     _check_able(config, opened, weights, parts, kept[0].path, area)
+    names = " + ".join(dict.fromkeys([e.name for e in entries] + [r.style for r in regions]))
+    under = studio.loras(who).given(loras)
 
     def paint(job: Job, photo: KeptPhoto, on_progress: Callable[[int, int], None]) -> Picture:
         loaded = studio.bases.get(key)
         meant, image = in_time(config, loaded, own_size), load_image(photo.path)
-        wanted = kept_under(who.person, loaded.fingerprint, photo.path.stem, meant, look)
+        identity = f"{loaded.fingerprint}+{under.told_apart(loaded)}"
+        wanted = kept_under(who.person, identity, photo.path.stem, meant, look)
         trace, started = None if parts else studio.traces.get(wanted), time.monotonic()
         result = api.transfer(
             image,
@@ -168,6 +175,7 @@ def restyle(
             base=loaded,
             config=meant,
             trace=trace,
+            loras=under.opened(loaded),
             on_progress=on_progress,
             on_preview=lambda preview: job.report(preview=preview),
             should_stop=job.should_stop,
@@ -175,21 +183,23 @@ def restyle(
         if result.trace is not None:
             studio.traces.put(wanted, result.trace)
         known = trace is not None and result.trace is trace
-        name = f"{photo.name} in {' + '.join(dict.fromkeys([e.name for e in entries] + [r.style for r in regions]))}"
-        saved = _saved(workspace, result, name, started, photo.path, reused=known)
+        saved = saved_picture(workspace, result, f"{photo.name} in {names}", started, photo.path, reused=known)
         if not known and image.width * image.height <= MOST_MEGAPIXELS * 1e6:  # else reading it takes longest
             studio.bases.took(key, meant, image.size, styles_of(opened, parts), saved.seconds)
-        return replace(saved, notices=photo.notices + saved.notices)
+        return replace(saved, notices=photo.notices + saved.notices + under.notices(loaded))
 
-    return studio.submit(who, "restyle", lambda job: _one_by_one(job, "photo", kept, paint))
+    title = f"{kept[0].name if len(kept) == 1 else counted(len(kept), 'photo')} in {names}"
+    work = lambda job: one_by_one(job, "photo", kept, paint)  # noqa: E731
+    return studio.submit(who, "restyle", work, title=title, units=len(kept))
 
 
 def imagine(
-    studio: Studio, who: Who, prompt: str, style: str, base: str, settings: dict[str, Any], count: int = 1
-) -> Job[list[Picture]]:
+    studio: Studio, who: Who, prompt: str, style: str, base: str, settings: dict[str, Any], count: int = 1,
+    loras: Underlay | None = None,
+) -> Job[list[Picture]]:  # fmt: skip
     """Paint a prompt in a style, `count` times with seeds that follow each other.
 
-    `settings` are those of `api.generate`. Raises: as `restyle`.
+    `settings` are those of `api.generate`, `loras` as in `restyle`. Raises: as `restyle`.
     """
     if not prompt.strip():
         raise ConfigError("There is no prompt yet. Say what the picture shows, such as 'a castle by the sea'.")
@@ -203,23 +213,28 @@ def imagine(
     workspace, key = studio.admitted(who), studio.bases.check(base)
 
     kept = {name: value for name, value in config.to_dict().items() if name != "prompt"}
+    under = studio.loras(who).given(loras)
 
     def paint(job: Job, seed: int, on_progress: Callable[[int, int], None]) -> Picture:
-        started = time.monotonic()
+        started, loaded = time.monotonic(), studio.bases.get(key)
         result = api.generate(
             prompt,
             entry.style,
-            base=studio.bases.get(key),
+            base=loaded,
+            loras=under.opened(loaded),
             on_progress=on_progress,
             on_preview=lambda preview: job.report(preview=preview),
             should_stop=job.should_stop,
             **sizes,
             **{**kept, "seed": seed},
         )
-        return _saved(workspace, result, f"{prompt[:40]} in {entry.name}", started, None)
+        saved = saved_picture(workspace, result, f"{prompt[:40]} in {entry.name}", started, None)
+        return replace(saved, notices=saved.notices + under.notices(loaded))
 
     seeds = [config.seed + i for i in range(count)]
-    return studio.submit(who, "imagine", lambda job: _one_by_one(job, "picture", seeds, paint))
+    title = f"'{prompt[:40]}' in {entry.name}" + (f" x {count}" if count > 1 else "")
+    work = lambda job: one_by_one(job, "picture", seeds, paint)  # noqa: E731
+    return studio.submit(who, "imagine", work, title=title, units=count)
 
 
 def _of_prompt(style: Style, settings: dict[str, Any]) -> GenerateConfig:
@@ -232,7 +247,7 @@ def _of_prompt(style: Style, settings: dict[str, Any]) -> GenerateConfig:
     return GenerateConfig.preset(preset, **given)
 
 
-def _one_by_one(job: Job, noun: str, items: Sequence[Any], paint: Callable[..., Picture]) -> list[Picture]:
+def one_by_one(job: Job, noun: str, items: Sequence[Any], paint: Callable[..., Picture]) -> list[Picture]:
     """Paint each item, reporting over all of them."""
     pictures: list[Picture] = []
     for number, item in enumerate(items):
@@ -247,7 +262,7 @@ def _one_by_one(job: Job, noun: str, items: Sequence[Any], paint: Callable[..., 
     return pictures
 
 
-def _saved(
+def saved_picture(
     workspace: Workspace, result: TransferResult, name: str, started: float, photo: Path | None, reused: bool = False
 ) -> Picture:
     """The one picture of a result, written with its recipe."""

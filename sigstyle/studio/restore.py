@@ -1,24 +1,31 @@
 """From a picture back to what made it: the settings in its recipe, its style and its photo found again."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import ImageChops
 
-from sigstyle.config import GenerateConfig, TransferConfig
+from sigstyle.config import GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import load_image, read_recipe
 from sigstyle.parts import PARTS
 from sigstyle.recipe import file_entry
 from sigstyle.studio.lane import Job
 from sigstyle.studio.library import Entry
+from sigstyle.studio.loras import Underlay
 from sigstyle.studio.paint import Picture, imagine, restyle
 from sigstyle.studio.regions import WantedRegion, told_region
 from sigstyle.studio.studio import Studio, Who
+from sigstyle.studio.texture import surface
 
 _SIZES = ("width", "height")
+_READ: dict[str, Callable[[Mapping[str, Any]], TransferConfig | GenerateConfig | TextureConfig]] = {
+    "transfer": TransferConfig.from_recipe,
+    "generate": GenerateConfig.from_recipe,
+    "texture": TextureConfig.from_dict,
+}
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,13 @@ class Restored:
 
     recipe: dict[str, Any]
     kind: str
-    config: TransferConfig | GenerateConfig
+    config: TransferConfig | GenerateConfig | TextureConfig
     styles: tuple[tuple[Entry, float], ...]  # those that are here, with their weights in the blend
     photo: Path | None
     missing: tuple[str, ...]
     mask: Path | None = None
     regions: tuple[WantedRegion, ...] = ()
+    loras: Underlay = field(default_factory=Underlay)
 
     @property
     def style(self) -> Entry | None:
@@ -70,8 +78,7 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
             f"{path.name} has a recipe that lacks {error}; it was made by another version, or changed since."
         ) from error
     _check_repeatable(path, kind, wanted, recipe)
-    read = GenerateConfig.from_recipe if kind == "generate" else TransferConfig.from_recipe
-    config, missing = read(settings), []
+    config, missing = _READ[kind](settings), []
     loaded = studio.bases.loaded(base)
     if loaded is None or loaded.fingerprint != fingerprint:
         missing.append(f"It was made with the base {base_name} ({fingerprint}). Choose that one in the Model tab.")
@@ -95,14 +102,15 @@ def restore(studio: Studio, who: Who, path: Path, base: str, photo: Path | None 
         found = _photo(studio, who, content, photo)
         if found is None:
             missing.append("The photo it was made from is not here. Drop the photo beside the picture.")
-    return Restored(recipe, kind, config, here, found, tuple(missing), area, regions)
+    loras, gone = studio.loras(who).of_recipe(recipe.get("loras"))
+    return Restored(recipe, kind, config, here, found, (*missing, *gone), area, regions, loras)
 
 
 def _check_repeatable(path: Path, kind: Any, styles: list[Any], recipe: Mapping[str, Any]) -> None:
     """Raises ConfigError for what the app itself cannot make."""
-    if kind not in ("transfer", "generate"):
-        raise ConfigError(f"{path.name} is a {kind!r}; expected a restyled photo or a painted prompt.")
-    if recipe.get("images", 1) != 1 or (kind == "generate" and len(styles) > 1):
+    if kind not in _READ:
+        raise ConfigError(f"{path.name} is a {kind!r}; expected a restyled photo, a painted prompt or a surface.")
+    if recipe.get("images", 1) != 1 or (kind != "transfer" and len(styles) > 1):
         raise ConfigError(
             f"{path.name} was made as one of several images at once, or as a blend without a photo, which the page "
             f"does not have. 'python -m sigstyle info {path.name}' prints the command that makes it again."
@@ -135,10 +143,13 @@ def repeat(studio: Studio, who: Who, restored: Restored, base: str) -> Job[list[
         raise ConfigError(" ".join(restored.missing) or "It names no style, so there is nothing to paint in.")
     if isinstance(config, TransferConfig):
         photos, blend = [restored.photo] if restored.photo else [], tuple((e.name, w) for e, w in restored.styles)
-        return restyle(studio, who, photos, blend, base, config, restored.mask, restored.regions, own_size=True)
+        parts = (restored.mask, restored.regions)
+        return restyle(studio, who, photos, blend, base, config, *parts, own_size=True, loras=restored.loras)
     name = restored.style.name if restored.style else ""
+    if isinstance(config, TextureConfig):
+        return surface(studio, who, name, base, config.to_dict(), loras=restored.loras)
     settings = {key: value for key, value in config.to_dict().items() if key != "prompt"}
-    return imagine(studio, who, config.prompt, name, base, settings | restored.sizes)
+    return imagine(studio, who, config.prompt, name, base, settings | restored.sizes, loras=restored.loras)
 
 
 def same_pixels(first: Path, second: Path) -> bool:

@@ -9,14 +9,17 @@ from typing import TypeVar
 
 import torch
 
+from sigstyle.base.devices import check_memory
 from sigstyle.base.model import EMBEDDED, BaseModel
 from sigstyle.doctor import ESTIMATE_SIZE_PX, measured_speed
 from sigstyle.errors import ConfigError
 from sigstyle.studio.bases import Bases
 from sigstyle.studio.folder import DataFolder, Workspace
 from sigstyle.studio.keeping import Keeping, Usage, delete_all, visited
+from sigstyle.studio.labels import Label
 from sigstyle.studio.lane import Job, Lane
 from sigstyle.studio.library import Library
+from sigstyle.studio.loras import LoraShelf
 from sigstyle.studio.traces import PictureCache, TraceCache
 
 T = TypeVar("T")
@@ -44,9 +47,10 @@ class Studio:
         may_download: bool = True,
         room: int = 20,
         keeping: Keeping | None = None,
+        memory: str = "auto",
     ) -> None:
         self.folder = DataFolder(data)
-        self.bases = Bases(self.folder, base, device, may_download)
+        self.bases = Bases(self.folder, base, device, may_download, memory)
         self.lane = Lane(str(self.bases.device), room)
         self.traces, self.drafts = TraceCache(), PictureCache()
         self.learning: set[Path] = set()
@@ -81,6 +85,7 @@ class Studio:
         with self.lane.changed:
             if not self.lane.changed.wait_for(lambda: all(job.ended for job in own), _ENDING_S):
                 raise ConfigError("Your work is still ending. Wait a minute and delete again.")
+        self.lane.forget(who.person)
         self.traces.forget(who.person)
         self.drafts.forget(who.person)
         return delete_all(self.workspace(who))
@@ -89,11 +94,27 @@ class Studio:
         """The styles a person can choose from."""
         return Library(self.folder, self.workspace(who), self.keeping)
 
-    def submit(self, who: Who, kind: str, work: Callable[[Job[T]], T], gives_way: bool = False) -> Job[T]:
-        """Put work in the lane; an earlier job of this kind on the same page is stopped. Raises: BusyError."""
+    def loras(self, who: Who) -> LoraShelf:
+        """A person's LoRAs."""
+        return LoraShelf(self.workspace(who), self.keeping)
+
+    def submit(
+        self,
+        who: Who,
+        kind: str,
+        work: Callable[[Job[T]], T],
+        gives_way: bool = False,
+        title: str = "",
+        units: int = 1,
+    ) -> Job[T]:
+        """Put work in the lane; an earlier job of this kind on the same page is stopped.
+
+        `title` is what its owner reads in the queue, '' for what is not listed there; `units` counts what it makes.
+        Raises: BusyError.
+        """
         self.stop(who, kind)
         self._jobs = {key: job for key, job in self._jobs.items() if not job.ended}
-        job = self.lane.submit(work, gives_way)
+        job = self.lane.submit(work, gives_way, Label(who.person, kind, title, units))
         self._jobs[who, kind] = job
         return job
 
@@ -122,21 +143,32 @@ class Studio:
 
     def warm_up(self) -> Job[BaseModel]:
         """Load the first base while the page is being built."""
-        return self.load(Who("app", "app"), self.bases.first)
+        first = self.bases.check(self.bases.first)
+        return self.submit(Who("app", "app"), "load", lambda job: self.bases.get(first))
 
     def load(self, who: Who, key: str) -> Job[BaseModel]:
         """Load a base, in the lane. Raises: ConfigError for one that is not allowed, BusyError."""
         checked = self.bases.check(key)
-        return self.submit(who, "load", lambda job: self.bases.get(checked))
+        return self.submit(who, "load", lambda job: self.bases.get(checked), title=f"Loading {_named(checked)}")
 
-    def measured(self, who: Who, key: str) -> Job[str]:
-        """Load a base and say what using it takes, by its measured speed. Raises: as `load`."""
+    def measured(self, who: Who, key: str, memory: str | None = None) -> Job[str]:
+        """Load a base and say what using it takes, by its measured speed; with `memory`, use it so from now on.
+
+        Raises: as `load`; ConfigError for what is no way to use memory.
+        """
         checked = self.bases.check(key)
+        check_memory(memory or self.bases.memory_use)
 
         def work(job: Job[str]) -> str:
+            self.bases.use_memory(memory or self.bases.memory_use)
             base = self.bases.get(checked)
             if checked not in self.bases.speeds:
                 self.bases.speeds[checked] = measured_speed(base, ESTIMATE_SIZE_PX)
             return self.bases.words(checked)
 
-        return self.submit(who, "load", work)
+        return self.submit(who, "load", work, title=f"Loading and measuring {_named(checked)}")
+
+
+def _named(base: str) -> str:
+    """A base without its place on this computer."""
+    return Path(base).name if Path(base).exists() else base

@@ -14,6 +14,11 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 3600)} h"
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 photo', '3 photos'."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def progress(update: Update, doing: str) -> str:
     """One line on where a job stands; `doing` is a word such as 'Painting'."""
     if update.state == "waiting":

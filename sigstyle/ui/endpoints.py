@@ -1,7 +1,7 @@
 """The documented API: what the tabs do, by name, for gradio_client and MCP. Files go in and come out as files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,15 @@ import gradio as gr
 from sigstyle.config import CaptureConfig, TransferConfig
 from sigstyle.imaging.images import read_recipe
 from sigstyle.studio.batch import BatchOutcome, paint_all
-from sigstyle.studio.keeping import usage
 from sigstyle.studio.lane import Job, Update
 from sigstyle.studio.learn import learn, resumable, resume
 from sigstyle.studio.library import Entry
+from sigstyle.studio.loras import Underlay
 from sigstyle.studio.paint import Picture, imagine, restyle
 from sigstyle.studio.restore import repeat, restore, same_pixels
-from sigstyle.studio.studio import Studio
+from sigstyle.studio.studio import Studio, Who
+from sigstyle.studio.texture import surface
+from sigstyle.ui.endpoints_own import OwnEndpoints, entry_facts
 from sigstyle.ui.handlers import served, told, who_asks
 from sigstyle.ui.parameters import bounded
 
@@ -48,20 +50,13 @@ def _pictures(pictures: Sequence[Picture]) -> Reply:
     return [[served(picture.path) for picture in pictures], {"state": "done", "pictures": facts}]
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
-    style = entry.style
-    facts = {"name": style.name, "hash": style.hash, "own": entry.own, "token": style.token.token}
-    facts["can"] = style.abilities
-    return facts | {"base": style.base_name, "base_fingerprint": style.base_fingerprint}
-
-
-def _preset(settings: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
+def _preset(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The preset among these settings, and the others."""
-    given = {**(settings or {})}
+    given = {**settings}
     return str(given.pop("preset", "default")), given
 
 
-def _transfer(strength: float, settings: dict[str, Any] | None) -> TransferConfig:
+def _transfer(strength: float, settings: dict[str, Any]) -> TransferConfig:
     preset, given = _preset(settings)
     return TransferConfig.preset(preset, **{"strength": float(strength), **given})
 
@@ -75,28 +70,49 @@ class Endpoints:
     def _base(self, base: str) -> str:
         return base or self.studio.bases.first
 
+    def _under(self, who: Who, settings: dict[str, Any] | None) -> tuple[Underlay, dict[str, Any]]:
+        """The LoRAs among these settings, without any those that are on; and the other settings."""
+        given = {**(settings or {})}
+        return self.studio.loras(who).chosen(given.pop("loras", None)), given
+
     def restyle(
         self, request: gr.Request, photos: list[str], style: str, strength: float, settings: dict, base: str, key: str
     ) -> Iterator[Reply]:
-        """Repaint photos in a style. settings: a preset, fields of TransferConfig; base and key may stay empty."""
+        """Repaint photos in a style. settings: a preset, fields of TransferConfig, loras; base and key may be empty."""
         who = who_asks(request, key)
 
         def start() -> Job[list[Picture]]:
-            config = _transfer(strength, settings)
-            return restyle(self.studio, who, photos or [], style, self._base(base), config)
+            loras, given = self._under(who, settings)
+            config = _transfer(strength, given)
+            return restyle(self.studio, who, photos or [], style, self._base(base), config, loras=loras)
 
         yield from replies(start, _pictures)
 
     def imagine(
         self, request: gr.Request, prompt: str, style: str, strength: float, settings: dict, base: str, key: str
     ) -> Iterator[Reply]:
-        """Paint a prompt in a style. settings: a preset, fields of GenerateConfig, width, height, count."""
+        """Paint a prompt in a style. settings: a preset, fields of GenerateConfig, width, height, count, loras."""
         who = who_asks(request, key)
 
         def start() -> Job[list[Picture]]:
-            given = {"strength": float(strength), **(settings or {})}
+            loras, given = self._under(who, settings)
+            given = {"strength": float(strength), **given}
             count = given.pop("count", 1)
-            return imagine(self.studio, who, prompt, style, self._base(base), given, count)
+            return imagine(self.studio, who, prompt, style, self._base(base), given, count, loras)
+
+        yield from replies(start, _pictures)
+
+    def texture(
+        self, request: gr.Request, style: str, strength: float, settings: dict, base: str, key: str
+    ) -> Iterator[Reply]:
+        """Paint a tile without a seam, or a sheet, in a style. settings: fields of TextureConfig, count, loras."""
+        who = who_asks(request, key)
+
+        def start() -> Job[list[Picture]]:
+            loras, given = self._under(who, settings)
+            given = {"strength": float(strength), "size_px": 512, "seamless": "on", **given}
+            count = given.pop("count", 1)
+            return surface(self.studio, who, style, self._base(base), given, count, loras)
 
         yield from replies(start, _pictures)
 
@@ -108,8 +124,9 @@ class Endpoints:
         who = who_asks(request, key)
 
         def start() -> Job[BatchOutcome]:
-            config = _transfer(strength, settings)
-            return paint_all(self.studio, who, photos or [], styles or [], self._base(base), config)
+            loras, given = self._under(who, settings)
+            config = _transfer(strength, given)
+            return paint_all(self.studio, who, photos or [], styles or [], self._base(base), config, loras=loras)
 
         def finished(made: BatchOutcome) -> Reply:
             names = [path.name for path in made.pictures]
@@ -122,20 +139,21 @@ class Endpoints:
     def learn(
         self, request: gr.Request, paintings: list[str], name: str, settings: dict, base: str, key: str
     ) -> Iterator[Reply]:
-        """Learn the style of paintings and keep it under a name. settings: a preset, fields of CaptureConfig."""
+        """Learn the style of paintings and keep it under a name. settings: a preset, fields of CaptureConfig, loras."""
         who = who_asks(request, key)
 
         def start() -> Job[Entry]:
-            preset, given = _preset(settings)
-            config = CaptureConfig.preset(preset, **given)
-            return learn(self.studio, who, paintings or [], name, self._base(base), config.to_dict())
+            loras, given = self._under(who, settings)
+            preset, given = _preset(given)
+            config = CaptureConfig.preset(preset, **given).to_dict()
+            return learn(self.studio, who, paintings or [], name, self._base(base), config, loras=loras)
 
-        yield from replies(start, lambda entry: [served(entry.path), {"state": "done", **_entry(entry)}])
+        yield from replies(start, lambda entry: [served(entry.path), {"state": "done", **entry_facts(entry)}])
 
     def resume(self, request: gr.Request, unfinished: str, key: str) -> Iterator[Reply]:
         """Go on with a style that was not learned to the end; ids as in /unfinished."""
         start = lambda: resume(self.studio, who_asks(request, key), unfinished)  # noqa: E731
-        yield from replies(start, lambda entry: [served(entry.path), {"state": "done", **_entry(entry)}])
+        yield from replies(start, lambda entry: [served(entry.path), {"state": "done", **entry_facts(entry)}])
 
     def unfinished(self, request: gr.Request, key: str) -> list[dict[str, Any]]:
         """Styles that were not learned to the end."""
@@ -146,51 +164,6 @@ class Endpoints:
     def finish(self, request: gr.Request, key: str) -> bool:
         """Good enough: let the style that this client is learning end with what it has."""
         return self.studio.finish(who_asks(request, key), "learn")
-
-    def stop(self, request: gr.Request, key: str) -> bool:
-        """Stop everything this client has running or waiting."""
-        return self.studio.stop(who_asks(request, key))
-
-    def styles(self, request: gr.Request, key: str) -> list[dict[str, Any]]:
-        """The styles there are."""
-        with told(page=False):
-            return [_entry(entry) for entry in self.studio.library(who_asks(request, key)).entries()]
-
-    def style_file(self, request: gr.Request, name: str, key: str) -> str:
-        """The file of a style, by name or hash."""
-        with told(page=False):
-            return served(self.studio.library(who_asks(request, key)).get(name).path)
-
-    def add_style(self, request: gr.Request, file: str, key: str) -> dict[str, Any]:
-        """Put a style file into the library."""
-        with told(page=False):
-            return _entry(self.studio.library(who_asks(request, key)).add_file(Path(file or "")))
-
-    def rename_style(self, request: gr.Request, name: str, new_name: str, key: str) -> dict[str, Any]:
-        """Call one of your own styles differently."""
-        with told(page=False):
-            return _entry(self.studio.library(who_asks(request, key)).rename(name, new_name))
-
-    def remove_style(self, request: gr.Request, name: str, key: str) -> list[dict[str, Any]]:
-        """Delete one of your own styles; the styles that are left."""
-        with told(page=False):
-            self.studio.library(who_asks(request, key)).remove(name)
-        return self.styles(request, key)
-
-    def unusable_styles(self, request: gr.Request, key: str) -> list[str]:
-        """Files in the library that are left out because they are no usable styles, each with the reason."""
-        with told(page=False):
-            return self.studio.library(who_asks(request, key)).unusable()
-
-    def my_things(self, request: gr.Request, key: str) -> dict[str, Any]:
-        """What the app keeps of you, and how much and how long it may."""
-        keeping, found = self.studio.keeping, usage(self.studio.workspace(who_asks(request, key)))
-        return {**asdict(found), **asdict(keeping)}
-
-    def delete_my_things(self, request: gr.Request, key: str) -> dict[str, Any]:
-        """Stop all your work and delete everything the app keeps of you; what that was."""
-        with told(page=False):
-            return asdict(self.studio.delete_all(who_asks(request, key)))
 
     def recipe(self, request: gr.Request, picture: str) -> dict[str, Any]:
         """The recipe that a picture carries."""
@@ -223,10 +196,15 @@ class Endpoints:
         with told(page=False):
             return self.studio.measured(who_asks(request, key), self._base(base)).wait()
 
+    def use_memory(self, request: gr.Request, memory: str, base: str, key: str) -> str:
+        """Load bases with 'auto', 'low' or 'high' use of memory from now on, for everybody; what using one takes."""
+        with told(page=False):
+            return self.studio.measured(who_asks(request, key), self._base(base), memory).wait()
+
 
 def connect(studio: Studio) -> None:
     """Connect the API, through controls that nobody sees."""
-    points = Endpoints(studio)
+    points, own = Endpoints(studio), OwnEndpoints(studio)
     with gr.Row(visible=False):
         many = gr.File(label="photos", file_count="multiple")
         one = gr.File(label="file")
@@ -235,7 +213,9 @@ def connect(studio: Studio) -> None:
         name, new_name = gr.Textbox(label="name"), gr.Textbox(label="new_name")
         style, prompt = gr.Textbox(label="style"), gr.Textbox(label="prompt")
         strength, settings = gr.Number(1.0, label="strength"), gr.JSON({}, label="settings")
-        styles = gr.JSON([], label="styles")
+        styles, id_ = gr.JSON([], label="styles"), gr.Textbox(label="id")
+        on, weight = gr.Checkbox(True, label="on"), gr.Number(1.0, label="weight")
+        memory = gr.Textbox("auto", label="memory")
         files, file = gr.File(label="pictures", file_count="multiple"), gr.File(label="file")
         facts, flag, text = gr.JSON(label="facts"), gr.Checkbox(label="done"), gr.Textbox(label="text")
 
@@ -247,6 +227,7 @@ def connect(studio: Studio) -> None:
 
         at(points.restyle, [many, style, strength, settings, base, key], [files, facts])
         at(points.imagine, [prompt, style, strength, settings, base, key], [files, facts])
+        at(points.texture, [style, strength, settings, base, key], [files, facts])
         at(points.folder, [many, styles, strength, settings, base, key], [file, files, facts])
         at(points.learn, [many, name, settings, base, key], [file, facts])
         at(points.resume, [name, key], [file, facts])
@@ -254,17 +235,25 @@ def connect(studio: Studio) -> None:
         for function, inputs, output in (
             (points.unfinished, [key], facts),
             (points.finish, [key], flag),
-            (points.stop, [key], flag),
-            (points.styles, [key], facts),
-            (points.style_file, [name, key], file),
-            (points.add_style, [one, key], facts),
-            (points.rename_style, [name, new_name, key], facts),
-            (points.remove_style, [name, key], facts),
-            (points.unusable_styles, [key], facts),
-            (points.my_things, [key], facts),
-            (points.delete_my_things, [key], facts),
+            (own.stop, [key], flag),
+            (own.queue, [key], facts),
+            (own.cancel, [id_, key], text),
+            (own.styles, [key], facts),
+            (own.style_file, [name, key], file),
+            (own.add_style, [one, key], facts),
+            (own.rename_style, [name, new_name, key], facts),
+            (own.favourite, [name, on, key], facts),
+            (own.remove_style, [name, key], facts),
+            (own.unusable_styles, [key], facts),
+            (own.loras, [key], facts),
+            (own.add_lora, [one, base, key], facts),
+            (own.set_lora, [name, weight, on, key], facts),
+            (own.remove_lora, [name, key], facts),
+            (own.my_things, [key], facts),
+            (own.delete_my_things, [key], facts),
             (points.recipe, [one], facts),
             (points.bases, [], facts),
             (points.load_base, [base, key], text),
+            (points.use_memory, [memory, base, key], text),
         ):
             at(function, inputs, output)

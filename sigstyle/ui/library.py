@@ -9,6 +9,7 @@ import gradio as gr
 
 from sigstyle.errors import SigStyleError
 from sigstyle.studio.export import export
+from sigstyle.studio.library import STAR
 from sigstyle.studio.origins import LICENCE
 from sigstyle.studio.studio import Who
 from sigstyle.studio.trash import Trash
@@ -17,6 +18,8 @@ from sigstyle.ui.messages import as_markdown, as_text, inform, warn
 from sigstyle.ui.parts import Page, StylePicker
 from sigstyle.ui.stage import kept_for_page
 from sigstyle.ui.transfer_dials import PRESETS
+
+MARKED, UNMARKED = f"{STAR} Favourite", "☆ Make favourite"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class LibraryView:
     details: gr.Column
     painting: gr.Image
     about: gr.Markdown
+    star: gr.Button
     new_name: gr.Textbox
     download: gr.DownloadButton
     lora: gr.Button
@@ -54,6 +58,7 @@ class LibraryView:
                     )  # fmt: skip
                     about = gr.Markdown(elem_classes=["about"])
                     with gr.Row():
+                        star = gr.Button(UNMARKED, elem_id="favourite")
                         download = gr.DownloadButton("Download style file", elem_id="download-style")
                         lora = gr.Button("Export for other programs", elem_id="export-lora")
                         exported = gr.DownloadButton("Download LoRA", visible=False, elem_id="download-lora")
@@ -67,7 +72,21 @@ class LibraryView:
                     elem_id="drop-styles",
                 )  # fmt: skip
                 left_out = gr.HTML(visible=False, padding=False, elem_id="left-out")
-        parts = (details, painting, about, new_name, download, lora, exported, rename, remove, undo, drop, left_out)
+        parts = (
+            details,
+            painting,
+            about,
+            star,
+            new_name,
+            download,
+            lora,
+            exported,
+            rename,
+            remove,
+            undo,
+            drop,
+            left_out,
+        )
         view = cls(page, picker, *parts, gr.State(0))
         view._connect()
         return view
@@ -75,6 +94,9 @@ class LibraryView:
     def _connect(self) -> None:
         key, chosen, changed = self.page.key, self.picker.chosen, self.changed
         chosen.change(self.describe, [key, chosen], self.described, queue=False, **PRIVATE)
+        self.star.click(self._star, [key, chosen, changed], changed, **PRIVATE).then(
+            self.describe, [key, chosen], self.described, queue=False, **PRIVATE
+        )
         self.rename.click(self._rename, [key, chosen, self.new_name, changed], [chosen, changed], **PRIVATE)
         self.remove.click(self._remove, [key, chosen, changed], [chosen, changed, self.undo], **PRIVATE)
         self.undo.click(self._undo, [key, changed], [chosen, changed, self.undo], **PRIVATE)
@@ -84,7 +106,7 @@ class LibraryView:
     @property
     def described(self) -> list[Any]:
         """What `describe` changes."""
-        shown = [self.details, self.painting, self.about, self.new_name, self.download, self.exported]
+        shown = [self.details, self.painting, self.about, self.star, self.new_name, self.download, self.exported]
         return [*shown, self.rename, self.remove]
 
     def describe(self, request: gr.Request, key: str, name: str) -> Changes:
@@ -106,6 +128,7 @@ class LibraryView:
             self.details: gr.Column(visible=True),
             self.painting: gr.Image(served(painting) if painting else kept_for_page(entry.thumbnail())),
             self.about: about,
+            self.star: gr.Button(MARKED if entry.favourite else UNMARKED),
             self.new_name: gr.Textbox(style.name, interactive=entry.own),
             self.download: gr.DownloadButton(value=served(entry.path)),
             self.exported: gr.DownloadButton(visible=False),
@@ -118,6 +141,13 @@ class LibraryView:
         found = self.page.studio.library(who).unusable()
         lines = "".join(f"<p>Left out: {as_text(sentence)}</p>" for sentence in found)
         return {self.left_out: gr.HTML(lines, visible=bool(found))}
+
+    def _star(self, request: gr.Request, key: str, name: str, changed: int) -> int:
+        """A favourite is one no more, any other style becomes one."""
+        with told():
+            library = self.page.studio.library(who_asks(request, key))
+            library.star(name, not library.get(name).favourite)
+        return changed + 1
 
     def _rename(self, request: gr.Request, key: str, name: str, new_name: str, changed: int) -> list[Any]:
         with told():

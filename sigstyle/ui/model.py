@@ -1,4 +1,4 @@
-"""Model: which base to use, what it takes in plain words, and the browser's own key."""
+"""Model: which base to use, what it takes in plain words, what lies under the styles, the browser's own key."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from sigstyle.base.devices import MEMORY
 from sigstyle.studio.lane import Update
 from sigstyle.studio.words import memory
 from sigstyle.ui.handlers import PRIVATE, SHORTEST_KEY, Changes, done, followed, status, told, who_asks
+from sigstyle.ui.lora_section import LoraSection
 from sigstyle.ui.messages import as_markdown, as_text, inform
 from sigstyle.ui.parts import Page
 
@@ -16,6 +18,10 @@ MODELS = (
     "Put Stable Diffusion 1.x, 2.x or XL checkpoints, as diffusers folders or .safetensors files, into `models/` in "
     "the app's data folder (the one given with `--data`) to see them here. A style belongs to the base it was learned "
     "on."
+)
+SPARE = (
+    "With low as little as possible is on the device at once, for cards of 8 GB and less; with auto only where a "
+    "card's free memory is short; with high never. Bases are loaded anew, for everybody here."
 )
 KEY = (
     "Your styles and pictures belong to this browser. To reach them from another browser or by API, use this key "
@@ -31,6 +37,7 @@ class ModelTab:
 
     page: Page
     choice: gr.Dropdown
+    memory: gr.Radio
     words: gr.Markdown
     use: gr.Button
     status: gr.HTML
@@ -40,17 +47,21 @@ class ModelTab:
     deleted: gr.State  # counts, so that other tabs can follow
 
     @classmethod
-    def build(cls, page: Page, tab: gr.Tab) -> "ModelTab":
-        """Place the tab's controls and connect them."""
+    def build(cls, page: Page, tab: gr.Tab) -> tuple["ModelTab", LoraSection]:
+        """Place the tab's controls and connect them; the LoRAs too."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=320):
                 choice = gr.Dropdown(
                     [], label="Base", info="The model that paints. Choose, or type a hub id such as owner/name.",
                     allow_custom_value=True, elem_id="base",
                 )  # fmt: skip
+                memory = gr.Radio(
+                    list(MEMORY), value=page.studio.bases.memory_use, label="Memory", info=SPARE, elem_id="memory",
+                )  # fmt: skip
                 words = gr.Markdown(container=True, elem_id="base-words")
                 use = gr.Button("Use this base", variant="primary", size="lg", elem_classes=["go"], elem_id="use-base")
                 line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="model-status")
+                loras = LoraSection.build(page)
             with gr.Column(scale=6, min_width=320):
                 gr.Markdown(f"### Other bases\n{MODELS}")
                 with gr.Accordion("This browser's key", open=False):
@@ -63,21 +74,27 @@ class ModelTab:
                     with gr.Row(visible=False) as asked:
                         sure = gr.Button("Delete all of it now", variant="stop", elem_id="delete-sure")
                         keep = gr.Button("Keep it")
-        view = cls(page, choice, words, use, line, own_key, kept, asked, gr.State(0))
+        view = cls(page, choice, memory, words, use, line, own_key, kept, asked, gr.State(0))
         things.expand(view._kept, page.key, kept, queue=False, **PRIVATE)
         delete.click(lambda: gr.Row(visible=True), None, asked, queue=False, **PRIVATE)
         keep.click(lambda: gr.Row(visible=False), None, asked, queue=False, **PRIVATE)
         sure.click(view._delete, [page.key, view.deleted], [asked, kept, view.deleted], **PRIVATE)
         choice.change(view._describe, choice, words, queue=False, **PRIVATE)
-        use.click(view._use, [page.key, choice], [line, use, words, page.base], trigger_mode="once", **PRIVATE)
+        use.click(view._use, [page.key, choice, memory], [line, use, words, page.base], trigger_mode="once", **PRIVATE)
         tab.select(view._measure, [page.key, page.base], [line, use, words], trigger_mode="once", **PRIVATE)
         take.click(_taken, own_key, page.key, queue=False, **PRIVATE)
-        return view
+        return view, loras
 
-    def listed(self, base: str) -> gr.Dropdown:
-        """The list of bases there are now."""
-        choices = self.page.studio.bases.choices()
-        return gr.Dropdown([(c.label, c.name) for c in choices], value=next(c.name for c in choices if c.key == base))
+    @property
+    def listing(self) -> list[Any]:
+        """What `listed` changes."""
+        return [self.choice, self.memory]
+
+    def listed(self, base: str) -> Changes:
+        """The bases there are now, and how they use memory."""
+        choices, value = self.page.studio.bases.choices(), self.page.studio.bases.memory_use
+        name = next(c.name for c in choices if c.key == base)
+        return {self.choice: gr.Dropdown([(c.label, c.name) for c in choices], value=name), self.memory: value}
 
     def _describe(self, choice: str | None) -> str:
         return as_markdown(self.page.studio.bases.words(choice or ""))
@@ -108,11 +125,11 @@ class ModelTab:
             self._idle,
         )
 
-    def _use(self, request: gr.Request, key: str, choice: str | None) -> Iterator[Changes]:
+    def _use(self, request: gr.Request, key: str, choice: str | None, memory_use: str) -> Iterator[Changes]:
         who = who_asks(request, key)
 
         def start() -> Any:
-            return self.page.studio.measured(who, choice or "")
+            return self.page.studio.measured(who, choice or "", memory_use)
 
         def finished(words: str) -> Changes:
             base = self.page.studio.bases.check(choice or "")

@@ -46,8 +46,39 @@
     if (working && !busy && document.hidden) document.title = `✓ ${title}`;
     working = busy;
   };
+  const can = "Notification" in window && window.isSecureContext;
+  const wanted = () => can && Notification.permission === "granted" && localStorage.getItem("sigstyle-notices") === "on";
+  const LONG_S = 10;
+  let told = null;
+  const ended = () => {
+    const list = document.getElementById("queue-ended");
+    if (!list) return;
+    const jobs = [...list.querySelectorAll("[data-id]")];
+    const fresh = told ? jobs.filter((job) => !told.has(job.dataset.id)) : [];
+    if (jobs.length || told) told = new Set(jobs.map((job) => job.dataset.id));
+    const long = fresh.filter((job) => job.dataset.state !== "stopped" && Number(job.dataset.seconds) >= LONG_S);
+    if (!document.hidden || !long.length) return;
+    document.title = `✓ ${title}`;
+    if (wanted()) for (const job of long) new Notification("SigStyle", { body: job.textContent, tag: job.dataset.id });
+  };
+  const telling = () => {
+    const button = document.getElementById("queue-tell");
+    if (!button) return;
+    const refused = !can || Notification.permission === "denied";
+    const text = refused ? "This browser shows no notices here" : wanted() ? "You are told when it ends" : "Tell me when it ends";
+    if (button.textContent.trim() !== text) button.textContent = text;
+    if (button.disabled !== refused) button.disabled = refused;
+    if (button.getAttribute("aria-pressed") !== String(wanted())) button.setAttribute("aria-pressed", String(wanted()));
+  };
+  document.addEventListener("click", async (event) => {
+    if (!event.target.closest || !event.target.closest("#queue-tell") || !can) return;
+    const on = wanted();
+    if (!on && Notification.permission === "default") await Notification.requestPermission();
+    localStorage.setItem("sigstyle-notices", on || Notification.permission !== "granted" ? "off" : "on");
+    telling();
+  });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) document.title = title; });
-  new MutationObserver(() => { if (!due) due = setTimeout(() => { due = 0; named(); noticed(); }, 150); })
+  new MutationObserver(() => { if (!due) due = setTimeout(() => { due = 0; named(); noticed(); ended(); telling(); }, 150); })
     .observe(document.body, { childList: true, subtree: true });
   document.documentElement.lang = document.documentElement.lang || "en";
 }

@@ -15,9 +15,11 @@ from sigstyle.ui.handlers import PRIVATE, Changes, who_asks
 from sigstyle.ui.imagine import Imagine
 from sigstyle.ui.learn import Learn
 from sigstyle.ui.library import LibraryView
+from sigstyle.ui.lora_section import LoraSection
 from sigstyle.ui.messages import warn
 from sigstyle.ui.model import ModelTab
 from sigstyle.ui.parts import EXAMPLES, Page
+from sigstyle.ui.queue_panel import QueuePanel
 from sigstyle.ui.recipe import RecipeTab
 from sigstyle.ui.restyle import Restyle
 from sigstyle.ui.theme import CSS, SCRIPT, theme
@@ -40,7 +42,9 @@ class Tabs:
     imagine: Imagine
     folder: FolderTab
     clip: ClipTab
+    model_tab: gr.Tab
     model: ModelTab
+    loras: LoraSection
 
     @property
     def _lists(self) -> list[Any]:
@@ -92,7 +96,8 @@ class Tabs:
             warn(str(error), title="The base", duration=30)
         first = studio.bases.first
         changes: Changes = {self.page.key: key, self.page.base: first, self.model.own_key: key}
-        return changes | {self.model.choice: self.model.listed(first)} | self.learn.leftover(request, key)
+        changes |= self.model.listed(first) | self.loras.filled(who_asks(request, key), first)
+        return changes | self.learn.leftover(request, key)
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -101,6 +106,7 @@ def build(studio: Studio) -> gr.Blocks:
         gr.HTML(HEADER, padding=False)
         key = gr.BrowserState("", storage_key="sigstyle-key", secret=studio.folder.secret())
         page = Page(studio, key, gr.State(studio.bases.first))
+        QueuePanel.build(page)
         with gr.Tabs() as tabs:
             with gr.Tab("Restyle", id="restyle") as restyle_tab:
                 restyle = Restyle.build(page)
@@ -116,22 +122,24 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Recipe", id="recipe"):
                 RecipeTab.build(page, tabs, restyle, imagine)
             with gr.Tab("Model", id="model") as model_tab:
-                model = ModelTab.build(page, model_tab)
+                model, loras = ModelTab.build(page, model_tab)
         endpoints.connect(studio)
-        _connect(demo, Tabs(page, restyle_tab, restyle, learn, library, imagine, folder, clip, model))
+        _connect(demo, Tabs(page, restyle_tab, restyle, learn, library, imagine, folder, clip, model_tab, model, loras))
     demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)
     return demo
 
 
 def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     page, quick = all_.page, {"queue": False, **PRIVATE}
-    opened = [page.key, page.base, all_.model.own_key, all_.model.choice, *all_.learn.leftover_outputs]
+    opened = [page.key, page.base, all_.model.own_key, *all_.model.listing, *all_.loras.outputs]
+    opened += all_.learn.leftover_outputs
     here = demo.load(all_.opened, page.key, opened, **PRIVATE)
     here.then(all_.refresh, all_.refresh_inputs, all_.refreshed, **quick).then(**all_.restyle.telling).then(
         **all_.folder.telling
     )
     here.then(all_.restyle.rejoin, page.key, all_.restyle.outputs, **PRIVATE)
     here.then(all_.folder.rejoin, page.key, all_.folder.changing, **PRIVATE)
+    here.then(all_.imagine.rejoin, page.key, all_.imagine.outputs, **PRIVATE)
     here.then(all_.learn.rejoin, page.key, [*all_.learn.changing, all_.learn.learned], **PRIVATE)
     learned = [page.key, page.base, all_.learn.learned, all_.folder.styles, *all_.refresh_inputs[-2:]]
     library = all_.library
@@ -140,6 +148,8 @@ def _connect(demo: gr.Blocks, all_: Tabs) -> None:
     )
     changes = [all_.library.changed.change, all_.model.deleted.change, page.base.change, page.key.change]
     gr.on(changes, all_.refresh, all_.refresh_inputs, all_.refreshed, **quick)
+    owner = [all_.model.deleted.change, page.base.change, page.key.change, all_.model_tab.select]
+    gr.on(owner, all_.loras.refreshed, [page.key, page.base], all_.loras.outputs, **quick)
     strip = all_.restyle.strip
     seen = [all_.model.deleted.change, page.key.change, all_.restyle_tab.select]
     gr.on(seen, strip.refreshed, [page.key, strip.count], strip.outputs, **quick)

@@ -63,14 +63,31 @@ def _settings(name: str, value: Any) -> None:
         raise ConfigError(f"{name} has {len(value)} entries; expected at most {MOST_SETTINGS}.")
     for key, entry in value.items():
         _text("a setting's name", key)
-        if isinstance(entry, list | dict):
+        if key == "loras":
+            _weights(entry)
+        elif isinstance(entry, list | dict):
             raise ConfigError(f"{key[:40]} is {type(entry).__name__}; expected a plain number or text.")
         if isinstance(entry, str) and len(entry) > LONGEST_TEXT:
             raise ConfigError(f"{key[:40]} has {len(entry)} characters; expected at most {LONGEST_TEXT}.")
 
 
+def _weights(value: Any) -> None:
+    """LoRAs are asked for by the names they have here, never by a place."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"loras is {type(value).__name__}; expected names and weights, such as {{'ink': 0.8}}.")
+    for name, weight in value.items():
+        _text("a name in loras", name)
+        _number(f"the weight of {name[:40]}", weight)
+
+
+def _switch(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {type(value).__name__}; expected true or false.")
+
+
 _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "photos": _files, "photo": _files, "file": _files, "styles": _names, "settings": _settings, "strength": _number,
+    "weight": _number, "on": _switch,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import gradio as gr
 from PIL import Image
 
-from sigstyle.config import CaptureConfig, GenerateConfig, TransferConfig
+from sigstyle.config import CaptureConfig, GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.data import shipped_path
 from sigstyle.settings import field_type
 from sigstyle.studio.studio import Studio, Who
@@ -149,7 +149,7 @@ class Dials:
     @classmethod
     def build(
         cls,
-        defaults: TransferConfig | GenerateConfig | CaptureConfig,
+        defaults: TransferConfig | GenerateConfig | TextureConfig | CaptureConfig,
         names: Sequence[str],
         ranges: dict[str, tuple[float, float, float]] | None = None,
     ) -> "Dials":
@@ -173,7 +173,7 @@ class Dials:
         plain = {name: _turned(name, _plain(value, control)) for name, value, control in given}
         return {name: None if name in self.optional and not value else value for name, value in plain.items()}
 
-    def showing(self, config: TransferConfig | GenerateConfig | CaptureConfig) -> dict[Any, Any]:
+    def showing(self, config: TransferConfig | GenerateConfig | TextureConfig | CaptureConfig) -> dict[Any, Any]:
         """The controls at this config's values."""
         values = {name: _turned(name, getattr(config, name)) for name in self.names}
         shown = {name: 0 if name in self.optional and values[name] is None else values[name] for name in self.names}

@@ -8,15 +8,15 @@ from typing import Any
 
 import gradio as gr
 
-from sigstyle.config import TransferConfig
+from sigstyle.config import TextureConfig, TransferConfig
 from sigstyle.studio.lane import Update
 from sigstyle.studio.paint import Picture
 from sigstyle.studio.restore import Restored, repeat, restore, same_pixels
 from sigstyle.studio.studio import Who
 from sigstyle.studio.words import duration
 from sigstyle.ui.handlers import PRIVATE, Changes, done, empty, followed, served, status, told, who_asks
-from sigstyle.ui.imagine import Imagine
-from sigstyle.ui.messages import as_text
+from sigstyle.ui.imagine import SHEET, TILE, WORDS, Imagine
+from sigstyle.ui.messages import as_text, inform
 from sigstyle.ui.parts import Page
 from sigstyle.ui.restyle import Restyle
 from sigstyle.ui.transfer_dials import PRESETS
@@ -24,6 +24,7 @@ from sigstyle.ui.transfer_dials import PRESETS
 EMPTY = empty("Every picture made here carries its recipe", "Drop one to see it, and to make it again.", "stage-empty")
 SAME = "The same, pixel for pixel."
 DIFFERENT = "Close, but not the same: another machine or device rounds otherwise."
+_MADE_AS = {"transfer": "a restyled photo", "generate": "a painted prompt", "texture": "a surface"}
 _TEXTS = {"prompt": "what it shows", "negative_prompt": "what it must not show"}
 
 
@@ -79,6 +80,7 @@ class RecipeTab:
             with told():
                 restored = self._restored(request, key, base, picture, photo)
                 here = Here(who_asks(request, key), base)
+                self._lay(here.who, base, restored)
                 return opened(self.page, here, self.tabs, restored, restyle, imagine)
 
         def open_kept(request: gr.Request, key: str, base: str, current: str) -> Changes:
@@ -93,6 +95,13 @@ class RecipeTab:
             restyle.strip.settings.click(open_kept, kept, targets, **quick),
         ):
             event.then(**restyle.telling).then(**restyle.looking)
+
+    def _lay(self, who: Who, base: str, restored: Restored) -> None:
+        """The person's LoRAs as the picture had them."""
+        loaded = self.page.studio.bases.loaded(base)
+        changed = self.page.studio.loras(who).match(restored.loras, loaded.fingerprint) if loaded else []
+        if changed:
+            inform(f"LoRAs as the picture had them: {', '.join(changed)}.", duration=8)
 
     def _restored(self, request: gr.Request, key: str, base: str, picture: str | None, photo: str | None) -> Restored:
         given = Path(photo) if photo else None
@@ -167,8 +176,9 @@ def targets_of(restyle: Restyle, imagine: Imagine) -> list[Any]:
     targets = [restyle.photos, restyle.picker.chosen, restyle.picker.gallery, *restyle.blending.outputs]
     part, regions = restyle.part, restyle.regions
     targets += [part.whole, part.editor, part.found, part.kept, *regions.outputs, regions.rest]
-    targets += [*restyle.dials.outputs, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
-    return [*targets, imagine.strength, imagine.shape, imagine.count, *imagine.dials.controls]
+    targets += [*restyle.dials.outputs, imagine.kind, imagine.prompt, imagine.picker.chosen, imagine.picker.gallery]
+    targets += [imagine.strength, imagine.shape, imagine.size, imagine.count]
+    return [*targets, *imagine.dials.controls, *imagine.surface.controls]
 
 
 @dataclass(frozen=True)
@@ -192,27 +202,31 @@ def opened(page: Page, here: Here, tabs: gr.Tabs, restored: Restored, restyle: R
         workspace = page.studio.workspace(here.who)
         changes |= restyle.regions.restored(workspace, photo, restored.regions, alone=not restored.styles)
         changes |= restyle.blending.showing([(entry.name, weight) for entry, weight in restored.styles])
+    elif isinstance(config, TextureConfig):
+        changes |= {imagine.strength: config.strength, imagine.size: config.size_px, imagine.count: 1}
+        changes |= {imagine.kind: TILE if config.seamless == "on" else SHEET, **imagine.surface.showing(config)}
     else:
+        changes |= {imagine.kind: WORDS, imagine.prompt: config.prompt, imagine.count: 1}
         changes |= {imagine.strength: config.strength, **imagine.dials.showing(config)}
     if restored.style is not None:
         filled = target.picker.filled(page.tiles(here.who, here.base), restored.style.name)
         changes |= {part: filled[part] for part in (target.picker.gallery, target.picker.chosen)}
     if is_photo and restored.photo is not None:
         changes[restyle.photos] = [(served(restored.photo), None)]
-    if not is_photo:
-        changes |= {imagine.prompt: config.prompt, imagine.count: 1}
     return changes
 
 
 def facts(restored: Restored) -> str:
     """A recipe as a table, and what of it is not here."""
     recipe = restored.recipe
-    rows = {"made as": "a restyled photo" if restored.kind == "transfer" else "a painted prompt"}
+    rows = {"made as": _MADE_AS[restored.kind]}
     shares = [(f"{s['name']} ({s['hash']})", s.get("weight", 1.0)) for s in recipe["styles"]]
     rows["style"] = ", ".join(name if len(shares) == 1 else f"{weight:.0%} {name}" for name, weight in shares)
     rows["style"] = rows["style"] or "none: outside of the regions it is the photo"
     rows |= {f"region {place}": f"{each.style}, {each.words}" for place, each in enumerate(restored.regions, 1)}
     rows["base"] = f"{recipe['base']['name']} ({recipe['base']['fingerprint']})"
+    if restored.loras.loras:
+        rows["over the LoRA"] = ", ".join(lora.label for lora in restored.loras)
     if isinstance(restored.config, TransferConfig):
         rows["way"] = next(label for label, preset in PRESETS.items() if preset == restored.config.nearest)
     settings = restored.config.to_dict()

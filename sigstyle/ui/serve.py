@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sigstyle.base.devices import MEMORY
 from sigstyle.cli.console import show_anything
 from sigstyle.text import shown
 
@@ -34,6 +35,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("outputs/app"), help="the one folder that files go to")
     parser.add_argument("--base", default="mini", help="'mini', a folder, a .safetensors checkpoint or a hub id")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the fastest there is)")
+    memory = "low keeps as little as possible on the device at once, for cards of 8 GB and less; auto does so where "
+    memory += "the card's free memory is short; high never (default: auto)"
+    parser.add_argument("--memory", choices=MEMORY, default="auto", help=memory)
     passwords = f"file with a line user:password for everyone who may come in; {SHORTEST_PASSWORD} characters or more"
     parser.add_argument("--auth", type=Path, help=passwords)
     quota = f"how much one person may keep (default: {_OTHERS_GB:g} where others can come in, else no limit)"
@@ -134,7 +138,9 @@ def start(options: argparse.Namespace, **launch: Any) -> Any:
     device, _ = device_and_dtype(options.device, None)
     downloads = alone or auth is not None
     own = alone and auth is None and not options.allow_host  # nobody but whoever started it can be meant
-    studio = Studio(options.data, options.base, device, downloads, keeping=keeping_of(options, own))
+    studio = Studio(
+        options.data, options.base, device, downloads, keeping=keeping_of(options, own), memory=options.memory
+    )
     cache = studio.folder.folder("cache")
     os.environ["GRADIO_TEMP_DIR"] = str(cache)
     studio.warm_up()
