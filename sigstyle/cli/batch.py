@@ -12,7 +12,7 @@ import typer
 
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Memory, Preset, Quiet
+from sigstyle.cli.options import AsJson, Device, DType, Loras, Memory, Prediction, Preset, Quiet, split_loras
 from sigstyle.cli.parts import (
     Background,
     Box,
@@ -41,7 +41,9 @@ StylesOfAll = Annotated[
 ]
 Jobs = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help=".csv or .jsonl with a row for each photo: content, style, output, any setting"),
+    typer.Option(
+        metavar="FILE", help=".csv or .jsonl with a row for each photo: content, style, lora, output, any setting"
+    ),
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="where the pictures go")]
 BaseOfAll = Annotated[
@@ -73,6 +75,8 @@ def batch(
     device: Device = None,
     dtype: DType = None,
     memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
     **settings: Any,
@@ -93,11 +97,13 @@ def batch(
     names = [existing_style(style) for style in styles or []]
     contents, parts = _contents(content), given_parts(region, None, palette_from, texture).arguments
     del parts["gradient"]
-    planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), preset=preset, **settings)
+    under = {"loras": split_loras(loras)}
+    planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), **under, preset=preset, **settings)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
+    how: dict[str, Any] = {"device": place, "dtype": kind, "memory": memory, "prediction_type": prediction_type}
     if dry_run:
-        return _estimated(planned, report, base, place, kind, together)
-    watch, how = _Watch(report), {"device": place, "dtype": kind, "memory": memory, "together": together}
+        return _estimated(planned, report, base, how, together)
+    watch = _Watch(report)
     results = run(
         contents,
         names,
@@ -106,7 +112,9 @@ def batch(
         base=base,
         preset=preset,
         **parts,
+        **under,
         **how,
+        together=together,
         gallery=gallery,
         on_progress=watch,
         on_notice=report.notice,
@@ -115,13 +123,14 @@ def batch(
     _follow(results, watch, report, planned, quiet)
 
 
-def _estimated(planned: "Plan", report: Report, base: Any, device: Any, dtype: Any, together: int | None) -> None:
+def _estimated(planned: "Plan", report: Report, base: Any, how: dict[str, Any], together: int | None) -> None:
     """Shows what a batch would take."""
     for notice in planned.notices:
         report.notice(notice)
     from sigstyle.cli.batch_estimate import estimate
+    from sigstyle.style.ingredients import Loading
 
-    data = estimate(planned, base, device, dtype, together)
+    data = estimate(planned, base, Loading(**how), together)
     report.result(as_lines(data), data)
 
 

@@ -17,7 +17,7 @@ from sigstyle.base.devices import DTYPES, MEMORY, PREDICTIONS
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
-from sigstyle.files import check_destination
+from sigstyle.files import check_destination, split_weight
 from sigstyle.settings import SWITCH, Alias, field_type, settable
 
 AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig | TextureConfig
@@ -194,7 +194,7 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
     """
     from sigstyle.style.shipped import existing_style
 
-    pairs = [_split_weight(text) for text in texts]
+    pairs = [split_weight(text) for text in texts]
     styles = [existing_style(style) for style, _ in pairs]
     if all(weight is None for _, weight in pairs):
         return styles, None
@@ -203,16 +203,8 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
 
 def split_loras(texts: Sequence[str] | None) -> list[tuple[str, float]]:
     """LoRAs and their weights, 1 unless given, known by their headers. Raises: StyleFileError for what is no LoRA."""
-    pairs = [_split_weight(text) for text in texts or []]
+    pairs = [split_weight(text) for text in texts or []]
     return [(str(lora_path(lora)), 1.0 if weight is None else weight) for lora, weight in pairs]
-
-
-def _split_weight(text: str) -> tuple[str, float | None]:
-    style, _, number = text.rpartition(":")
-    try:
-        return (text, None) if not style or os.path.exists(text) else (style, float(number))  # False for no path at all
-    except ValueError:
-        return text, None
 
 
 def output_path(
@@ -246,4 +238,4 @@ def files_of_styles(styles: Sequence[str]) -> list[Path]:
     """The files behind what -s was given, shipped ones included."""
     from sigstyle.style.shipped import style_file
 
-    return [style_file(_split_weight(style)[0]) for style in styles]
+    return [style_file(split_weight(style)[0]) for style in styles]

@@ -12,10 +12,14 @@ from sigstyle.cli.options import (
     AsJson,
     Device,
     DType,
+    Loras,
+    Memory,
     Overwrite,
+    Prediction,
     Quiet,
     files_of_styles,
     output_path,
+    split_loras,
     split_weights,
 )
 from sigstyle.config import TextureConfig
@@ -33,6 +37,9 @@ def texture(
     base: Annotated[str | None, typer.Option(help="'mini', a folder, a checkpoint, a hub id; the style's own")] = None,
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -40,15 +47,20 @@ def texture(
 ) -> None:
     """Paint a surface in a style, without a photo: a tile without a seam for games and print, or a sheet."""
     started, config = time.monotonic(), TextureConfig.from_dict({**settings, "size_px": size})
-    output = output_path(output, ".png", files_of_styles(styles), overwrite, ("texture",))
+    under = split_loras(loras)
+    read = [*files_of_styles(styles), *(path for path, _ in under)]
+    output = output_path(output, ".png", read, overwrite, ("texture",))
     place, kind = device_and_dtype(device, dtype)
     paths, weights = split_weights(styles)
     report = Report(quiet, as_json)
     from sigstyle.textures import texture as painted
 
     given: dict[str, Any] = {"weights": weights, "base": base, "config": config, "device": place, "dtype": kind}
+    given |= {"memory": memory, "prediction_type": prediction_type, "loras": under}
     with report.bar("texture") as update:
         result = painted(paths, **given, on_progress=update)
+    for notice in result.notices:
+        report.notice(notice)
     written = [str(path) for path in result.save(output)]
     seconds = time.monotonic() - started
     data = {"images": written, "notices": result.notices, "recipe": result.recipe, "seconds": round(seconds, 2)}

@@ -9,7 +9,19 @@ import typer
 
 from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
-from sigstyle.cli.options import AsJson, Device, DType, Overwrite, Quiet, Styles, split_weights
+from sigstyle.cli.options import (
+    AsJson,
+    Device,
+    DType,
+    Loras,
+    Memory,
+    Overwrite,
+    Prediction,
+    Quiet,
+    Styles,
+    split_loras,
+    split_weights,
+)
 from sigstyle.config import TransferConfig
 
 if TYPE_CHECKING:
@@ -36,6 +48,9 @@ def video(
     base: OwnBase = None,
     device: Device = None,
     dtype: DType = None,
+    memory: Memory = "auto",
+    prediction_type: Prediction = None,
+    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -47,6 +62,7 @@ def video(
     """
     config = TransferConfig.from_dict(settings)
     place, kind = device_and_dtype(device, dtype)
+    under = split_loras(loras)
     report, names = Report(quiet, as_json), split_weights(styles)
     from sigstyle.batches.film import video as paint
 
@@ -65,6 +81,9 @@ def video(
                 config=config,
                 device=place,
                 dtype=kind,
+                memory=memory,
+                prediction_type=prediction_type,
+                loras=under,
                 overwrite=overwrite,
                 on_progress=watch,
                 on_notice=report.notice,

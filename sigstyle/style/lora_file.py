@@ -35,13 +35,15 @@ _LOHA = {"w1_a", "w1_b", "w2_a", "w2_b"}
 class LoraFile:
     """A LoRA that fits a base: for each of its networks what is added to the weights, by layer path.
 
-    `trigger` are the words that call it, '' where its file does not say; `hash` is of its tensors.
+    `trigger` are the words that call it, '' where its file does not say; `hash` is of its tensors; `path` is what it
+    was asked for by.
     """
 
     name: str
     parts: Mapping[str, Mapping[str, Added]]
     trigger: str
     hash: str
+    path: str | None = None
 
     @property
     def rank(self) -> int:
@@ -68,7 +70,7 @@ def read_lora(source: str | Path, base: BaseModel) -> LoraFile:
             told = f"its {name[:80]} is for a weight of {list(added.shape)}, this base's has {list(weight.shape)}"
             raise StyleFileError(_foreign(path, base, told))
         parts.setdefault(part, {})[layer] = added
-    return LoraFile(path.stem, parts, trigger_in(texts), content_hash("", tensors)[:12])
+    return LoraFile(path.stem, parts, trigger_in(texts), content_hash("", tensors)[:12], str(source))
 
 
 def _foreign(path: Path, base: BaseModel, told: str) -> str:
@@ -157,17 +159,25 @@ def trigger_in(texts: Mapping[str, str]) -> str:
 
 
 LoraLike = LoraFile | str | Path | tuple[Any, float]
+Weighted = tuple[tuple[LoraFile | str | Path, float], ...]
+
+
+def weighted(wanted: Sequence[LoraLike]) -> Weighted:
+    """LoRAs with their weights, of files, of `LoraFile`s, or of pairs of one of these and a weight, which is 1 else.
+
+    Files are known by their headers; no base is needed.
+    Raises: StyleFileError for what is no LoRA, ConfigError for a weight that is no number of -10 to 10.
+    """
+    pairs = [(entry[0], entry[1]) if isinstance(entry, tuple) else (entry, 1.0) for entry in wanted]
+    for given, weight in pairs:
+        if not isinstance(weight, int | float) or not -10 <= weight <= 10:
+            raise ConfigError(f"The weight of a LoRA is {brief(weight)}; expected a number of -10 to 10.")
+        if not isinstance(given, LoraFile):
+            lora_path(given)
+    return tuple((given, float(weight)) for given, weight in pairs)
 
 
 def loras_of(wanted: Sequence[LoraLike], base: BaseModel) -> list[tuple[LoraFile, float]]:
-    """LoRAs with their weights, of files, of `LoraFile`s, or of pairs of one of these and a weight, which is 1 else.
-
-    Raises: StyleFileError as `read_lora`, ConfigError for a weight that is no number of -10 to 10.
-    """
-    pairs = [(entry[0], entry[1]) if isinstance(entry, tuple) else (entry, 1.0) for entry in wanted]
-    for _, weight in pairs:
-        if not isinstance(weight, int | float) or not -10 <= weight <= 10:
-            raise ConfigError(f"The weight of a LoRA is {brief(weight)}; expected a number of -10 to 10.")
-    return [
-        (given if isinstance(given, LoraFile) else read_lora(given, base), float(weight)) for given, weight in pairs
-    ]
+    """LoRAs as `weighted` has them, read for a base. Raises: StyleFileError also as `read_lora`; ConfigError."""
+    pairs = weighted(wanted)
+    return [(given if isinstance(given, LoraFile) else read_lora(given, base), weight) for given, weight in pairs]
