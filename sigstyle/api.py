@@ -52,6 +52,7 @@ def capture(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     bank: str | Path | None = None,
     state_path: str | Path | None = None,
     resume: bool = False,
@@ -69,7 +70,7 @@ def capture(
     an interrupted capture can `resume`. When `should_finish` turns true, the style is what was learned so far.
     `on_notice` hears of images that were read otherwise than as they are. With `instant` nothing is trained: the
     hypernetwork that ships says at once what it knows. `loras` (files, or pairs of a file and a weight) lie under the
-    style while it is learned; `prediction_type` and `memory` are as in `load_base`.
+    style while it is learned; `prediction_type`, `memory` and `compile` are as in `load_base`.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
@@ -80,13 +81,13 @@ def capture(
             on_notice(image.info["notice"])
     named = next((style_name_of(Path(source).stem) for source in sources if isinstance(source, str | Path)), "style")
     check_style_name(name or named)
-    loading = Loading(device, dtype, prediction_type, loras, memory)
+    loading = Loading(device, dtype, prediction_type, loras, memory, compile)
     if instant:
-        _refuse_training(settings, preset, config, bank, state_path, resume, loras)
+        _refuse_training(settings, preset, config, bank, state_path, resume, loras, compile)
         return instant_style(loading.base(base), loaded, name or named, on_notice)
     if state_path is not None:
         check_destination(state_path, input_files(*sources, *loading.files), overwrite=True)
-    with loading.carrying(loading.base(base)) as ready:
+    with loading.carrying(loading.base(base), learning=True) as ready:
         style = capture_style(
             ready.base,
             loaded,
@@ -104,7 +105,9 @@ def capture(
 
 def _refuse_training(*given: Any) -> None:
     if any(given):
-        raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path, resume, LoRAs.")
+        raise ConfigError(
+            "An instant style is not trained; leave out its settings, bank, state_path, resume, LoRAs, compile."
+        )
 
 
 def transfer(
@@ -127,6 +130,7 @@ def transfer(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -146,7 +150,7 @@ def transfer(
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     parts = Parts.opened(regions, gradient, palette_from, texture)
     styles, weights = _having_part(styles, weights)
-    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory), parts.styles)
+    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory, compile), parts.styles)
     chosen = resolved(TransferConfig, preset, config, settings, wanted.first.family)
     blend = Blend.of(wanted.styles, weights, parts.colours) if wanted.styles else None
     photo = load_image(content)
@@ -180,6 +184,7 @@ def generate(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -195,7 +200,7 @@ def generate(
     """
     styles, weights = _having_part(styles, weights)
     GenerateConfig.preset(preset or "default", **{**settings, "prompt": prompt})
-    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory))
+    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory, compile))
     chosen = resolved(GenerateConfig, preset, None, {**settings, "prompt": prompt}, wanted.styles[0].family)
     Blend.of(wanted.styles, weights)
     with wanted.ready() as ready:

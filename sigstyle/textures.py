@@ -29,6 +29,7 @@ def texture(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] = never,
     **settings: Any,
@@ -40,7 +41,7 @@ def texture(
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     chosen = resolve(TextureConfig, None, config, settings)
-    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, weighted(loras), memory))
+    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, weighted(loras), memory, compile))
     blend = Blend.of(wanted.styles, weights)
     blend.palette()
     with wanted.ready() as ready:

@@ -150,6 +150,7 @@ def batch(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], object] | None = None,
     should_stop: Callable[[], bool] = never,
@@ -174,7 +175,7 @@ def batch(
     if together is not None and not 1 <= together <= 256:
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
-    loading = Loading(place.device, dtype, prediction_type, memory=memory)
+    loading = Loading(place.device, dtype, prediction_type, memory=memory, compile=compile)
     loaded = loading.base(base, planned.outputs[0].look.style)
     planned = replace(planned, outputs=with_loras_read(planned.outputs, loaded))
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)

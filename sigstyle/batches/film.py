@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def video(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[FilmProgress], object] = lambda progress: None,
     on_notice: Callable[[str], object] = lambda text: None,
@@ -72,7 +73,7 @@ def video(
     Everything else is as in `transfer`, with the default preset alone.
     Raises: ConfigError, ImageError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    loading = Loading(device, dtype, prediction_type, weighted(loras), memory)
+    loading = Loading(device, dtype, prediction_type, weighted(loras), memory, compile)
     began, place = time.monotonic(), _place(output, [clip, *_files(styles), *loading.files], overwrite)
     plan = film_plan(
         clip, styles, weights=weights, start_s=start_s, end_s=end_s, fps=fps, preset=preset, config=config, **settings
@@ -82,7 +83,8 @@ def video(
         style.check_base(loaded)
     loading = loading.opened(loaded)
     notices = prompt_notices(plan.blend, loaded, plan.config, guided=False) + loading.notices(plan.blend.styles)
-    made = _recipe(plan, loaded, asked_for(base)) | loading.entries(loaded)
+    told = replace(loaded, compiled=loaded.compiled or compile)
+    made = _recipe(plan, told, asked_for(base)) | loading.entries(loaded)
     making = FilmMaking(plan, loaded, made, place, on_progress, should_stop, loading)
     notices += [*plan.clip.notices(plan.size(loaded), plan.config.size_px is not None), *plan.notices]
     for notice in notices:

@@ -246,7 +246,8 @@ class Painter:
 
     def recipe(self, loaded: Loaded, look: Look, config: TransferConfig, together: int) -> dict[str, Any]:
         """The recipe of a picture, as `api.transfer` writes it; photos painted together are counted in it."""
-        made = recipe("transfer", config.to_dict(), self.base, self.base_path, look.blend, [look.path])
+        base = replace(self.base, compiled=self.base.compiled or self.loading.compile)
+        made = recipe("transfer", config.to_dict(), base, self.base_path, look.blend, [look.path])
         made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0} | dict(look.parts.entries)
         made |= self._prepared(look).entries(self.base)
         return made | ({"together": together} if together > 1 else {})

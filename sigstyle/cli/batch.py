@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Loras, Memory, Prediction, Preset, Quiet, split_loras
+from sigstyle.cli.options import AsJson, Prepared, Preset, Quiet
 from sigstyle.cli.parts import (
     Background,
     Box,
@@ -72,13 +71,10 @@ def batch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="count and estimate; paint and write nothing")] = False,
     base: BaseOfAll = None,
     preset: Preset = "default",
-    device: Device = None,
-    dtype: DType = None,
-    memory: Memory = "auto",
-    prediction_type: Prediction = None,
-    loras: Loras = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    prepared: Prepared,
     **settings: Any,
 ) -> None:
     """Repaint every photo in every style; a stopped or killed batch goes on where it was.
@@ -88,7 +84,6 @@ def batch(
     """
     settings |= place_setting(subject, background, point, box, settings.get("where"))
     TransferConfig.preset(preset, **settings)
-    place, kind = device_and_dtype(_family(device), dtype)
     from sigstyle.batches.batch import batch as run
     from sigstyle.batches.batch import plan
     from sigstyle.parts import Parts
@@ -97,12 +92,11 @@ def batch(
     names = [existing_style(style) for style in styles or []]
     contents, parts = _contents(content), given_parts(region, None, palette_from, texture).arguments
     del parts["gradient"]
-    under = {"loras": split_loras(loras)}
+    under = {"loras": prepared["loras"]}
     planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), **under, preset=preset, **settings)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
-    how: dict[str, Any] = {"device": place, "dtype": kind, "memory": memory, "prediction_type": prediction_type}
     if dry_run:
-        return _estimated(planned, report, base, how, together)
+        return _estimated(planned, report, base, prepared, together)
     watch = _Watch(report)
     results = run(
         contents,
@@ -112,8 +106,7 @@ def batch(
         base=base,
         preset=preset,
         **parts,
-        **under,
-        **how,
+        **prepared,
         together=together,
         gallery=gallery,
         on_progress=watch,
@@ -123,14 +116,14 @@ def batch(
     _follow(results, watch, report, planned, quiet)
 
 
-def _estimated(planned: "Plan", report: Report, base: Any, how: dict[str, Any], together: int | None) -> None:
+def _estimated(planned: "Plan", report: Report, base: Any, prepared: Prepared, together: int | None) -> None:
     """Shows what a batch would take."""
     for notice in planned.notices:
         report.notice(notice)
     from sigstyle.cli.batch_estimate import estimate
     from sigstyle.style.ingredients import Loading
 
-    data = estimate(planned, base, Loading(**how), together)
+    data = estimate(planned, base, Loading(**prepared), together)
     report.result(as_lines(data), data)
 
 
@@ -146,12 +139,6 @@ def _contents(content: list[Path] | None) -> Any:
 def _rank() -> int:
     """Which process this is among those of one start."""
     return int(os.environ.get("RANK", "0"))
-
-
-def _family(device: str | None) -> str | None:
-    """Under torchrun 'cuda:0' is just 'cuda': each process gets a GPU of its own."""
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return device.partition(":")[0] if device and several else device
 
 
 class _Watch:

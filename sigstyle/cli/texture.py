@@ -6,20 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import Report
 from sigstyle.cli.options import (
     AsJson,
-    Device,
-    DType,
-    Loras,
-    Memory,
     Overwrite,
-    Prediction,
+    Prepared,
     Quiet,
     files_of_styles,
+    lora_files,
     output_path,
-    split_loras,
     split_weights,
 )
 from sigstyle.config import TextureConfig
@@ -35,28 +30,22 @@ def texture(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="TILE.png", help="where the picture goes")],
     size: Annotated[int, typer.Option(help="side of the picture in pixels")] = _SIZE,
     base: Annotated[str | None, typer.Option(help="'mini', a folder, a checkpoint, a hub id; the style's own")] = None,
-    device: Device = None,
-    dtype: DType = None,
-    memory: Memory = "auto",
-    prediction_type: Prediction = None,
-    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    prepared: Prepared,
     **settings: Any,
 ) -> None:
     """Paint a surface in a style, without a photo: a tile without a seam for games and print, or a sheet."""
     started, config = time.monotonic(), TextureConfig.from_dict({**settings, "size_px": size})
-    under = split_loras(loras)
-    read = [*files_of_styles(styles), *(path for path, _ in under)]
+    read = [*files_of_styles(styles), *lora_files(prepared)]
     output = output_path(output, ".png", read, overwrite, ("texture",))
-    place, kind = device_and_dtype(device, dtype)
     paths, weights = split_weights(styles)
     report = Report(quiet, as_json)
     from sigstyle.textures import texture as painted
 
-    given: dict[str, Any] = {"weights": weights, "base": base, "config": config, "device": place, "dtype": kind}
-    given |= {"memory": memory, "prediction_type": prediction_type, "loras": under}
+    given: dict[str, Any] = {"weights": weights, "base": base, "config": config, **prepared}
     with report.bar("texture") as update:
         result = painted(paths, **given, on_progress=update)
     for notice in result.notices:

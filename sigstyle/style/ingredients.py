@@ -1,13 +1,15 @@
 """What a picture is made with: styles, the base they are for, and the LoRAs under them."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
+from sigstyle.base.compiling import check_compiler, compiled
+from sigstyle.base.devices import default_device
 from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, load_base
 from sigstyle.errors import ConfigError
 from sigstyle.style.foreign import is_foreign, opened_with
@@ -27,6 +29,7 @@ class Loading:
     prediction_type: str | None = None
     loras: Sequence[LoraLike] = ()
     memory: str = "auto"
+    compile: bool = False
 
     @property
     def files(self) -> list[str]:
@@ -35,6 +38,8 @@ class Loading:
 
     def base(self, base: BaseLike | None, style: Style | None = None) -> BaseModel:
         """The base that was asked for, else the style's own, which is never fetched."""
+        if self.compile:
+            check_compiler(torch.device(self.device or default_device()))
         how: dict[str, Any] = {"prediction_type": self.prediction_type, "memory": self.memory}
         if base or style is None:
             return load_base(base or EMBEDDED, self.device, self.dtype, **how)
@@ -54,10 +59,15 @@ class Loading:
         return found
 
     @contextmanager
-    def carrying(self, base: BaseModel) -> Iterator["Ready"]:
-        """The base with the LoRAs on it, and what a recipe says of that. Raises: StyleFileError, ConfigError."""
+    def carrying(self, base: BaseModel, learning: bool = False) -> Iterator["Ready"]:
+        """The base with the LoRAs on it, compiled if so, and what a recipe says of that.
+
+        While `learning` the decoder is left as it is: offsets come and go there. Raises: StyleFileError, ConfigError.
+        """
         own = self.opened(base)
-        with under(base, loras_of(own.loras, base)) as ready:
+        with under(base, loras_of(own.loras, base)) as ready, ExitStack() as undo:
+            if self.compile:
+                ready = undo.enter_context(compiled(ready, encoder_only=learning))
             yield Ready(ready, own.entries(base))
 
     def notices(self, styles: Sequence[Style]) -> list[str]:
