@@ -65,12 +65,11 @@ def capture(
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
-    Without a `name` the style is called as the first file. What neither settings nor a config say is as the family of
-    the base has it. `bank` is a folder of photos to paint while learning, None the one that ships. With a `state_path`
-    an interrupted capture can `resume`. When `should_finish` turns true, the style is what was learned so far.
-    `on_notice` hears of images that were read otherwise than as they are. With `instant` nothing is trained: the
-    hypernetwork that ships says at once what it knows. `loras` (files, or pairs of a file and a weight) lie under the
-    style while it is learned; `prediction_type`, `memory` and `compile` are as in `load_base`.
+    Without a `name` the style is called as the first file; what is not said is as the base's family has it. `bank` is a
+    folder of photos to paint while learning, None the one that ships. With a `state_path` an interrupted capture can
+    `resume`. When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images read
+    otherwise than as they are. With `instant` the hypernetwork that ships says at once what it knows. `loras` (files or
+    pairs of a file and a weight) lie under the style; `prediction_type`, `memory`, `compile` are as in `load_base`.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)

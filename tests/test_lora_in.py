@@ -108,7 +108,7 @@ PEFT: dict[str, PeftConfig] = {
 
 @pytest.mark.parametrize("form", PEFT)
 def test_dora_and_lokr_are_what_peft_makes_of_them(base: BaseModel, tmp_path: Path, form: str) -> None:
-    theirs = inject_adapter_in_model(PEFT[form], make_parts().unet)
+    theirs: Any = inject_adapter_in_model(PEFT[form], make_parts().unet)
     before, tensors = {name: p.clone() for name, p in base.unet.named_parameters()}, {}
     with torch.no_grad():
         for name, value in theirs.named_parameters():

@@ -12,7 +12,8 @@ from conftest import make_painting
 from diffusers import EulerDiscreteScheduler
 from random_style import random_style
 from test_painting_lesson import QUICK, lesson_of
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils import _python_dispatch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import sigstyle
 from sigstyle.base.finite import Finiteness
@@ -35,7 +36,7 @@ class Euler(EulerDiscreteScheduler):
     """A scheduler of diffusers, whose own sums are on numbers that lie in main memory."""
 
     def step(self, *args: Any, **named: Any) -> Any:
-        with _disable_current_modes():
+        with _python_dispatch._disable_current_modes():  # pyright: ignore[reportPrivateUsage]
             return super().step(*args, **named)
 
 

@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sigstyle.errors import ConfigError, first_line
-
-if TYPE_CHECKING:
-    from sigstyle.base.model import BaseModel
 
 BACKEND = "inductor"
 _SLOT = "_compiled_call_impl"  # where `nn.Module.compile` leaves what is called instead
@@ -43,10 +40,11 @@ def compile_blocks(unet: Any, encoder_only: bool = False) -> None:
 
 
 @contextmanager
-def compiled(base: "BaseModel", encoder_only: bool = False) -> Iterator["BaseModel"]:
-    """Within the context the UNet's blocks are compiled; afterwards they are as they were, also after an exception.
+def compiled(base: Any, encoder_only: bool = False) -> Iterator[Any]:
+    """Within the context a base's UNet has compiled blocks; afterwards they are as they were, also after an exception.
 
-    What was translated is remembered by torch for the next time. Weights, names and fingerprint stay as they are.
+    It gives the BaseModel that says so. What was translated is remembered by torch for the next time. Weights, names
+    and fingerprint stay as they are.
     Raises: ConfigError where there is no compiler.
     """
     check_compiler(base.device)

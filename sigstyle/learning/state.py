@@ -36,7 +36,7 @@ class Progression:
     chunks: int = 1
     autocast: bool = False
     autocast_reason: str = ""
-    content_weight: float | Tensor = 1.0
+    content_weight: Any = 1.0  # a number, but in a step
     painting: bool | None = None
     checkpointing: bool = False
     notice: str = ""

@@ -14,7 +14,7 @@ from sigstyle.base.model import BaseModel
 from sigstyle.base.original_names import original_names
 from sigstyle.base.wrapped import bare_layers
 from sigstyle.errors import ConfigError, StyleFileError, first_line
-from sigstyle.style.lora_forms import LOHA, added_by, is_whole
+from sigstyle.style.lora_forms import LOHA, added_by, all_there
 from sigstyle.style.offsets import Added
 from sigstyle.style.tensor_file import read_tensors
 from sigstyle.text import brief, parsed_json
@@ -96,7 +96,7 @@ def _by_layer(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, 
 
 def _added(path: Path, name: str, factors: Mapping[str, Tensor], weight: Tensor) -> Added:
     """What a layer's factors add to its weight. Raises: StyleFileError when they are not whole."""
-    if not is_whole(set(factors) - {"alpha", "magnitude"}):
+    if not all_there(set(factors) - {"alpha", "magnitude"}):
         raise StyleFileError(f"{path.name} has only {', '.join(sorted(factors))} of {name[:80]}. Get the file again.")
     try:
         return added_by(factors, weight)

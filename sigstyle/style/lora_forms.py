@@ -12,7 +12,7 @@ _MAGNITUDE = "magnitude"
 _TINY = 1e-12
 
 
-def is_whole(kinds: set[str]) -> bool:
+def all_there(kinds: set[str]) -> bool:
     """Whether factors of these kinds, apart from alpha and DoRA's magnitude, are all that a form needs."""
     first, second = ({kind for kind in kinds if kind.startswith(f"k{place}")} for place in (1, 2))
     lokr = bool(kinds) and kinds == first | second and _one(first, "k1") and _one(second, "k2")
