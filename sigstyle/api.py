@@ -192,9 +192,8 @@ def generate(
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
     The base makes a picture of the prompt, which is painted as a photo is; with preset='classic' noise is denoised in
-    the style, for styles that have not learned to paint. `styles`, `weights`, `base`, `memory`, `prediction_type`,
-    `loras` and `on_preview` as in `transfer`; a base made for few steps gets them unless `settings` say otherwise.
-    Units: height and width in pixels; `on_progress` counts calls of the UNet.
+    the style, for styles that have not learned to paint. All else is as in `transfer`; a base made for few steps gets
+    them unless `settings` say otherwise. Units: height and width in pixels; `on_progress` counts calls of the UNet.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     styles, weights = _having_part(styles, weights)
@@ -225,9 +224,9 @@ def generate(
             raise Cancelled("The generation was stopped.")
         entries = recipe("generate", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, wanted.paths)
     entries |= {**smaller_sides(height, width, sides, spared.size_px), "images": num_images}
+    entries = {**entries, **spared.entries, **ready.entries}
     notices = [*output.notices, *spared.notices, *wanted.notices]
     notices += few_steps_notice(ready.base, fitted) if fitted else []
-    entries |= spared.entries | ready.entries
     return TransferResult(output.images, entries, notices=notices, inputs=input_files(*wanted.files))
 
 
