@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.torch
+import torch
 from conftest import digest, make_painting, make_parts
 from PIL import Image
 from random_style import random_style
 from test_base_model import save_pipeline
 from test_cli import done, refused
 from test_film import moving
-from test_lora_in import save_lora
-from tiny_sdxl import make_xl_base
+from test_lora_in import ATTENTION, save_lora
 
 import sigstyle
 from sigstyle.base.model import BaseModel, load_base
@@ -84,9 +84,12 @@ def test_rows_of_a_job_file_have_loras_of_their_own(base: BaseModel, tmp_path: P
         jsonl.write_text(json.dumps({"content": "photo.png", "lora": lora}))
         with pytest.raises(ConfigError, match=told):
             plan(None, style, tmp_path / "p", jobs=jsonl)
-    jsonl.write_text(json.dumps({"content": "photo.png", "lora": "ink.safetensors"}))
-    with pytest.raises(ConfigError, match=r"jobs.jsonl, row 1 \(dots\): ink.safetensors is a LoRA for another base"):
-        sigstyle.batch(None, other, tmp_path / "p", jobs=jsonl, base=make_xl_base(), **SMALL)
+    key = f"lora_unet_{ATTENTION.replace('.', '_')}"
+    wide = {f"{key}.lora_up.weight": torch.zeros(64, 2), f"{key}.lora_down.weight": torch.zeros(2, 64)}
+    safetensors.torch.save_file(wide, tmp_path / "wide.safetensors")
+    jsonl.write_text(json.dumps({"content": "photo.png", "lora": "wide.safetensors"}))
+    with pytest.raises(ConfigError, match=r"jobs.jsonl, row 1 \(dots\): wide.safetensors is a LoRA for another base"):
+        sigstyle.batch(None, other, tmp_path / "p", jobs=jsonl, base=base, **SMALL)
     [output] = plan(None, other, tmp_path / "p", jobs=jsonl).outputs
     assert output.name == "photo--dots.png" and [look.label for look in labelled([output.look] * 2)] == ["dots"] * 2
 
