@@ -99,12 +99,13 @@ class StyleMixin:
         torch_dtype: torch.dtype = torch.float32,
         prediction_type: str | None = None,
         device: str | torch.device = "cpu",
+        compile: bool = False,
     ) -> Self:
-        """The pipeline around a checkpoint in one .safetensors file; nothing is fetched for it.
+        """The pipeline around a checkpoint in one .safetensors file; nothing is fetched for it. See `load_base`.
 
         Raises: ConfigError for what is no Stable Diffusion checkpoint, as `load_base`.
         """
-        return cls.from_base(load_base(path, device, torch_dtype, prediction_type=prediction_type))
+        return cls.from_base(load_base(path, device, torch_dtype, prediction_type=prediction_type, compile=compile))
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **more: Any) -> Self:

@@ -52,6 +52,7 @@ def capture(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     bank: str | Path | None = None,
     state_path: str | Path | None = None,
     resume: bool = False,
@@ -64,12 +65,11 @@ def capture(
 ) -> Style:
     """Learn the style of one image, or of several by one hand; `settings` are those of CaptureConfig (steps, seed, …).
 
-    Without a `name` the style is called as the first file. What neither settings nor a config say is as the family of
-    the base has it. `bank` is a folder of photos to paint while learning, None the one that ships. With a `state_path`
-    an interrupted capture can `resume`. When `should_finish` turns true, the style is what was learned so far.
-    `on_notice` hears of images that were read otherwise than as they are. With `instant` nothing is trained: the
-    hypernetwork that ships says at once what it knows. `loras` (files, or pairs of a file and a weight) lie under the
-    style while it is learned; `prediction_type` and `memory` are as in `load_base`.
+    Without a `name` the style is called as the first file; what is not said is as the base's family has it. `bank` is a
+    folder of photos to paint while learning, None the one that ships. With a `state_path` an interrupted capture can
+    `resume`. When `should_finish` turns true, the style is what was learned so far. `on_notice` hears of images read
+    otherwise than as they are. With `instant` the hypernetwork that ships says at once what it knows. `loras` (files or
+    pairs of a file and a weight) lie under the style; `prediction_type`, `memory`, `compile` are as in `load_base`.
     Raises: ImageError, ConfigError for unusable input; Cancelled when stopped; CaptureError when training fails.
     """
     sources = [images] if isinstance(images, Source) else list(images)
@@ -80,13 +80,13 @@ def capture(
             on_notice(image.info["notice"])
     named = next((style_name_of(Path(source).stem) for source in sources if isinstance(source, str | Path)), "style")
     check_style_name(name or named)
-    loading = Loading(device, dtype, prediction_type, loras, memory)
+    loading = Loading(device, dtype, prediction_type, loras, memory, compile)
     if instant:
-        _refuse_training(settings, preset, config, bank, state_path, resume, loras)
+        _refuse_training(settings, preset, config, bank, state_path, resume, loras, compile)
         return instant_style(loading.base(base), loaded, name or named, on_notice)
     if state_path is not None:
         check_destination(state_path, input_files(*sources, *loading.files), overwrite=True)
-    with loading.carrying(loading.base(base)) as ready:
+    with loading.carrying(loading.base(base), learning=True) as ready:
         style = capture_style(
             ready.base,
             loaded,
@@ -104,7 +104,9 @@ def capture(
 
 def _refuse_training(*given: Any) -> None:
     if any(given):
-        raise ConfigError("An instant style is not trained; leave out its settings, bank, state_path, resume, LoRAs.")
+        raise ConfigError(
+            "An instant style is not trained; leave out its settings, bank, state_path, resume, LoRAs, compile."
+        )
 
 
 def transfer(
@@ -127,6 +129,7 @@ def transfer(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -146,7 +149,7 @@ def transfer(
     used = {"content": file_entry(content), "mask": None if mask is None else file_entry(mask), "images": num_images}
     parts = Parts.opened(regions, gradient, palette_from, texture)
     styles, weights = _having_part(styles, weights)
-    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory), parts.styles)
+    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory, compile), parts.styles)
     chosen = resolved(TransferConfig, preset, config, settings, wanted.first.family)
     blend = Blend.of(wanted.styles, weights, parts.colours) if wanted.styles else None
     photo = load_image(content)
@@ -180,6 +183,7 @@ def generate(
     memory: str = "auto",
     prediction_type: str | None = None,
     loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] = never,
@@ -188,14 +192,13 @@ def generate(
     """Paint `prompt` in one style or a blend; `settings` are those of GenerateConfig (steps, strength, seed, …).
 
     The base makes a picture of the prompt, which is painted as a photo is; with preset='classic' noise is denoised in
-    the style, for styles that have not learned to paint. `styles`, `weights`, `base`, `memory`, `prediction_type`,
-    `loras` and `on_preview` as in `transfer`; a base made for few steps gets them unless `settings` say otherwise.
-    Units: height and width in pixels; `on_progress` counts calls of the UNet.
+    the style, for styles that have not learned to paint. All else is as in `transfer`; a base made for few steps gets
+    them unless `settings` say otherwise. Units: height and width in pixels; `on_progress` counts calls of the UNet.
     Raises: ConfigError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
     styles, weights = _having_part(styles, weights)
     GenerateConfig.preset(preset or "default", **{**settings, "prompt": prompt})
-    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory))
+    wanted = Ingredients.of(styles, base, Loading(device, dtype, prediction_type, loras, memory, compile))
     chosen = resolved(GenerateConfig, preset, None, {**settings, "prompt": prompt}, wanted.styles[0].family)
     Blend.of(wanted.styles, weights)
     with wanted.ready() as ready:
@@ -221,9 +224,9 @@ def generate(
             raise Cancelled("The generation was stopped.")
         entries = recipe("generate", chosen.to_dict(), pipe.base, asked_for(base), pipe.blend, wanted.paths)
     entries |= {**smaller_sides(height, width, sides, spared.size_px), "images": num_images}
+    entries = {**entries, **spared.entries, **ready.entries}
     notices = [*output.notices, *spared.notices, *wanted.notices]
     notices += few_steps_notice(ready.base, fitted) if fitted else []
-    entries |= spared.entries | ready.entries
     return TransferResult(output.images, entries, notices=notices, inputs=input_files(*wanted.files))
 
 

@@ -37,6 +37,19 @@ def expanded(path: str | Path) -> Path:
     return found
 
 
+def split_weight(text: str, folder: str | Path = ".") -> tuple[str, float | None]:
+    """A file's name and its weight of texts such as 'wave.safetensors:0.5'; None where none is given.
+
+    A file in `folder` whose own name looks so is taken as it is.
+    """
+    name, _, number = text.rpartition(":")
+    try:
+        there = os.path.exists(os.path.join(folder, os.path.expanduser(text)))  # False for what no path can be
+        return (text, None) if not name or there else (name, float(number))
+    except ValueError:
+        return text, None
+
+
 def possible(path: str | Path) -> Path:
     """`path` with its ~ replaced; it need not exist. Raises: ConfigError for what no path can be."""
     try:

@@ -67,6 +67,7 @@ def base_entry(base: BaseModel, path: str | None) -> dict[str, Any]:
         "device": base.device.type,
         "dtype": str(base.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
+        **({"compiled": True} if base.compiled else {}),
     }
 
 

@@ -284,7 +284,7 @@ def test_a_style_of_a_base_elsewhere_asks_for_it_and_not_the_hub(
     photos: Path, styles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sigstyle.batches.batch.load_base", lambda *_: pytest.fail("a base was asked for"))
+    monkeypatch.setattr("sigstyle.style.ingredients.load_base", lambda *_, **__: pytest.fail("a base was asked for"))
     with pytest.raises(ConfigError, match="neither embedded nor a path here"):
         run(photos, styles, tmp_path / "out")
 

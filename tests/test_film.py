@@ -238,7 +238,7 @@ def test_the_command_paints_and_says_what_it_made(
     clip: Path, tmp_path: Path, base: BaseModel, style: Style, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     style.save(tmp_path / "wave.safetensors")
-    monkeypatch.setattr("sigstyle.batches.film.load_own_base", lambda *_: base)
+    monkeypatch.setattr("sigstyle.style.ingredients.load_own_base", lambda *_, **__: base)
     named = [str(clip), "-s", str(tmp_path / "wave.safetensors"), "-o", str(tmp_path / "out.mp4")]
     said = CliRunner().invoke(app, ["video", *named, "--to", "0.25", "--size-px", "32", "--margin-px", "0", "--json"])
     assert said.exit_code == 0, said.output

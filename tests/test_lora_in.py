@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from conftest import digest, make_parts
 from diffusers import StableDiffusionPipeline
-from peft import LoraConfig
+from peft import LoKrConfig, LoraConfig, PeftConfig, inject_adapter_in_model
 from PIL import Image
 from random_style import random_style
 from test_base_model import save_pipeline
@@ -99,6 +99,39 @@ def test_a_loha_is_the_product_of_its_matrices(base: BaseModel, tmp_path: Path) 
     torch.testing.assert_close(lora.parts["unet"][ATTENTION].delta(), (a @ b) * (c[:32] @ d))
 
 
+PEFT: dict[str, PeftConfig] = {
+    "dora": LoraConfig(r=2, lora_alpha=3, target_modules=["to_q", "conv1"], use_dora=True, init_lora_weights=False),
+    "lokr": LoKrConfig(r=1, alpha=3, target_modules=["to_q", "conv1"], init_weights=False, decompose_both=True),
+    "lokr, whole": LoKrConfig(r=64, alpha=64, target_modules=["to_q", "conv1"], init_weights=False),
+}
+
+
+@pytest.mark.parametrize("form", PEFT)
+def test_dora_and_lokr_are_what_peft_makes_of_them(base: BaseModel, tmp_path: Path, form: str) -> None:
+    theirs: Any = inject_adapter_in_model(PEFT[form], make_parts().unet)
+    before, tensors = {name: p.clone() for name, p in base.unet.named_parameters()}, {}
+    with torch.no_grad():
+        for name, value in theirs.named_parameters():
+            if "magnitude" in name:
+                value.mul_(1.3)
+            if "lora_" in name or "lokr_" in name:
+                tensors[f"unet.{name.replace('.default', '')}"] = value.detach().clone().contiguous()
+    paths = [path for path, layer in theirs.named_modules() if hasattr(layer, "base_layer")]
+    if form != "lokr, whole":  # PEFT's names leave alpha out
+        tensors |= {f"unet.{path}.alpha": torch.tensor(3.0) for path in paths}
+    safetensors.torch.save_file(tensors, tmp_path / "x.safetensors")
+    lora = read_lora(tmp_path / "x.safetensors", base)
+    assert sorted(lora.parts["unet"]) == sorted(paths) and len(paths) > 5
+    for layer in theirs.modules():
+        if hasattr(layer, "base_layer"):
+            layer.merge()
+    with under(base, [(lora, 1.0)]):
+        for path in paths:
+            ours, own = base.unet.get_submodule(path).weight, theirs.get_submodule(path).base_layer.weight
+            torch.testing.assert_close(ours, own, atol=1e-4, rtol=1e-4)
+            assert not torch.equal(ours, before[f"{path}.weight"])
+
+
 def test_what_is_no_lora_of_this_base_is_one_line(base: BaseModel, tmp_path: Path) -> None:
     key = f"lora_unet_{ATTENTION.replace('.', '_')}"
     good = safetensors.torch.load_file(save_lora(tmp_path / "good.safetensors"))
@@ -106,7 +139,9 @@ def test_what_is_no_lora_of_this_base_is_one_line(base: BaseModel, tmp_path: Pat
     given = {
         "is for a weight of": wide,
         "which this base does not have": {"lora_unet_mid_block_x.lora_down.weight": torch.zeros(2, 2)},
-        "DoRA": good | {f"{key}.dora_scale": torch.zeros(32, 1)},
+        "Tucker": good | {f"{key}.lokr_t2": torch.zeros(32, 1)},
+        "damaged layer": good | {f"{key}.dora_scale": torch.zeros(7, 1)},
+        "has only k1, k2_a": {f"{key}.lokr_w1": torch.zeros(4, 4), f"{key}.lokr_w2_a": torch.zeros(8, 8)},
         "has only up": {f"{key}.lora_up.weight": torch.zeros(32, 2)},
         "is a textual inversion, no LoRA": {"emb_params": torch.zeros(1, 32)},
     }

@@ -27,7 +27,11 @@ class Finiteness:
 
     def check(self) -> None:
         """Raises PaintingError naming the first stage that gave a value which is not finite."""
-        stage = next((stage for stage, finite in self._seen if not finite.item()), None)
+        stage = None
+        if self._seen:
+            device = self._seen[-1][1].device
+            flags = torch.stack([finite.to(device) for _, finite in self._seen]).tolist()  # one wait for all
+            stage = next((stage for (stage, _), finite in zip(self._seen, flags, strict=True) if not finite), None)
         self._seen.clear()
         if stage is None:
             return

@@ -8,6 +8,7 @@ import torch
 
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.candidates import check_exists, check_folder, path_of
+from sigstyle.base.compiling import check_compiler, compile_blocks, is_compiled
 from sigstyle.base.devices import check_memory, chosen_memory, default_device, default_dtype, low_dtype
 from sigstyle.base.families import few_steps_kind
 from sigstyle.base.fingerprints import fingerprint, latents_fingerprint, text_fingerprint
@@ -37,8 +38,8 @@ class BaseModel:
     empty prompt as zeros. `memory` is 'low' where as little as possible is on the device at once; `offloaded` are then
     the hooks of networks that are in main memory while they do not compute. `few_steps` is 'Turbo', 'Lightning' or the
     like for a base that was distilled to paint in a few steps without guidance; `under` tells apart the LoRAs that it
-    carries for a while. Hold `lock` while weights or processors are changed: it is the UNet's, so bases and pipelines
-    that share the UNet wait for each other.
+    carries for a while; `compiled` says that its UNet is. Hold `lock` while weights or processors are changed: it is
+    the UNet's, so bases and pipelines that share the UNet wait for each other.
     """
 
     unet: Any
@@ -52,6 +53,7 @@ class BaseModel:
     text_fingerprint: str = ""
     few_steps: str = ""
     under: str = ""
+    compiled: bool = False
 
     @property
     def identity(self) -> str:
@@ -131,6 +133,7 @@ class BaseModel:
             vae_fingerprint=latents_fingerprint(pipe.vae),
             text_fingerprint=text_fingerprint(*encoders),
             few_steps=few_steps_kind(name, getattr(pipe, "schedule", pipe.scheduler.config)),
+            compiled=is_compiled(pipe.unet),
             text_encoder_2=second,
             tokenizer_2=getattr(pipe, "tokenizer_2", None),
             zero_empty=second is not None and reads_empty_as_zeros(pipe),
@@ -160,6 +163,7 @@ def load_base(
     cache: str | Path | None = None,
     prediction_type: str | None = None,
     memory: str = "auto",
+    compile: bool = False,
 ) -> BaseModel:
     """Load a base: 'mini' (embedded), a diffusers folder, a `.safetensors` checkpoint or a hub id.
 
@@ -167,13 +171,16 @@ def load_base(
     for it; then as little as possible is on the device at once, which 'auto' chooses where a card's memory is short.
     `offline` keeps a hub id to what is cached. `cache` is the folder for what the hub sends, None the hub's own.
     `prediction_type` is what the UNet predicts ('epsilon', 'v_prediction' or 'sample'), None what the checkpoint says
-    or, for a 2.x file, what its UNet shows.
+    or, for a 2.x file, what its UNet shows. With `compile` its UNet's blocks are compiled (torch.compile) as they are
+    first used.
     Raises: ConfigError when the base cannot be found, read or used, with what to do instead.
     """
     if isinstance(base, BaseModel):
         return base
     device = torch.device(device) if device is not None else default_device()
     check_memory(memory)
+    if compile:
+        check_compiler(device)
     try:
         check_prediction(prediction_type)
         usual = low_dtype(device) if memory == "low" else default_dtype(device)
@@ -184,6 +191,9 @@ def load_base(
         if loaded.memory == "low" and dtype is None:
             for module in loaded.modules:
                 module.to(low_dtype(device))
+        if compile:
+            compile_blocks(loaded.unet)
+            loaded.compiled = True
         return placed(loaded, device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sigstyle.base.model import BaseLike, load_base
-from sigstyle.batches.job_file import outputs_of, read_jobs, style_beside
+from sigstyle.base.model import BaseLike
+from sigstyle.batches.job_file import file_beside, outputs_of, read_jobs
 from sigstyle.batches.job_lock import job_id
-from sigstyle.batches.jobs import Output, Unit, cross, looks_of, named, units_of, with_parts
+from sigstyle.batches.jobs import Output, Unit, cross, looks_of, named, units_of, with_loras_read, with_parts
 from sigstyle.batches.manifest import Manifest
 from sigstyle.batches.paint import Painter
 from sigstyle.batches.photos import find_photos
@@ -30,7 +30,9 @@ from sigstyle.parts import NO_PARTS, Parts, RegionLike
 from sigstyle.recipe import asked_for
 from sigstyle.settings import resolve
 from sigstyle.style.blend import Blend
-from sigstyle.style.shipped import StyleLike, load_own_base, open_style
+from sigstyle.style.ingredients import Loading
+from sigstyle.style.lora_file import LoraLike, weighted
+from sigstyle.style.shipped import StyleLike, open_style
 from sigstyle.style.style import Style
 
 __all__ = ["BatchProgress", "BatchResult", "Plan", "batch", "plan"]
@@ -62,6 +64,7 @@ def plan(
     *,
     jobs: str | Path | None = None,
     parts: Parts = NO_PARTS,
+    loras: Sequence[LoraLike] = (),
     preset: str | None = None,
     config: TransferConfig | None = None,
     **settings: Any,
@@ -71,7 +74,7 @@ def plan(
     Raises: ConfigError and StyleFileError for unusable arguments or an unusable job file.
     """
     resolve(TransferConfig, preset, config, settings)
-    wanted = [styles] if isinstance(styles, StyleLike) else list(styles)
+    wanted, over = [styles] if isinstance(styles, StyleLike) else list(styles), weighted(loras)
     opened = [(open_style(style), None if isinstance(style, Style) else str(style)) for style in wanted]
     family = opened[0][0].family if opened else ""
     chosen = resolved(TransferConfig, preset, config, settings, family)
@@ -84,18 +87,24 @@ def plan(
         path = Path(jobs)
 
         def open_beside(name: str) -> tuple[Style, str]:
-            found = style_beside(path, name)
+            found = file_beside(path.parent, name)
             return open_style(found), found
 
-        outputs = with_parts(outputs_of(read_jobs(path), opened, chosen, open_beside, path.parent), parts)
+        outputs = with_parts(outputs_of(read_jobs(path), opened, chosen, open_beside, path.parent, over), parts)
         _check_able(outputs)
-        return Plan(folder, named(outputs), [])
+        return Plan(folder, named(outputs), _about(outputs))
     if not opened:
         raise ConfigError("There is no style; give a style file or the name of a shipped style.")
     photos, notices = find_photos(contents, folder)  # type: ignore[arg-type]
-    outputs = cross(photos, looks_of(opened, parts), chosen)
+    outputs = cross(photos, looks_of(opened, parts, over), chosen)
     _check_able(outputs)
-    return Plan(folder, named(outputs), notices)
+    return Plan(folder, named(outputs), [*notices, *_about(outputs)])
+
+
+def _about(outputs: Sequence[Output]) -> list[str]:
+    """Lines about what styles were made for and is not given."""
+    looks = {output.look.label: output.look for output in outputs}.values()
+    return list(dict.fromkeys(line for look in looks for line in Loading(loras=look.loras).notices([look.style])))
 
 
 def _folder(output: str | Path) -> Path:
@@ -139,6 +148,9 @@ def batch(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     memory: str = "auto",
+    prediction_type: str | None = None,
+    loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], object] | None = None,
     should_stop: Callable[[], bool] = never,
@@ -151,27 +163,27 @@ def batch(
     in several processes (torchrun, accelerate) or on several machines with one folder, each process takes what is
     left and yields what it made itself. `together` photos go through the UNet at once: 1 by default, where a picture
     is the one `transfer` makes, and 4 on CUDA. In the end a contact sheet and, with `gallery`, index.html are there.
-    `regions` and `texture` are for
-    every photo and look, all else is as in `transfer`. Pictures that were damaged since are made again; a file that is
-    not of this job is never written over. `on_notice` gets lines on what was left out, made again or could not be
-    written.
+    `regions` and `texture` are for every photo and look, `loras` for rows that name none, all else is as in `transfer`.
+    Pictures that were damaged since are made again; a file that is not of this job is never written over. `on_notice`
+    gets lines on what was left out, made again or could not be written.
     Raises: ConfigError, StyleFileError for unusable arguments, at the call; while iterating ImageError when the folder
     cannot be written, Cancelled when stopped. What fails for one picture is in its result, and the rest goes on.
     """
     parts = Parts.opened(regions, None, palette_from, texture)
-    planned = plan(contents, styles, output, jobs=jobs, parts=parts, preset=preset, config=config, **settings)
+    how: dict[str, Any] = {"preset": preset, "config": config, **settings}
+    planned = plan(contents, styles, output, jobs=jobs, parts=parts, loras=loras, **how)
     if together is not None and not 1 <= together <= 256:
         raise ConfigError(f"together is {together}; expected a whole number from 1 to 256.")
     place = join(device)
-    style = planned.outputs[0].look.style
-    how = (place.device, dtype)
-    loaded = load_base(base, *how, memory=memory) if base else load_own_base(style, *how, memory=memory)
+    loading = Loading(place.device, dtype, prediction_type, memory=memory, compile=compile)
+    loaded = loading.base(base, planned.outputs[0].look.style)
+    planned = replace(planned, outputs=with_loras_read(planned.outputs, loaded))
     count = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     count = 1 if parts.layered else count
     tell = on_notice or (lambda text: None)
-    painter, units = Painter(loaded, asked_for(base)), planned.units(count)
+    painter, units = Painter(loaded, asked_for(base), loading), planned.units(count)
     work = Work(planned.folder, planned.outputs, units, place, painter, gallery, tell)
-    work.enter(job_id(planned.outputs, loaded.fingerprint, count))
+    work.enter(job_id(planned.outputs, f"{loaded.fingerprint} {prediction_type or ''}".strip(), count))
     for notice in planned.notices:
         tell(notice)
     return work.results(on_progress, should_stop)

@@ -1,7 +1,7 @@
 """Whether pictures that are already there are the ones this job would make."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sigstyle.errors import ConfigError, ImageError
 from sigstyle.painting.luck import asked_settings
 from sigstyle.parts import PARTS, without_paths
 from sigstyle.recipe import file_entry
+from sigstyle.style.ingredients import PLAIN, Loading
 
 _SHOWN = 80  # letters of a foreign value
 
@@ -25,7 +26,7 @@ class Standing:
     blocked: dict[str, str] = field(default_factory=dict)
 
 
-def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> Standing:
+def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel, loading: Loading = PLAIN) -> Standing:
     """What is there already, each picture decoded whole.
 
     Raises: ConfigError when a picture in `folder` was made otherwise, saying how: jobs are never mixed.
@@ -41,7 +42,7 @@ def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> 
             standing.blocked[output.name] = left_alone(path, found)
         elif found.damaged:
             standing.damaged[output.name] = found.damaged
-        elif reason := difference(found.recipe or {}, output, base, hashes):
+        elif reason := difference(found.recipe or {}, output, base, hashes, loading):
             different.append((output.name, reason))
         elif reason := damage(path):
             standing.damaged[output.name] = reason
@@ -55,9 +56,15 @@ def check_existing(folder: Path, outputs: Sequence[Output], base: BaseModel) -> 
     return standing
 
 
-def difference(recipe: dict[str, Any], output: Output, base: BaseModel, hashes: dict[str, str | None]) -> str:
+def difference(
+    recipe: dict[str, Any],
+    output: Output,
+    base: BaseModel,
+    hashes: dict[str, str | None],
+    loading: Loading = PLAIN,
+) -> str:
     """How the picture with `recipe` differs from the one wanted, or ''; `hashes` of photos are kept for the next."""
-    wanted, found = _wanted(output, base), _found(recipe)
+    wanted, found = _wanted(output, base, loading), _found(recipe)
     if recipe.get("tiled") is True:  # memory was short then, and the picture may be smaller than was wished
         del wanted["size_px"]
     for key, value in wanted.items():
@@ -79,10 +86,17 @@ def _shown(value: Any) -> str:
         return "something deep"
 
 
-def _wanted(output: Output, base: BaseModel) -> dict[str, Any]:
+def _wanted(output: Output, base: BaseModel, loading: Loading) -> dict[str, Any]:
     style, parts = output.look.style, without_paths(output.look.parts.entries)
     known = {"base": base.fingerprint, "style": [[style.name, style.hash, 1.0]]}
+    known |= _prepared(replace(loading, loras=output.look.loras).entries(base))
     return {**output.config.to_dict(), **known, **{name: parts.get(name) for name in PARTS}}
+
+
+def _prepared(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe says of how a base was prepared."""
+    loras = [[lora["name"], lora["hash"], lora["weight"]] for lora in entries.get("loras") or []]
+    return {"loras": loras, "prediction_type": entries.get("prediction_type")}
 
 
 def _found(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +106,7 @@ def _found(recipe: dict[str, Any]) -> dict[str, Any]:
         content = recipe["content"].get("sha256") or recipe["content"].get("pixels_sha256")
         settings = TransferConfig.from_recipe(asked_settings(recipe)).to_dict()
         parts = {name: without_paths(recipe.get(name)) for name in PARTS}
+        parts |= _prepared(recipe)
         return {**settings, **parts, "base": recipe["base"]["fingerprint"], "style": styles, "content": content}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, ConfigError):
         return {"content": None}

@@ -3,13 +3,13 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sigstyle.base.model import BaseLike, BaseModel, load_base
+from sigstyle.base.model import BaseLike, BaseModel
 from sigstyle.batches.film_making import FilmMaking, FilmProgress
 from sigstyle.batches.film_plan import FilmPlan, film_plan
 from sigstyle.config import TransferConfig
@@ -19,7 +19,9 @@ from sigstyle.film.encoding import check_container, film_recipe
 from sigstyle.painting.evaluations import never
 from sigstyle.painting.notices import prompt_notices
 from sigstyle.recipe import asked_for, recipe
-from sigstyle.style.shipped import StyleLike, load_own_base, style_file
+from sigstyle.style.ingredients import Loading
+from sigstyle.style.lora_file import LoraLike, weighted
+from sigstyle.style.shipped import StyleLike, style_file
 from sigstyle.style.style import Style
 
 __all__ = ["FilmPlan", "FilmProgress", "FilmResult", "film_plan", "video"]
@@ -54,6 +56,10 @@ def video(
     config: TransferConfig | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str = "auto",
+    prediction_type: str | None = None,
+    loras: Sequence[LoraLike] = (),
+    compile: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[FilmProgress], object] = lambda progress: None,
     on_notice: Callable[[str], object] = lambda text: None,
@@ -67,16 +73,19 @@ def video(
     Everything else is as in `transfer`, with the default preset alone.
     Raises: ConfigError, ImageError, StyleFileError, BaseMismatchError for unusable input; Cancelled when stopped.
     """
-    began, place = time.monotonic(), _place(output, [clip, *_files(styles)], overwrite)
+    loading = Loading(device, dtype, prediction_type, weighted(loras), memory, compile)
+    began, place = time.monotonic(), _place(output, [clip, *_files(styles), *loading.files], overwrite)
     plan = film_plan(
         clip, styles, weights=weights, start_s=start_s, end_s=end_s, fps=fps, preset=preset, config=config, **settings
     )
-    own = plan.blend.styles[0]
-    loaded = load_base(base, device, dtype) if base else load_own_base(own, device, dtype)
+    loaded = loading.base(base, plan.blend.styles[0])
     for style in plan.blend.styles:
         style.check_base(loaded)
-    notices = prompt_notices(plan.blend, loaded, plan.config, guided=False)
-    making = FilmMaking(plan, loaded, _recipe(plan, loaded, asked_for(base)), place, on_progress, should_stop)
+    loading = loading.opened(loaded)
+    notices = prompt_notices(plan.blend, loaded, plan.config, guided=False) + loading.notices(plan.blend.styles)
+    told = replace(loaded, compiled=loaded.compiled or compile)
+    made = _recipe(plan, told, asked_for(base)) | loading.entries(loaded)
+    making = FilmMaking(plan, loaded, made, place, on_progress, should_stop, loading)
     notices += [*plan.clip.notices(plan.size(loaded), plan.config.size_px is not None), *plan.notices]
     for notice in notices:
         on_notice(notice)

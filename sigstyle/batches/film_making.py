@@ -16,6 +16,7 @@ from sigstyle.errors import Cancelled, ImageError
 from sigstyle.files import reason, written_whole
 from sigstyle.film.encoding import write_film
 from sigstyle.film.shots import Shot
+from sigstyle.style.ingredients import PLAIN, Loading
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class FilmProgress:
 
 @dataclass
 class FilmMaking:
-    """One process at work on a film."""
+    """One process at work on a film; the base carries the LoRAs of `loading` while a frame is painted."""
 
     plan: FilmPlan
     base: BaseModel
@@ -38,6 +39,7 @@ class FilmMaking:
     output: Path
     on_progress: Callable[[FilmProgress], object]
     should_stop: Callable[[], bool]
+    loading: Loading = PLAIN
 
     def __post_init__(self) -> None:
         told = {**self.recipe, "content": self.recipe["content"]["sha256"], "versions": None}
@@ -69,11 +71,14 @@ class FilmMaking:
         if last is not None:
             painter.correction = last.correction
         elif shot.usual != shot.first:
-            painter.correction = painter.corrected_by(next(self.plan.clip.frames(size, shot.usual)))
+            usual = next(self.plan.clip.frames(size, shot.usual))
+            with self.loading.carrying(self.base):
+                painter.correction = painter.corrected_by(usual)
         for number, frame in zip(range(first, shot.end), self.plan.clip.frames(size, first), strict=False):
             if self.should_stop():
                 raise Cancelled("The film was stopped; the same call goes on with the rest.")
-            last = painter.next(number, frame, last)
+            with self.loading.carrying(self.base):
+                last = painter.next(number, frame, last)
             painter.correction = last.correction
             self.work.keep(shot, last, painter.finished(last.painted, size))
             self._made += 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from sigstyle.batches.claims import HIDDEN
 from sigstyle.batches.gallery import GALLERY
-from sigstyle.batches.jobs import Output, looks_of
+from sigstyle.batches.jobs import Look, Output, labelled
 from sigstyle.batches.manifest import MANIFEST
 from sigstyle.batches.names import photo_identity, photo_labels
 from sigstyle.batches.photos import Photo
@@ -19,9 +19,10 @@ from sigstyle.batches.sheet import SHEET_NAME
 from sigstyle.batches.thumbs import THUMBS
 from sigstyle.config import TransferConfig
 from sigstyle.errors import ConfigError, StyleFileError, first_line
-from sigstyle.files import read_regular, reason
+from sigstyle.files import read_regular, reason, split_weight
 from sigstyle.names import LONGEST_BYTES, file_part, is_file_part
 from sigstyle.settings import field_type, settable
+from sigstyle.style.lora_file import Weighted, weighted
 from sigstyle.style.style import Style
 from sigstyle.text import parsed_json
 
@@ -32,20 +33,22 @@ _ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _OWN = {THUMBS, GALLERY, MANIFEST, HIDDEN}
 _SETTINGS = {entry.name: field_type(entry) for entry in settable(TransferConfig)}
 _SETTINGS |= {name: _SETTINGS[alias.field] for name, alias in TransferConfig.aliases().items()}
-COLUMNS = ("content", "style", "output", *_SETTINGS)
+_LISTS = ("style", "lora")
+COLUMNS = ("content", *_LISTS, "output", *_SETTINGS)
 
 OpenStyle = Callable[[str], tuple[Style, str | None]]  # the style, and what it was asked for by
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a job file. `styles` is empty where the command's are meant; `where` names the line in messages."""
+    """One line of a job file. `styles` and `loras` are empty where the command's are meant; `where` names the line."""
 
     where: str
     content: Path
     styles: tuple[str, ...]
     output: str
     settings: Mapping[str, Any]
+    loras: tuple[str, ...] = ()
 
 
 def read_jobs(path: Path) -> list[Row]:
@@ -103,8 +106,8 @@ def _typed(where: str, cells: Mapping[str, str]) -> dict[str, Any]:
         except ValueError as error:
             noun = "a number" if kind is float else "a whole number"
             raise ConfigError(f"{where}: {name} is {cells[name]!r}; expected {noun}.") from error
-    if "style" in values:
-        values["style"] = [part.strip() for part in cells["style"].split("|") if part.strip()]
+    for name in cells.keys() & set(_LISTS):
+        values[name] = [part.strip() for part in cells[name].split("|") if part.strip()]
     return values
 
 
@@ -130,7 +133,7 @@ def _jsonl_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
 def _check_plain(where: str, values: Mapping[str, Any]) -> None:
     """Raises: ConfigError for a value no setting can have, before anything is done with it."""
     for name, value in values.items():
-        for item in value if isinstance(value, list) and name == "style" else [value]:
+        for item in value if isinstance(value, list) and name in _LISTS else [value]:
             if isinstance(item, list | dict):
                 raise ConfigError(
                     f"{where}: {name} holds {'a list' if isinstance(item, list) else 'an object'}; expected one value."
@@ -160,17 +163,30 @@ def _check_columns(where: str, names: Sequence[str]) -> None:
 
 def _row(path: Path, where: str, values: dict[str, Any]) -> Row:
     """Raises: ConfigError."""
-    content, styles, output = values.pop("content", None), values.pop("style", ()), values.pop("output", "")
+    content, output = values.pop("content", None), values.pop("output", "")
     if not isinstance(content, str) or not content:
         raise ConfigError(f"{where}: content is {content!r}; expected the path of a photo.")
-    styles = (styles,) if isinstance(styles, str) else styles
-    if not isinstance(styles, list | tuple) or not all(isinstance(style, str) and style for style in styles):
-        raise ConfigError(f"{where}: style is {styles!r}; expected a style file, a shipped style's name, or a list.")
+    styles = _texts(where, "style", values.pop("style", ()), "a style file, a shipped style's name, or a list")
+    loras = _texts(where, "lora", values.pop("lora", ()), "FILE or FILE:WEIGHT of a LoRA, or a list")
     try:
         place = path.parent / Path(content).expanduser()
     except RuntimeError as error:
         raise ConfigError(f"{where}: content is {content!r}, and there is no such user; give a path.") from error
-    return Row(where, place, tuple(styles), _output(where, output), values)
+    return Row(where, place, styles, _output(where, output), values, loras)
+
+
+def _texts(where: str, name: str, given: Any, expected: str) -> tuple[str, ...]:
+    """One text or several. Raises: ConfigError."""
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
+        raise ConfigError(f"{where}: {name} is {given!r}; expected {expected}.")
+    return tuple(texts)
+
+
+def _loras(texts: Sequence[str], folder: Path) -> Weighted:
+    """LoRAs of texts such as 'ink.safetensors:0.8', with paths from `folder`. Raises: ConfigError, StyleFileError."""
+    pairs = [split_weight(text, folder) for text in texts]
+    return weighted([(file_beside(folder, lora), 1.0 if weight is None else weight) for lora, weight in pairs])
 
 
 def _output(where: str, name: Any) -> str:
@@ -202,20 +218,24 @@ def outputs_of(
     config: TransferConfig,
     open_style: OpenStyle,
     folder: Path,
+    loras: Weighted = (),
 ) -> list[Output]:
     """The pictures the rows ask for, in `styles` where a row names none, with the rows' settings on top of `config`.
 
-    `folder` is where the job file lies.
+    `folder` is where the job file lies; `loras` are for rows that name none.
 
     Raises: ConfigError, naming the row, for unusable settings and styles.
     """
     opened: dict[str, tuple[Style, str | None]] = {}
+    under: dict[tuple[str, ...], Weighted] = {(): loras}
     wanted: list[tuple[Row, TransferConfig, tuple[Style, str | None]]] = []
     for row in rows:
         try:
             settings = TransferConfig.from_dict(TransferConfig.over(config.to_dict(), row.settings))
             for name in row.styles:
                 opened[name] = opened.get(name) or open_style(name)
+            if row.loras not in under:
+                under[row.loras] = _loras(row.loras, folder)
         except (ConfigError, StyleFileError) as error:
             raise ConfigError(f"{row.where}: {error}") from error
         except (OSError, RuntimeError, ValueError) as error:
@@ -226,7 +246,8 @@ def outputs_of(
         if row.output and len(own) > 1:
             raise ConfigError(f"{row.where} has one output for {len(own)} styles; give it one style or no output.")
         wanted += [(row, settings, style) for style in own]
-    photos, looks = _photos(rows, folder), looks_of([style for _, _, style in wanted])
+    photos = _photos(rows, folder)
+    looks = labelled([Look(*style, "", loras=under[row.loras]) for row, _, style in wanted])
     return [
         Output(photos[photo_identity(row.content, folder)], look, settings, row.output, f"{row.where} ({look.label})")
         for (row, settings, _), look in zip(wanted, looks, strict=True)
@@ -243,7 +264,7 @@ def _photos(rows: Sequence[Row], folder: Path) -> dict[str, Photo]:
     return {identity: Photo(path, str(path), label) for (identity, path), label in pairs}
 
 
-def style_beside(jobs: Path, name: str) -> str:
-    """A style's path when it lies where the job file says, otherwise its name as it was given."""
-    beside = jobs.expanduser().parent / Path(name).expanduser()
+def file_beside(folder: Path, name: str) -> str:
+    """A file's path when it lies in the job file's `folder`, otherwise its name as it was given."""
+    beside = folder.expanduser() / Path(name).expanduser()
     return str(beside) if os.path.isfile(beside) else name  # False for what no path can be

@@ -14,6 +14,7 @@ from sigstyle.batches.jobs import Output
 from sigstyle.errors import ConfigError
 from sigstyle.files import reason
 from sigstyle.parts import without_paths
+from sigstyle.style.lora_file import LoraFile
 
 _ENTRY_S = 60.0  # how long others may take to enter
 
@@ -27,6 +28,7 @@ def job_id(outputs: Sequence[Output], base: str, together: int) -> str:
         size = _size(output.photo.source)
         told: tuple[object, ...] = (output.name, size, hashes[id(output.look.style)], settings[output.config])
         told += (without_paths(output.look.parts.entries),) if output.look.parts.entries else ()
+        told += tuple((lora.hash, weight) for lora, weight in output.look.loras if isinstance(lora, LoraFile))
         content.update(repr(told).encode())
     return content.hexdigest()[:16]
 

@@ -5,26 +5,34 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from sigstyle.base.model import BaseModel
 from sigstyle.batches.names import distinct, look_part, picture_name, short_hash
 from sigstyle.batches.photos import Photo
 from sigstyle.config import TransferConfig
-from sigstyle.errors import ConfigError
-from sigstyle.names import same_file_key
+from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.names import file_part, same_file_key
 from sigstyle.parts import NO_PARTS, Parts
 from sigstyle.style.blend import Blend
+from sigstyle.style.lora_file import LoraFile, Weighted, read_lora
 from sigstyle.style.style import Style
+
+_LORAS_BYTES = 60  # of a picture's name
 
 
 @dataclass(frozen=True)
 class Look:
-    """A style in this job: the style, what it was asked for by, its part of the outputs' names, what goes with it."""
+    """A style in this job: the style, what it was asked for by, its part of the outputs' names, what goes with it.
+
+    `loras` lie under it.
+    """
 
     style: Style
     path: str | None
     label: str
     parts: Parts = NO_PARTS
+    loras: Weighted = ()
 
     @property
     def blend(self) -> Blend:
@@ -60,18 +68,56 @@ class Unit:
         return list({output.photo.label: output.photo for output in self.outputs}.values())
 
 
-def looks_of(styles: Sequence[tuple[Style, str | None]], parts: Parts = NO_PARTS) -> list[Look]:
-    """The looks of styles with their paths, one for each; different styles of one name get a hash added."""
-    hashes = {id(style): style.hash for style, _ in styles}
-    unique = list({hashes[id(style)]: style for style, _ in styles}.values())
-    labels = distinct(unique, [lambda s: look_part(s.name), lambda s: look_part(s.name, f"-{hashes[id(s)][:6]}")])
-    by_hash = {hashes[id(style)]: label for style, label in zip(unique, labels, strict=True)}
-    return [Look(style, path, by_hash[hashes[id(style)]], parts) for style, path in styles]
+def looks_of(styles: Sequence[tuple[Style, str | None]], parts: Parts = NO_PARTS, loras: Weighted = ()) -> list[Look]:
+    """The looks of styles with their paths, one for each, over the same LoRAs; see `labelled`."""
+    return labelled([Look(style, path, "", parts, loras) for style, path in styles])
+
+
+def labelled(looks: Sequence[Look]) -> list[Look]:
+    """The looks with their labels: one style over several LoRAs gets their names, styles of one name get a hash."""
+    hashes = {place: style.hash for place, style in {id(look.style): look.style for look in looks}.items()}
+
+    def key(look: Look) -> tuple[str, str]:
+        return hashes[id(look.style)], repr([(_lora_path(lora), weight) for lora, weight in look.loras])
+
+    def told_by_loras(look: Look) -> str:
+        names = "".join(f"-{Path(_lora_path(lora)).stem}" for lora, _ in look.loras)
+        return look_part(look.style.name, file_part(names, size=_LORAS_BYTES)) if names else look_part(look.style.name)
+
+    def told_apart(look: Look) -> str:
+        own = hashes[id(look.style)][:6] if not look.loras else short_hash(repr(key(look)))
+        return look_part(look.style.name, f"-{own}")
+
+    unique = {key(look): look for look in looks}
+    labels = distinct(list(unique.values()), [lambda look: look_part(look.style.name), told_by_loras, told_apart])
+    by_key = dict(zip(unique, labels, strict=True))
+    return [replace(look, label=by_key[key(look)]) for look in looks]
+
+
+def _lora_path(lora: LoraFile | str | Path) -> str:
+    return lora.path or lora.hash if isinstance(lora, LoraFile) else str(lora)
 
 
 def with_parts(outputs: Sequence[Output], parts: Parts) -> list[Output]:
     """The outputs with parts that go with every look."""
     return [replace(output, look=replace(output.look, parts=parts)) for output in outputs]
+
+
+def with_loras_read(outputs: Sequence[Output], base: BaseModel) -> list[Output]:
+    """The outputs with their LoRAs read, each once. Raises: ConfigError, naming the row, for one of another base."""
+    read: dict[str, LoraFile] = {}
+    for output in outputs:
+        for lora in (lora for lora, _ in output.look.loras if not isinstance(lora, LoraFile)):
+            try:
+                read[str(lora)] = read.get(str(lora)) or read_lora(lora, base)
+            except StyleFileError as error:
+                raise ConfigError(f"{output.row}: {error}") from error
+
+    def with_read(look: Look) -> Look:
+        return replace(look, loras=tuple((read.get(str(lora), lora), weight) for lora, weight in look.loras))
+
+    looks = {output.look.label: with_read(output.look) for output in outputs}
+    return [replace(output, look=looks[output.look.label]) for output in outputs]
 
 
 def cross(photos: Sequence[Photo], looks: Sequence[Look], config: TransferConfig) -> list[Output]:
@@ -136,4 +182,5 @@ def _order(output: Output) -> tuple:
     config = output.config
     inversion = (config.prompt, config.steps, config.inversion_iterations, config.noise_sigma, config.size_px or 0)
     inversion += (config.margin_px, config.smoothing * min(1.0, config.strength))
+    inversion += (repr([(_lora_path(lora), weight) for lora, weight in output.look.loras]),)
     return (*inversion, config.seed, config.swap != "qk", config.swap == "none", -config.swap_until)

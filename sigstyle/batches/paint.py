@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,7 @@ from sigstyle.painting.protection import protection_notices
 from sigstyle.painting.run import run_of
 from sigstyle.recipe import file_entry, recipe
 from sigstyle.style.blend import Blend
+from sigstyle.style.ingredients import PLAIN, Loading
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,13 @@ def _together(contents: tuple[Content, ...]) -> _Together:
 
 
 class Painter:
-    """Paints groups of photos on one base, keeping the inversion of the group at hand."""
+    """Paints groups of photos on one base, keeping the inversion of the group at hand.
 
-    def __init__(self, base: BaseModel, base_path: str | None) -> None:
-        self.base, self.base_path = base, base_path
+    `loading` is how the base was loaded; the LoRAs are those of each look.
+    """
+
+    def __init__(self, base: BaseModel, base_path: str | None, loading: Loading = PLAIN) -> None:
+        self.base, self.base_path, self.loading = base, base_path, loading
         self.notices: list[str] = []  # about what was painted last
         self._photos: list[str] = []
         self._trace: ContentTrace | None = None
@@ -147,15 +151,20 @@ class Painter:
         """
         look.style.check_base(self.base)
         attempts = Attempts(on_evaluation, config)
+        with self._prepared(look).carrying(self.base) as ready:
 
-        def paint(own: TransferConfig) -> list[Image.Image]:
-            attempts.next_one()
-            return self._painted(group, look, own, attempts, should_stop)
+            def paint(own: TransferConfig) -> list[Image.Image]:
+                attempts.next_one()
+                return self._painted(ready.base, group, look, own, attempts, should_stop)
 
-        return lucky(config, Blend.of([look.style]), [loaded.image for loaded in group], paint)
+            return lucky(config, Blend.of([look.style]), [loaded.image for loaded in group], paint)
+
+    def _prepared(self, look: Look) -> Loading:
+        return replace(self.loading, loras=look.loras)
 
     def _painted(
         self,
+        base: BaseModel,
         group: Sequence[Loaded],
         look: Look,
         config: TransferConfig,
@@ -163,16 +172,16 @@ class Painter:
         should_stop: Callable[[], bool],
     ) -> list[Image.Image]:
         """The photos of a group, painted once with these settings."""
-        wanted, photos = self.wanted(group, look, config), [loaded.photo.label for loaded in group]
+        wanted, photos = self.wanted(group, look, config, base), [loaded.photo.label for loaded in group]
         trace = self._trace if photos == self._photos else None
         self._trace = None
         blend = look.blend
-        self.notices = prompt_notices(blend, self.base, config, guided=config.method == "swap")
+        self.notices = prompt_notices(blend, base, config, guided=config.method == "swap")
         if look.parts.layered:
             return self._layered(wanted, look, config, on_evaluation, should_stop)
         mask = self._mask(group[0], config)
         run = run_of(wanted, blend, mask, trace, on_evaluation=on_evaluation, should_stop=should_stop)
-        with self.base.lock:
+        with base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
                 raise Cancelled("The batch was stopped.")
@@ -180,7 +189,7 @@ class Painter:
         self._photos, self._trace = photos, made.trace
         contents = (self._content(loaded, config) for loaded in group)
         return [
-            content.finished(image, config.size_px, self.base, mask, wanted.amount)
+            content.finished(image, config.size_px, base, mask, wanted.amount)
             for content, image in zip(contents, images, strict=True)
         ]
 
@@ -193,11 +202,11 @@ class Painter:
         should_stop: Callable[[], bool],
     ) -> list[Image.Image]:
         """One photo with its regions or its texture. Raises: Cancelled when stopped."""
-        surface = look.parts.arguments(self.base, look.blend, config)["texture"]
+        surface = look.parts.arguments(wanted.base, look.blend, config)["texture"]
         texture = None if surface is None else load_image(surface)
         local = Local(None, look.parts.regions, None, texture)
         run = local.run(wanted, look.blend, None, unchanged, on_evaluation, should_stop)
-        with self.base.lock:
+        with wanted.base.lock:
             made = run.paint()
             if made.latents is None or made.interrupted:
                 raise Cancelled("The batch was stopped.")
@@ -218,12 +227,15 @@ class Painter:
         self.notices += [mask.info["notice"]] if "notice" in mask.info else []
         return mask
 
-    def wanted(self, group: Sequence[Loaded], look: Look, config: TransferConfig) -> ContentInversion:
-        """The one inversion of all photos of a group."""
+    def wanted(
+        self, group: Sequence[Loaded], look: Look, config: TransferConfig, base: BaseModel | None = None
+    ) -> ContentInversion:
+        """The one inversion of all photos of a group, by a base as it is carried along, else the plain one."""
+        base = base or self.base
         blend, contents = Blend.of([look.style]), tuple(self._content(loaded, config) for loaded in group)
         return ContentInversion(
-            base=self.base,
-            scheduler=ddim(self.base.scheduler),
+            base=base,
+            scheduler=ddim(base.scheduler),
             content=_together(contents),
             prompt=blend.source_prompt(config.prompt),
             config=config,
@@ -234,6 +246,8 @@ class Painter:
 
     def recipe(self, loaded: Loaded, look: Look, config: TransferConfig, together: int) -> dict[str, Any]:
         """The recipe of a picture, as `api.transfer` writes it; photos painted together are counted in it."""
-        made = recipe("transfer", config.to_dict(), self.base, self.base_path, look.blend, [look.path])
+        base = replace(self.base, compiled=self.base.compiled or self.loading.compile)
+        made = recipe("transfer", config.to_dict(), base, self.base_path, look.blend, [look.path])
         made |= {"content": loaded.entry, "mask": None, "images": 1, "index": 0} | dict(look.parts.entries)
+        made |= self._prepared(look).entries(self.base)
         return made | ({"together": together} if together > 1 else {})

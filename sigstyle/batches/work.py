@@ -44,7 +44,7 @@ class Work:
         self._lock = JobLock(self.folder, job)
         self._lock.enter(lambda: sweep(self.folder, self.outputs))
         try:
-            self._standing = check_existing(self.folder, self.outputs, self.painter.base)
+            self._standing = check_existing(self.folder, self.outputs, self.painter.base, self.painter.loading)
             self._manifest = Manifest(self.folder)
             self._claims = Claims(self.folder, self.units, self.place.share)
         except BaseException:

@@ -17,6 +17,7 @@ from sigstyle.batches.thumbs import write_before, write_thumb
 from sigstyle.batches.trouble import check_still_writable, in_one_line
 from sigstyle.errors import ImageError
 from sigstyle.imaging.images import save_png
+from sigstyle.parts import without_paths
 
 _PENDING = 16
 log = logging.getLogger("sigstyle.batch")
@@ -145,12 +146,13 @@ def failed_result(output: Output, error: str, seconds: float = 0.0) -> BatchResu
 
 def _same_work(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
     """Whether two recipes are of one picture, apart from who made it where."""
-    keys = ("kind", "settings", "styles", "content")
+    keys = ("kind", "settings", "styles", "content", "loras", "prediction_type")
     told = [{key: recipe.get(key) for key in keys} for recipe in (found or {}, wanted)]
     for recipe in told:
         recipe["content"] = {**recipe["content"], "path": None} if isinstance(recipe["content"], dict) else None
         styles = recipe["styles"] if isinstance(recipe["styles"], list) else []
         recipe["styles"] = [style.get("hash") if isinstance(style, dict) else None for style in styles]
+        recipe["loras"] = without_paths(recipe["loras"])
     return told[0] == told[1]
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import FAILED, INTERRUPTED, Report, Update, as_lines, fail
-from sigstyle.cli.options import AsJson, Device, DType, Memory, Preset, Quiet
+from sigstyle.cli.options import AsJson, Prepared, Preset, Quiet
 from sigstyle.cli.parts import (
     Background,
     Box,
@@ -41,7 +40,9 @@ StylesOfAll = Annotated[
 ]
 Jobs = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help=".csv or .jsonl with a row for each photo: content, style, output, any setting"),
+    typer.Option(
+        metavar="FILE", help=".csv or .jsonl with a row for each photo: content, style, lora, output, any setting"
+    ),
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="where the pictures go")]
 BaseOfAll = Annotated[
@@ -70,11 +71,10 @@ def batch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="count and estimate; paint and write nothing")] = False,
     base: BaseOfAll = None,
     preset: Preset = "default",
-    device: Device = None,
-    dtype: DType = None,
-    memory: Memory = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    prepared: Prepared,
     **settings: Any,
 ) -> None:
     """Repaint every photo in every style; a stopped or killed batch goes on where it was.
@@ -84,7 +84,6 @@ def batch(
     """
     settings |= place_setting(subject, background, point, box, settings.get("where"))
     TransferConfig.preset(preset, **settings)
-    place, kind = device_and_dtype(_family(device), dtype)
     from sigstyle.batches.batch import batch as run
     from sigstyle.batches.batch import plan
     from sigstyle.parts import Parts
@@ -93,11 +92,12 @@ def batch(
     names = [existing_style(style) for style in styles or []]
     contents, parts = _contents(content), given_parts(region, None, palette_from, texture).arguments
     del parts["gradient"]
-    planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), preset=preset, **settings)
+    under = {"loras": prepared["loras"]}
+    planned = plan(contents, names, output, jobs=jobs, parts=Parts.opened(**parts), **under, preset=preset, **settings)
     report = Report(quiet or _rank() > 0, as_json and _rank() == 0)
     if dry_run:
-        return _estimated(planned, report, base, place, kind, together)
-    watch, how = _Watch(report), {"device": place, "dtype": kind, "memory": memory, "together": together}
+        return _estimated(planned, report, base, prepared, together)
+    watch = _Watch(report)
     results = run(
         contents,
         names,
@@ -106,7 +106,8 @@ def batch(
         base=base,
         preset=preset,
         **parts,
-        **how,
+        **prepared,
+        together=together,
         gallery=gallery,
         on_progress=watch,
         on_notice=report.notice,
@@ -115,13 +116,14 @@ def batch(
     _follow(results, watch, report, planned, quiet)
 
 
-def _estimated(planned: "Plan", report: Report, base: Any, device: Any, dtype: Any, together: int | None) -> None:
+def _estimated(planned: "Plan", report: Report, base: Any, prepared: Prepared, together: int | None) -> None:
     """Shows what a batch would take."""
     for notice in planned.notices:
         report.notice(notice)
     from sigstyle.cli.batch_estimate import estimate
+    from sigstyle.style.ingredients import Loading
 
-    data = estimate(planned, base, device, dtype, together)
+    data = estimate(planned, base, Loading(**prepared), together)
     report.result(as_lines(data), data)
 
 
@@ -137,12 +139,6 @@ def _contents(content: list[Path] | None) -> Any:
 def _rank() -> int:
     """Which process this is among those of one start."""
     return int(os.environ.get("RANK", "0"))
-
-
-def _family(device: str | None) -> str | None:
-    """Under torchrun 'cuda:0' is just 'cuda': each process gets a GPU of its own."""
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return device.partition(":")[0] if device and several else device
 
 
 class _Watch:

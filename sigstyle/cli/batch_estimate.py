@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from sigstyle.base.autoencoder import pixels_per_latent
-from sigstyle.base.model import BaseModel, default_size_px, load_base
+from sigstyle.base.model import BaseModel, default_size_px
 from sigstyle.base.speed import Speed
 from sigstyle.batches.batch import TOGETHER_ON_CUDA, Plan
 from sigstyle.batches.jobs import Output
@@ -21,12 +21,10 @@ from sigstyle.doctor import measured_speed
 from sigstyle.painting.cost import Cost, painted_cost, transfer_cost
 from sigstyle.painting.inversion import trace_key
 from sigstyle.painting.sizes import FINE_TILE_PX, Sizes
-from sigstyle.style.shipped import load_own_base
+from sigstyle.style.ingredients import Loading
 
 
-def estimate(
-    planned: Plan, base: str | None, device: torch.device | None, dtype: torch.dtype | None, together: int | None
-) -> dict[str, Any]:
+def estimate(planned: Plan, base: str | None, loading: Loading, together: int | None) -> dict[str, Any]:
     """Counts, and the seconds and memory of what is missing, for one process on this machine; nothing is written."""
     missing = planned.missing()
     data: dict[str, Any] = {
@@ -40,8 +38,7 @@ def estimate(
     }
     if not missing:
         return data
-    own = planned.outputs[0].look.style
-    loaded = load_base(base, device, dtype) if base else load_own_base(own, device, dtype)
+    loaded = loading.base(base, planned.outputs[0].look.style)
     rows = together or (TOGETHER_ON_CUDA if loaded.device.type == "cuda" else 1)
     tiles = {output.name: _fine_tiles(output, loaded) for output in missing}
     sides = {_side(output, loaded) for output in missing} | ({FINE_TILE_PX} if any(tiles.values()) else set())

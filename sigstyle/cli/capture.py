@@ -7,23 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import device_and_dtype
 from sigstyle.base.headers import STATE, STYLE
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
 from sigstyle.cli.loading import library
-from sigstyle.cli.options import (
-    AsJson,
-    Base,
-    Device,
-    DType,
-    Loras,
-    Memory,
-    Overwrite,
-    Prediction,
-    Quiet,
-    output_path,
-    split_loras,
-)
+from sigstyle.cli.options import AsJson, Base, Overwrite, Prepared, Quiet, lora_files, output_path
 from sigstyle.config import CaptureConfig
 from sigstyle.files import expanded
 
@@ -57,14 +44,11 @@ def capture(
     preset: CapturePreset = "default",
     resume: Annotated[bool, typer.Option("--resume", help="go on with a capture that was stopped")] = False,
     instant: Instant = False,
-    device: Device = None,
-    dtype: DType = None,
-    memory: Memory = "auto",
-    prediction_type: Prediction = None,
-    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    prepared: Prepared,
     **settings: Any,
 ) -> None:
     """Learn the style of an image, by painting photos in it; what comes out is a small style file.
@@ -73,18 +57,15 @@ def capture(
     """
     started, report = time.monotonic(), Report(quiet, as_json)
     config = CaptureConfig.preset(preset, **settings)
-    under = split_loras(loras)
-    read = [*images, *(_inside(bank) if bank else []), *(path for path, _ in under)]
+    read = [*images, *(_inside(bank) if bank else []), *lora_files(prepared)]
     output = output_path(output, ".safetensors", read, overwrite, (STYLE,))
     if instant:
-        wanted = {"base": base, "name": name, "bank": bank, "resume": resume, "loras": under, **settings}
+        wanted = {"base": base, "name": name, "bank": bank, "resume": resume, **prepared, **settings}
         return _at_once(report, images, output, started, **wanted)
     state = output_path(output.with_suffix(".state.safetensors"), ".safetensors", read, overwrite, (STATE,))
     _check_previews(output, config, read, overwrite)
     if state.exists() != resume:
         report.notice(_of_state(state, resume))
-    place, kind = device_and_dtype(device, dtype)
-    how = {"device": place, "dtype": kind, "memory": memory, "prediction_type": prediction_type, "loras": under}
     with report.bar("capture") as update:
         watch = _CaptureWatch(report, update, output)
         try:
@@ -98,7 +79,7 @@ def capture(
                 resume=resume,
                 on_progress=watch,
                 on_notice=report.notice,
-                **how,
+                **prepared,
                 **settings,
             )
         except KeyboardInterrupt:

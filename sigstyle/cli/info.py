@@ -75,6 +75,7 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         extras["mask"] = (extras["mask"] or {}).get("path")
         extras["prediction-type"] = recipe.get("prediction_type")
         extras |= {"base": base["name"], "device": base["device"], "dtype": base["dtype"]}
+        words += ["--compile"] if base.get("compiled") else []
         words += [word for name, value in extras.items() if value for word in (f"--{name}", str(value))]
         return " ".join(map(_shell_word, words))
     except (KeyError, TypeError, AttributeError, UnicodeError, ConfigError):

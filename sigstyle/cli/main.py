@@ -21,17 +21,15 @@ from sigstyle.cli.options import (
     Base,
     Device,
     DType,
-    Loras,
-    Memory,
     Overwrite,
-    Prediction,
+    Prepared,
     Preset,
     Quiet,
     Styles,
     command,
     files_of_styles,
+    lora_files,
     output_path,
-    split_loras,
     split_weights,
 )
 from sigstyle.cli.parts import (
@@ -108,31 +106,28 @@ def transfer(
     training_free: TrainingFree = False,
     base: OwnBase = None,
     preset: Preset = "default",
-    device: Device = None,
-    dtype: DType = None,
-    memory: Memory = "auto",
-    prediction_type: Prediction = None,
-    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    prepared: Prepared,
     **settings: Any,
 ) -> None:
     """Repaint a photo in one style or a blend of several, all of it or a part."""
     settings |= place_setting(subject, background, point, box, settings.get("where"))
-    styles, parts, under = styles or [], given_parts(region, gradient, palette_from, texture), split_loras(loras)
-    read = [content, *([mask] if mask else []), *files_of_styles(styles), *parts.files, *(path for path, _ in under)]
+    styles, parts = styles or [], given_parts(region, gradient, palette_from, texture)
+    read = [content, *([mask] if mask else []), *files_of_styles(styles), *parts.files, *lora_files(prepared)]
     output = output_path(output, ".png", read, overwrite, ("transfer", "training-free"))
-    place, kind = device_and_dtype(device, dtype)
     report = Report(quiet, as_json)
     if training_free:
         parts.check_none("--training-free")
-        if under:
-            raise ConfigError("--lora is given with --training-free, which uses a base as it is; leave it out.")
-        make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), place, kind)
+        for name, flag in (("loras", "--lora"), ("compile", "--compile")):
+            if prepared[name]:
+                raise ConfigError(f"{flag} is given with --training-free, which uses a base as it is; leave it out.")
+        where = (prepared["device"], prepared["dtype"])
+        make_at_once = without_capture(content, mask, base, TrainingFreeConfig.preset(preset, **settings), *where)
         return _paint(make_at_once, styles, output, report, "transfer")
     TransferConfig.preset(preset, **settings)
-    how = {"device": place, "dtype": kind, "memory": memory, "prediction_type": prediction_type, "loras": under}
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
         return library().transfer(
@@ -143,7 +138,7 @@ def transfer(
             **parts.arguments,
             base=base,
             preset=preset,
-            **how,
+            **prepared,
             on_progress=update,
             **settings,
         )
@@ -166,14 +161,11 @@ def generate(
     height: Annotated[int | None, typer.Option(help="in pixels; the base's own")] = None,
     base: OwnBase = None,
     preset: PromptPreset = "default",
-    device: Device = None,
-    dtype: DType = None,
-    memory: Memory = "auto",
-    prediction_type: Prediction = None,
-    loras: Loras = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    prepared: Prepared,
     **settings: Any,
 ) -> None:
     """Paint a prompt in one style or a blend of several, without a photo.
@@ -181,11 +173,9 @@ def generate(
     The base makes a picture of it, and that is painted as a photo is. The embedded base hardly follows words (it makes
     rough ground, skies and water); Stable Diffusion checkpoints paint what you say.
     """
-    under = split_loras(loras)
-    read = [*files_of_styles(styles), *(path for path, _ in under)]
+    read = [*files_of_styles(styles), *lora_files(prepared)]
     output = output_path(output, ".png", read, overwrite, ("generate",))
     GenerateConfig.preset(preset, **settings)
-    place, kind = device_and_dtype(device, dtype)
 
     def make(paths: list[str], weights: list[float] | None, update: Update) -> "TransferResult":
         return library().generate(
@@ -196,11 +186,7 @@ def generate(
             height=height,
             base=base,
             preset=preset,
-            device=place,
-            dtype=kind,
-            memory=memory,
-            prediction_type=prediction_type,
-            loras=under,
+            **prepared,
             on_progress=update,
             **settings,
         )

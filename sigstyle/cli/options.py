@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from sigstyle.base.candidates import check_base, lora_path
-from sigstyle.base.devices import DTYPES, MEMORY, PREDICTIONS
+from sigstyle.base.devices import DTYPES, MEMORY, PREDICTIONS, device_and_dtype
 from sigstyle.cli.console import failures_reported
 from sigstyle.config import CaptureConfig, CollectionConfig, GenerateConfig, TextureConfig, TransferConfig
 from sigstyle.errors import ConfigError, SigStyleError
-from sigstyle.files import check_destination
+from sigstyle.files import check_destination, split_weight
 from sigstyle.settings import SWITCH, Alias, field_type, settable
 
 AnyConfig = CaptureConfig | CollectionConfig | TransferConfig | GenerateConfig | TextureConfig
@@ -62,6 +62,22 @@ Prediction = Annotated[
         help="what the base's UNet predicts, where its files do not say it",
     ),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="compile the base's UNet (torch.compile): minutes at first, worth it where a card paints many pictures",
+    ),
+]
+_LOADING: dict[str, tuple[Any, Any]] = {  # flags of every command that prepares a base, with their defaults
+    "device": (Device, None),
+    "dtype": (DType, None),
+    "memory": (Memory, "auto"),
+    "prediction_type": (Prediction, None),
+    "loras": (Loras, None),
+    "compile": (Compile, False),
+}
+Prepared = dict[str, Any]  # how a base is loaded and what lies under the style, as the library's functions take it
 _Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an error")]
 
 
@@ -74,13 +90,16 @@ def command(
     """Registers a command, called as the function unless it has a `name`, that reports its failures in one line.
 
     With `defaults`, the command gets one flag for each field of that config but those in `without`; the ones that
-    were given arrive in the command's `**settings`.
+    were given arrive in the command's `**settings`. One that takes `prepared` gets the flags of how a base is loaded.
     """
     fields = settable(defaults) if defaults is not None else ()
     entries = [entry for entry in fields if entry.name not in without]
     aliases = type(defaults).aliases() if defaults is not None else {}
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
+        parameters = inspect.signature(function).parameters
+        prepares = "prepared" in parameters
+
         @functools.wraps(function)
         def reported(debug: bool, **values: Any) -> None:
             settings = {name: values.pop(name) for name in [*(entry.name for entry in entries), *aliases]}
@@ -89,11 +108,14 @@ def command(
             with failures_reported(debug), _details_logged(debug):
                 if values.get("base"):
                     check_base(values["base"])
+                if prepares:
+                    values["prepared"] = _prepared({name: values.pop(name) for name in _LOADING})
                 given = {name: value for name, value in settings.items() if value is not None}
                 read = _read_words(given, entries)
                 function(**values, **{name: _switched(value) for name, value in read.items()})
 
-        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        own = [p for p in parameters.values() if p.kind is not p.VAR_KEYWORD and p.name != "prepared"]
+        own += [_plain_flag(name, *_LOADING[name]) for name in _LOADING if prepares]
         flags = [_flag(entry, type(defaults)) for entry in entries if defaults is not None]
         flags += [_alias_flag(name, alias, type(defaults)) for name, alias in aliases.items() if defaults is not None]
         debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, annotation=_Debug, default=False)
@@ -102,6 +124,23 @@ def command(
         return reported
 
     return register
+
+
+def _plain_flag(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _prepared(given: dict[str, Any]) -> Prepared:
+    """Flags of how a base is loaded, checked. Raises: ConfigError, StyleFileError."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    device = given["device"].partition(":")[0] if given["device"] and several else given["device"]
+    place, kind = device_and_dtype(device, given["dtype"])  # under torchrun each process gets a GPU of its own
+    return given | {"device": place, "dtype": kind, "loras": split_loras(given["loras"])}
+
+
+def lora_files(prepared: Prepared) -> list[str]:
+    """The files of the LoRAs."""
+    return [path for path, _ in prepared["loras"]]
 
 
 def _switched(value: Any) -> Any:
@@ -194,7 +233,7 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
     """
     from sigstyle.style.shipped import existing_style
 
-    pairs = [_split_weight(text) for text in texts]
+    pairs = [split_weight(text) for text in texts]
     styles = [existing_style(style) for style, _ in pairs]
     if all(weight is None for _, weight in pairs):
         return styles, None
@@ -203,16 +242,8 @@ def split_weights(texts: Sequence[str]) -> tuple[list[str], list[float] | None]:
 
 def split_loras(texts: Sequence[str] | None) -> list[tuple[str, float]]:
     """LoRAs and their weights, 1 unless given, known by their headers. Raises: StyleFileError for what is no LoRA."""
-    pairs = [_split_weight(text) for text in texts or []]
+    pairs = [split_weight(text) for text in texts or []]
     return [(str(lora_path(lora)), 1.0 if weight is None else weight) for lora, weight in pairs]
-
-
-def _split_weight(text: str) -> tuple[str, float | None]:
-    style, _, number = text.rpartition(":")
-    try:
-        return (text, None) if not style or os.path.exists(text) else (style, float(number))  # False for no path at all
-    except ValueError:
-        return text, None
 
 
 def output_path(
@@ -246,4 +277,4 @@ def files_of_styles(styles: Sequence[str]) -> list[Path]:
     """The files behind what -s was given, shipped ones included."""
     from sigstyle.style.shipped import style_file
 
-    return [style_file(_split_weight(style)[0]) for style in styles]
+    return [style_file(split_weight(style)[0]) for style in styles]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sigstyle.base.devices import device_and_dtype
 from sigstyle.cli.console import INTERRUPTED, Report, Update, fail
-from sigstyle.cli.options import AsJson, Device, DType, Overwrite, Quiet, Styles, split_weights
+from sigstyle.cli.options import AsJson, Overwrite, Prepared, Quiet, Styles, split_weights
 from sigstyle.config import TransferConfig
 
 if TYPE_CHECKING:
@@ -34,11 +33,11 @@ def video(
     end_s: Annotated[float | None, typer.Option("--to", help="where to end, in seconds")] = None,
     fps: Annotated[float | None, typer.Option(help="frames in a second; the clip's own, of a folder 24")] = None,
     base: OwnBase = None,
-    device: Device = None,
-    dtype: DType = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    prepared: Prepared,
     **settings: Any,
 ) -> None:
     """Repaint a clip so that it holds still, its sound kept; a stopped or killed run goes on where it was.
@@ -46,7 +45,6 @@ def video(
     Started several times with the same output, each process takes other shots.
     """
     config = TransferConfig.from_dict(settings)
-    place, kind = device_and_dtype(device, dtype)
     report, names = Report(quiet, as_json), split_weights(styles)
     from sigstyle.batches.film import video as paint
 
@@ -63,8 +61,7 @@ def video(
                 fps=fps,
                 base=base,
                 config=config,
-                device=place,
-                dtype=kind,
+                **prepared,
                 overwrite=overwrite,
                 on_progress=watch,
                 on_notice=report.notice,

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
+from sigstyle.base.compiling import uncompiled, unet_blocks
+
 
 class Projections(NamedTuple):
     """What one self-attention layer projected, before it is split into heads.
@@ -115,13 +117,17 @@ P = TypeVar("P", bound=PlainProcessor)
 
 @contextmanager
 def with_processors(unet: nn.Module, processors: dict[str, P]) -> Iterator[dict[str, P]]:
-    """Within the context these layers have these processors; those that were there come back afterwards."""
+    """Within the context these layers have these processors; those that were there come back afterwards.
+
+    Compiled blocks stand aside meanwhile: they would be compiled anew for whatever the processors hold.
+    """
     layers: dict[str, Any] = {path: _unwrapped(unet).get_submodule(path) for path in processors}
     previous = {path: layer.processor for path, layer in layers.items()}
     try:
         for path, layer in layers.items():
             layer.set_processor(processors[path])
-        yield processors
+        with uncompiled(*(unet_blocks(unet) if processors else [])):
+            yield processors
     finally:
         for path, layer in layers.items():
             layer.set_processor(previous[path])

@@ -83,11 +83,12 @@ def denoise(
             "or an eta of 0, which adds no fresh noise."
         )
     scheduler.set_timesteps(steps)
-    timesteps = scheduler.timesteps.to(initial_noise.device)
+    timesteps, numbers = scheduler.timesteps.to(initial_noise.device), scheduler.timesteps.tolist()
+    kept_after = _kept_after(scheduler, numbers) if draw is not None else []
     guide = uncond if guidance_scale > 1 else None
     latents = initial_noise.float() * scheduler.init_noise_sigma
     with nullcontext() if attention is None else attention.installed(unet):
-        for step, timestep in enumerate(scheduler.timesteps.tolist()):
+        for step, timestep in enumerate(numbers):
             if should_stop():
                 break
             if attention is not None:
@@ -100,7 +101,7 @@ def denoise(
             latents, pred_x0 = scheduler.step(output, timestep, latents, fresh, variance_noise=noise, return_dict=False)
             moved = draw(step / steps, pred_x0) if draw is not None else None
             if moved is not None:
-                latents = latents + _kept_after(scheduler, timestep) * moved
+                latents = latents + kept_after[step] * moved
             if on_step is not None:
                 latents = on_step(step, timestep, latents, pred_x0)
     return latents
@@ -119,11 +120,11 @@ def _noise(latents: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     return torch.stack(rows).to(latents)
 
 
-def _kept_after(scheduler: DDIMScheduler, timestep: int) -> float:
-    """How much of the clean latents is in the latents after the step from `timestep`."""
-    lower = timestep - scheduler.config["num_train_timesteps"] // (scheduler.num_inference_steps or 1)
-    kept = scheduler.alphas_cumprod[lower] if lower >= 0 else scheduler.final_alpha_cumprod
-    return float(kept) ** 0.5
+def _kept_after(scheduler: DDIMScheduler, timesteps: Sequence[int]) -> list[float]:
+    """How much of the clean latents is in the latents after the steps from these timesteps."""
+    apart = scheduler.config["num_train_timesteps"] // (scheduler.num_inference_steps or 1)
+    table, last = scheduler.alphas_cumprod.tolist(), float(scheduler.final_alpha_cumprod)
+    return [(table[timestep - apart] if timestep >= apart else last) ** 0.5 for timestep in timesteps]
 
 
 def adain(latents: Tensor, mean: Tensor, std: Tensor | None, amount: float) -> Tensor:

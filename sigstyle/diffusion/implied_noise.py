@@ -14,8 +14,14 @@ Predict = Callable[[Tensor, Tensor], Tensor]  # (noisy latents [b, c, h, w], tim
 
 def levels(scheduler: Any, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """How much of clean latents and of noise there is at `timesteps` [b]: two [b, 1, 1, 1], squares add to 1."""
-    kept = scheduler.alphas_cumprod[timesteps.cpu()].to(like).view(-1, 1, 1, 1)
+    kept = kept_at(scheduler, timesteps, like)
     return kept.sqrt(), (1 - kept).sqrt()
+
+
+def kept_at(scheduler: Any, timesteps: Tensor, like: Tensor) -> Tensor:
+    """The variance [b, 1, 1, 1] of what is clean at `timesteps` [b], without waiting for the device."""
+    table = scheduler.alphas_cumprod.to(like.device)
+    return table[timesteps.to(like.device)].to(like).view(-1, 1, 1, 1)
 
 
 def clean_and_noise(scheduler: Any, noisy: Tensor, output: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:

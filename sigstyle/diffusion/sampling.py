@@ -40,6 +40,9 @@ def sample(
     Shapes: initial_noise and result [b, c, h, w] float32; cond and uncond of b rows.
     """
     scheduler.set_timesteps(steps, device=initial_noise.device)
+    numbers = [int(timestep) for timestep in scheduler.timesteps.tolist()]
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)  # else it is looked for on the device
     latents = initial_noise.float() * scheduler.init_noise_sigma
     guide = uncond if guidance_scale > 1 else None
     drawn = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
@@ -50,5 +53,5 @@ def sample(
         output = predict_guided(unet, scaled, timestep, cond, guide, guidance_scale)
         found = scheduler.step(output, timestep, latents, **drawn)
         latents, clean = found.prev_sample, getattr(found, "pred_original_sample", None)
-        latents = on_step(step, int(timestep), latents, latents if clean is None else clean)
+        latents = on_step(step, numbers[step], latents, latents if clean is None else clean)
     return latents

@@ -12,6 +12,7 @@ from torch import Tensor
 from sigstyle.base.autoencoder import encode_latents
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
 from sigstyle.config import CaptureConfig
+from sigstyle.diffusion.implied_noise import kept_at
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import random_crops, to_tensor
 
@@ -97,7 +98,7 @@ def noisy_batch(clean: Tensor, noise: Tensor, timesteps: Tensor, scheduler: Any)
 
 def pred_x0_of(batch: Batch, output: Tensor, scheduler: Any) -> Tensor:
     """The clean latents [b, c, h, w] that the UNet's `output` for `batch` amounts to."""
-    kept = scheduler.alphas_cumprod[batch.timesteps.cpu()].to(output).view(-1, 1, 1, 1)
+    kept = kept_at(scheduler, batch.timesteps, output)
     if scheduler.config.prediction_type == "epsilon":
         return (batch.noisy - (1 - kept).sqrt() * output) / kept.sqrt()
     return kept.sqrt() * batch.noisy - (1 - kept).sqrt() * output

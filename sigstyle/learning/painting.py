@@ -130,22 +130,22 @@ class Painting:
             progression.content_weight = weight
 
     def loss(self, samples: PhotoBatch) -> Tensor:
-        """Style, structure and smoothness of what is painted over `samples`."""
-        config, progression = self.learner.config, self.learner.state.progression
-        terms = self.terms(samples)
-        total = self.weighed(terms, progression.content_weight)
-        if config.content_bound:
-            excess = (terms.content.item() - config.content_bound) / config.content_bound
-            grown = progression.content_weight * float(torch.tensor(_RATE * excess).exp())
-            progression.content_weight = min(_MOST, max(_LEAST, grown))
-        return total
+        """Style, structure and smoothness of what is painted over `samples`; nothing waits for the device."""
+        progression, terms = self.learner.state.progression, self.terms(samples)
+        weight, bound = progression.content_weight, self.learner.config.content_bound
+        if bound:
+            content = terms.content.detach()
+            content = content if content.device.type == "mps" else content.double()
+            grown = weight * (_RATE * ((content - bound) / bound)).float().exp().to(content)
+            progression.content_weight = _between(grown, _LEAST, _MOST)
+        return self.weighed(terms, weight.float() if isinstance(weight, Tensor) else weight)
 
     def terms(self, samples: PhotoBatch) -> PaintingTerms:
         """What is compared of the pictures painted over `samples`."""
         period_px = pixels_per_latent(self.learner.base.vae)
         return PaintingTerms.of(self.network, self._painted(samples), samples.photos, self.style, period_px)
 
-    def weighed(self, terms: PaintingTerms, content_weight: float) -> Tensor:
+    def weighed(self, terms: PaintingTerms, content_weight: float | Tensor) -> Tensor:
         """The loss that these terms amount to."""
         total = self.learner.config.style_weight * terms.style + content_weight * terms.content
         return total + LOCKED_WEIGHT * terms.locked + VARIATION_WEIGHT * terms.variation
@@ -154,3 +154,9 @@ class Painting:
         """The pictures [b, 3, H, W], not clamped, with gradients to token and offsets."""
         learner, output = self.learner, self.learner.predict_at(samples.noisy, samples.timesteps)
         return painted_over(learner.base, samples.noisy, samples.timesteps, output, learner.casting)
+
+
+def _between(value: Tensor, low: float, high: float) -> Tensor:
+    """`value` within bounds; what is no number is `low`."""
+    value = torch.where(value > low, value, low)
+    return torch.where(value < high, value, high)

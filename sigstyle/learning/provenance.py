@@ -18,4 +18,5 @@ def provenance(base: BaseModel, images: Sequence[Image.Image]) -> dict[str, Any]
         "vae_fingerprint": base.vae_fingerprint,
         "text_fingerprint": base.text_fingerprint,
         "versions": {"torch": torch.__version__, "diffusers": diffusers.__version__},
+        **({"compiled": True} if base.compiled else {}),
     }

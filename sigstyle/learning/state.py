@@ -23,12 +23,12 @@ class Progression:
     """Where a capture stands, apart from its tensors: plain values.
 
     `lr_scale` drops once after a loss that is not finite; `chunks` is into how many pieces a batch is cut so that it
-    fits into memory; `content_weight` is the multiplier of the photos'
-    structure; `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why; `painting` is
-    whether photos are painted, None before the first step; `checkpointing` is whether blocks are computed once more on
-    the way back, as it was last; `notice` says why, or ''; `best_step` and `best_score` are of what held-out samples
-    show to be best, None before they were looked at; `loss_scale` is what losses are multiplied by, so that gradients
-    do not vanish in float16, and halved where they overflow.
+    fits into memory; `content_weight` is the multiplier of the photos' structure, on the device while a step goes on;
+    `autocast` is whether bfloat16 was chosen, once for all steps, and `autocast_reason` why; `painting` is whether
+    photos are painted, None before the first step; `checkpointing` is whether blocks are computed once more on the way
+    back, as it was last; `notice` says why, or ''; `best_step` and `best_score` are of what held-out samples show to be
+    best, None before they were looked at; `loss_scale` is what losses are multiplied by, so that gradients do not
+    vanish in float16, and halved where they overflow.
     """
 
     step: int = 0
@@ -36,7 +36,7 @@ class Progression:
     chunks: int = 1
     autocast: bool = False
     autocast_reason: str = ""
-    content_weight: float = 1.0
+    content_weight: Any = 1.0  # a number, but in a step
     painting: bool | None = None
     checkpointing: bool = False
     notice: str = ""

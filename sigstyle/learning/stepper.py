@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sigstyle.base.memory import is_out_of_memory
 from sigstyle.config import CaptureConfig
@@ -47,15 +48,26 @@ class Stepper:
 
     def _gradients(self, drawn: Sequence[tuple[Lesson[Any], Any]], refresh: Callable[[], None]) -> tuple[float, bool]:
         """The loss, with the parameters' clipped gradients left in place, and whether these are finite."""
-        state, loss = self.state, self._backward(drawn, refresh)
+        state, losses = self.state, self._backward(drawn, refresh)
         if state.progression.loss_scale != 1:
             for parameter in state.parameters().values():
                 if parameter.grad is not None:
                     parameter.grad.div_(state.progression.loss_scale)
-        return loss, bool(nn.utils.clip_grad_norm_(state.parameters().values(), 1.0).isfinite())
+        norm = nn.utils.clip_grad_norm_(state.parameters().values(), 1.0)
+        *parts, size = self._read([*losses, norm])
+        return sum(parts), math.isfinite(size)
 
-    def _backward(self, drawn: Sequence[tuple[Lesson[Any], Any]], refresh: Callable[[], None]) -> float:
-        """Gradients of all samples' loss, and the loss; cut into ever smaller pieces while memory is short.
+    def _read(self, scalars: list[Tensor]) -> list[float]:
+        """The numbers of a step, and the multiplier: the one time in a step that the device is waited for."""
+        progression, weight = self.state.progression, self.state.progression.content_weight
+        given = [*scalars, *([weight] if isinstance(weight, Tensor) else [])]
+        read = torch.stack([scalar.to(scalars[0].device) for scalar in given]).tolist()
+        if isinstance(weight, Tensor):
+            progression.content_weight = read.pop()
+        return read
+
+    def _backward(self, drawn: Sequence[tuple[Lesson[Any], Any]], refresh: Callable[[], None]) -> list[Tensor]:
+        """Gradients of all samples' loss, and its parts; cut into ever smaller pieces while memory is short.
 
         Raises: CaptureError when even one sample does not fit.
         """
@@ -63,14 +75,14 @@ class Stepper:
         while True:
             self.state.optimizer.zero_grad(set_to_none=True)
             try:
-                total = 0.0
+                losses = []
                 for lesson, samples in drawn:
                     for part in samples.split(progression.chunks):
                         refresh()
                         loss = lesson.loss(part) * (len(part) / len(samples))
                         (loss * progression.loss_scale if progression.loss_scale != 1 else loss).backward()
-                        total += loss.item()
-                return total
+                        losses.append(loss.detach())
+                return losses
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from sigstyle.base.compiling import COMPILED_APART
 from sigstyle.base.model import BaseModel
 from sigstyle.base.prompts import cut_notice, fitted
 from sigstyle.config import GenerateConfig, TrainingFreeConfig, TransferConfig
@@ -22,6 +23,7 @@ def transfer_notices(wanted: ContentInversion, blend: Blend, mask: Image.Image |
     if mask is None:
         found += _shrunk(content, base, config)
     found += protection_notices(content, config)
+    found += [COMPILED_APART] if base.compiled and config.method == "swap" else []
     return found + prompt_notices(blend, base, config, guided=config.method == "swap")
 
 

@@ -138,8 +138,8 @@ class TextureRun:
                     clean, _ = clean_and_noise(self.scheduler, noisy, output, timesteps)
                     self._evaluations.count()
                 finite.look("painting a texture", clean)
-                finite.check()
                 tiles.append(decode_latents(base.vae, clean).float().cpu())
+        finite.check()
         return tiles
 
     def _timesteps(self, step: int) -> Tensor:

@@ -1,14 +1,16 @@
 """What a picture is made with: styles, the base they are for, and the LoRAs under them."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
-from sigstyle.base.model import BaseLike, BaseModel, load_base
+from sigstyle.base.compiling import check_compiler, compiled
+from sigstyle.base.devices import default_device
+from sigstyle.base.model import EMBEDDED, BaseLike, BaseModel, load_base
 from sigstyle.errors import ConfigError
 from sigstyle.style.foreign import is_foreign, opened_with
 from sigstyle.style.lora_file import LoraFile, LoraLike, loras_of
@@ -27,27 +29,63 @@ class Loading:
     prediction_type: str | None = None
     loras: Sequence[LoraLike] = ()
     memory: str = "auto"
+    compile: bool = False
 
     @property
     def files(self) -> list[str]:
         """The LoRAs that are files."""
         return [path for path in map(_path, self.loras) if path is not None]
 
-    def base(self, base: BaseLike) -> BaseModel:
-        """The base that was asked for."""
-        return load_base(base, self.device, self.dtype, prediction_type=self.prediction_type, memory=self.memory)
+    def base(self, base: BaseLike | None, style: Style | None = None) -> BaseModel:
+        """The base that was asked for, else the style's own, which is never fetched."""
+        if self.compile:
+            check_compiler(torch.device(self.device or default_device()))
+        how: dict[str, Any] = {"prediction_type": self.prediction_type, "memory": self.memory}
+        if base or style is None:
+            return load_base(base or EMBEDDED, self.device, self.dtype, **how)
+        return load_own_base(style, self.device, self.dtype, **how)
 
-    @contextmanager
-    def carrying(self, base: BaseModel) -> Iterator["Ready"]:
-        """The base with the LoRAs on it, and what a recipe says of that. Raises: StyleFileError, ConfigError."""
-        loras = loras_of(self.loras, base)
+    def opened(self, base: BaseModel) -> Self:
+        """The same with the LoRAs read, for a base. Raises: StyleFileError, ConfigError."""
+        return replace(self, loras=loras_of(self.loras, base))
+
+    def entries(self, base: BaseModel) -> dict[str, Any]:
+        """What a recipe says of how the base was prepared; nothing of a plain one."""
         found: dict[str, Any] = {}
-        if loras:
-            found["loras"] = lora_entries(loras, [_path(entry) for entry in self.loras])
+        if self.loras:
+            found["loras"] = lora_entries(loras_of(self.loras, base))
         if self.prediction_type is not None:
             found["prediction_type"] = self.prediction_type
-        with under(base, loras) as ready:
-            yield Ready(ready, found)
+        return found
+
+    @contextmanager
+    def carrying(self, base: BaseModel, learning: bool = False) -> Iterator["Ready"]:
+        """The base with the LoRAs on it, compiled if so, and what a recipe says of that.
+
+        While `learning` the decoder is left as it is: offsets come and go there. Raises: StyleFileError, ConfigError.
+        """
+        own = self.opened(base)
+        with under(base, loras_of(own.loras, base)) as ready, ExitStack() as undo:
+            if self.compile:
+                ready = undo.enter_context(compiled(ready, encoder_only=learning))
+            yield Ready(ready, own.entries(base))
+
+    def notices(self, styles: Sequence[Style]) -> list[str]:
+        """Lines about what styles were made for and is not given, or what of them is not used."""
+        found = []
+        for style in styles:
+            left_out, over = style.metadata.get("left_out"), style.metadata.get("loras")
+            if left_out:
+                found.append(
+                    f"{style.name} as a style leaves out its part in the text encoder; --lora takes all of it."
+                )
+            if isinstance(over, list) and over and not self.loras:
+                names = ", ".join(str(entry.get("name")) for entry in over if isinstance(entry, dict))
+                found.append(f"The style {style.name} was captured over the LoRA {shown(names)}; give it too (--lora).")
+        return found
+
+
+PLAIN = Loading()
 
 
 @dataclass(frozen=True)
@@ -111,32 +149,15 @@ class Ingredients:
     @contextmanager
     def ready(self) -> Iterator[Ready]:
         """The base, loaded, with the LoRAs on it for a while."""
-        with self.loading.carrying(self._loaded()) as ready:
+        with self.loading.carrying(self.loading.base(self.base, self.first)) as ready:
             yield ready
-
-    def _loaded(self) -> BaseModel:
-        """The base that was asked for, else the first style's own, which is never fetched."""
-        if self.base:
-            return self.loading.base(self.base)
-        own, how = self.first, self.loading
-        return load_own_base(own, how.device, how.dtype, prediction_type=how.prediction_type, memory=how.memory)
 
     @property
     def notices(self) -> list[str]:
         """Lines about what the styles were made for and is not given, or what of them is not used."""
-        found = []
-        for style in self.styles:
-            left_out, over = style.metadata.get("left_out"), style.metadata.get("loras")
-            if left_out:
-                found.append(
-                    f"{style.name} as a style leaves out its part in the text encoder; --lora takes all of it."
-                )
-            if isinstance(over, list) and over and not self.loading.loras:
-                names = ", ".join(str(entry.get("name")) for entry in over if isinstance(entry, dict))
-                found.append(f"The style {style.name} was captured over the LoRA {shown(names)}; give it too (--lora).")
-        return found
+        return self.loading.notices(self.styles)
 
 
 def _path(entry: LoraLike) -> str | None:
     given = entry[0] if isinstance(entry, tuple) else entry
-    return None if isinstance(given, LoraFile) else str(given)
+    return given.path if isinstance(given, LoraFile) else str(given)

@@ -13,7 +13,8 @@ from sigstyle.base.content_hash import content_hash
 from sigstyle.base.model import BaseModel
 from sigstyle.base.original_names import original_names
 from sigstyle.base.wrapped import bare_layers
-from sigstyle.errors import ConfigError, StyleFileError
+from sigstyle.errors import ConfigError, StyleFileError, first_line
+from sigstyle.style.lora_forms import LOHA, added_by, all_there
 from sigstyle.style.offsets import Added
 from sigstyle.style.tensor_file import read_tensors
 from sigstyle.text import brief, parsed_json
@@ -26,22 +27,25 @@ _FACTORS = {
     "down": re.compile(r"(.+)\.(?:lora_down|lora\.down|lora_linear_layer\.down|lora_A|lora_A\.\w+)\.weight"),
     "up": re.compile(r"(.+)\.(?:lora_up|lora\.up|lora_linear_layer\.up|lora_B|lora_B\.\w+)\.weight"),
     "alpha": re.compile(r"(.+)\.alpha"),
-    **{part: re.compile(rf"(.+)\.hada_{part}") for part in ("w1_a", "w1_b", "w2_a", "w2_b")},
+    "magnitude": re.compile(r"(.+)\.(?:dora_scale|lora_magnitude_vector(?:\.\w+)*)"),
+    **{part: re.compile(rf"(.+)\.hada_{part}") for part in sorted(LOHA)},
+    **{f"k{part}": re.compile(rf"(.+)\.lokr_w{part}") for part in ("1", "2", "1_a", "1_b", "2_a", "2_b")},
 }
-_LOHA = {"w1_a", "w1_b", "w2_a", "w2_b"}
 
 
 @dataclass(frozen=True, eq=False)
 class LoraFile:
     """A LoRA that fits a base: for each of its networks what is added to the weights, by layer path.
 
-    `trigger` are the words that call it, '' where its file does not say; `hash` is of its tensors.
+    `trigger` are the words that call it, '' where its file does not say; `hash` is of its tensors; `path` is what it
+    was asked for by.
     """
 
     name: str
     parts: Mapping[str, Mapping[str, Added]]
     trigger: str
     hash: str
+    path: str | None = None
 
     @property
     def rank(self) -> int:
@@ -50,7 +54,7 @@ class LoraFile:
 
 
 def read_lora(source: str | Path, base: BaseModel) -> LoraFile:
-    """A LoRA or LoHa in kohya's, diffusers' or PEFT's names, for a base it was made for.
+    """A LoRA, DoRA, LoHa or LoKr in kohya's, diffusers' or PEFT's names, for a base it was made for.
 
     Raises: StyleFileError for an unusable file, another kind of adapter, or one that is for another base.
     """
@@ -63,12 +67,12 @@ def read_lora(source: str | Path, base: BaseModel) -> LoraFile:
         if name not in known:
             raise StyleFileError(_foreign(path, base, f"it changes {name[:80]!r}, which this base does not have"))
         part, layer, weight = known[name]
-        added = _added(path, name, factors)
+        added = _added(path, name, factors, weight)
         if added.shape != (weight.shape[0], weight[0].numel()):
             told = f"its {name[:80]} is for a weight of {list(added.shape)}, this base's has {list(weight.shape)}"
             raise StyleFileError(_foreign(path, base, told))
         parts.setdefault(part, {})[layer] = added
-    return LoraFile(path.stem, parts, trigger_in(texts), content_hash("", tensors)[:12])
+    return LoraFile(path.stem, parts, trigger_in(texts), content_hash("", tensors)[:12], str(source))
 
 
 def _foreign(path: Path, base: BaseModel, told: str) -> str:
@@ -83,38 +87,21 @@ def _by_layer(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, 
         found = [(kind, match) for kind, pattern in _FACTORS.items() if (match := pattern.fullmatch(name))]
         if not found:
             raise StyleFileError(
-                f"{path.name} has an entry {entry[:80]!r}; expected a LoRA or LoHa without more (DoRA, LoKr and Tucker "
+                f"{path.name} has an entry {entry[:80]!r}; expected a LoRA, DoRA, LoHa or LoKr without more (Tucker "
                 "forms are not read). Have it converted to a plain LoRA."
             )
         layers.setdefault(found[0][1][1], {})[found[0][0]] = tensor
     return layers
 
 
-def _added(path: Path, name: str, factors: Mapping[str, Tensor]) -> Added:
+def _added(path: Path, name: str, factors: Mapping[str, Tensor], weight: Tensor) -> Added:
     """What a layer's factors add to its weight. Raises: StyleFileError when they are not whole."""
-    own = {kind: value.float() for kind, value in factors.items()}
-    whole = set(own) - {"alpha"}
-    if whole not in ({"up", "down"}, _LOHA):
-        raise StyleFileError(f"{path.name} has only {', '.join(sorted(own))} of {name[:80]}. Get the file again.")
-    if whole == _LOHA:
-        rank, (up, down) = own["w1_b"].shape[0], _hadamard(own)
-    else:
-        rank, up, down = own["down"].shape[0], own["up"].flatten(1), own["down"].flatten(1)
-    alpha = float(own["alpha"]) if "alpha" in own else float(rank)
+    if not all_there(set(factors) - {"alpha", "magnitude"}):
+        raise StyleFileError(f"{path.name} has only {', '.join(sorted(factors))} of {name[:80]}. Get the file again.")
     try:
-        return Added(up * (alpha / rank), down)
-    except ConfigError as error:
-        raise StyleFileError(f"{path.name} has a damaged layer {name[:80]}: {error}") from error
-
-
-def _hadamard(own: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Factors of the product, number by number, of two matrices given by theirs: all products of their columns.
-
-    Source: Hyeon-Woo et al., "FedPara" (2108.06098), proposition 1.
-    """
-    up = own["w1_a"].unsqueeze(2) * own["w2_a"].unsqueeze(1)
-    down = own["w1_b"].unsqueeze(1) * own["w2_b"].unsqueeze(0)
-    return up.flatten(1), down.flatten(0, 1)
+        return added_by(factors, weight)
+    except (ConfigError, RuntimeError) as error:
+        raise StyleFileError(f"{path.name} has a damaged layer {name[:80]}: {first_line(error)}") from error
 
 
 def _names_of(base: BaseModel) -> Iterator[tuple[str, tuple[str, str, Tensor]]]:
@@ -157,17 +144,25 @@ def trigger_in(texts: Mapping[str, str]) -> str:
 
 
 LoraLike = LoraFile | str | Path | tuple[Any, float]
+Weighted = tuple[tuple[LoraFile | str | Path, float], ...]
+
+
+def weighted(wanted: Sequence[LoraLike]) -> Weighted:
+    """LoRAs with their weights, of files, of `LoraFile`s, or of pairs of one of these and a weight, which is 1 else.
+
+    Files are known by their headers; no base is needed.
+    Raises: StyleFileError for what is no LoRA, ConfigError for a weight that is no number of -10 to 10.
+    """
+    pairs = [(entry[0], entry[1]) if isinstance(entry, tuple) else (entry, 1.0) for entry in wanted]
+    for given, weight in pairs:
+        if not isinstance(weight, int | float) or not -10 <= weight <= 10:
+            raise ConfigError(f"The weight of a LoRA is {brief(weight)}; expected a number of -10 to 10.")
+        if not isinstance(given, LoraFile):
+            lora_path(given)
+    return tuple((given, float(weight)) for given, weight in pairs)
 
 
 def loras_of(wanted: Sequence[LoraLike], base: BaseModel) -> list[tuple[LoraFile, float]]:
-    """LoRAs with their weights, of files, of `LoraFile`s, or of pairs of one of these and a weight, which is 1 else.
-
-    Raises: StyleFileError as `read_lora`, ConfigError for a weight that is no number of -10 to 10.
-    """
-    pairs = [(entry[0], entry[1]) if isinstance(entry, tuple) else (entry, 1.0) for entry in wanted]
-    for _, weight in pairs:
-        if not isinstance(weight, int | float) or not -10 <= weight <= 10:
-            raise ConfigError(f"The weight of a LoRA is {brief(weight)}; expected a number of -10 to 10.")
-    return [
-        (given if isinstance(given, LoraFile) else read_lora(given, base), float(weight)) for given, weight in pairs
-    ]
+    """LoRAs as `weighted` has them, read for a base. Raises: StyleFileError also as `read_lora`; ConfigError."""
+    pairs = weighted(wanted)
+    return [(given if isinstance(given, LoraFile) else read_lora(given, base), weight) for given, weight in pairs]

@@ -31,9 +31,6 @@ def under(base: BaseModel, loras: Loras) -> Iterator[BaseModel]:
         yield replace(base, under=digest)
 
 
-def lora_entries(loras: Loras, paths: Sequence[str | None]) -> list[dict[str, Any]]:
+def lora_entries(loras: Loras) -> list[dict[str, Any]]:
     """What a recipe says of LoRAs; a path is None for one that came from memory."""
-    return [
-        {"name": lora.name, "hash": lora.hash, "path": path, "weight": weight}
-        for (lora, weight), path in zip(loras, paths, strict=True)
-    ]
+    return [{"name": lora.name, "hash": lora.hash, "path": lora.path, "weight": weight} for lora, weight in loras]
