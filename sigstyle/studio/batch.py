@@ -67,7 +67,7 @@ def paint_all(
 
         loaded = studio.bases.get(key)
         opened_loras = laid.opened(loaded)
-        entries = {"loras": lora_entries(opened_loras, [None] * len(opened_loras))} if opened_loras else {}
+        entries = {"loras": lora_entries(opened_loras)} if opened_loras else {}
         with under(loaded, opened_loras) as carrying:
             results = batch(
                 contents,

@@ -186,11 +186,11 @@ class Underlay:
     fitting: bool = False
 
     def opened(self, base: BaseModel) -> list[tuple[LoraFile, float]]:
-        """The LoRAs with their weights, for a base; called in the lane.
+        """The LoRAs with their weights, for a base, without the places of their files; called in the lane.
 
         Raises: StyleFileError for one that is for another base, or is gone since.
         """
-        return [(read_lora(lora.path, base), lora.weight) for lora in self.on(base)]
+        return [(replace(read_lora(lora.path, base), path=None), lora.weight) for lora in self.on(base)]
 
     def on(self, base: BaseModel) -> list[KeptLora]:
         """Those that are laid under the styles of this base."""

@@ -46,7 +46,7 @@ def surface(
                 should_stop=job.should_stop,
             )
         if opened:
-            made = replace(made, recipe={**made.recipe, "loras": lora_entries(opened, [None] * len(opened))})
+            made = replace(made, recipe={**made.recipe, "loras": lora_entries(opened)})
         kind = "tile" if config.seamless == "on" else "sheet"
         saved = saved_picture(workspace, made, f"{kind} in {entry.name}", started, None)
         return replace(saved, notices=saved.notices + laid.notices(loaded))

@@ -163,14 +163,8 @@ class Painter:
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the terms."""
         config = self.config
-        weights = {
-            "style": config.style_weight,
-            "content": config.content_weight,
-            "beyond": config.beyond_bound,
-            "locked": LOCKED_WEIGHT,
-            "variation": VARIATION_WEIGHT,
-            "noise": 1.0,
-        }
+        weights = {"style": config.style_weight, "content": config.content_weight, "beyond": config.beyond_bound}
+        weights |= {"locked": LOCKED_WEIGHT, "variation": VARIATION_WEIGHT, "noise": 1.0}
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
     def train_step(self, put: Any, styles: Styles, photos: Photos, rng: np.random.Generator) -> dict[str, float]:
