@@ -127,17 +127,10 @@ def _check_able(
 
 
 def restyle(
-    studio: Studio,
-    who: Who,
-    photos: Sequence[Source],
-    style: Wanted,
-    base: str,
-    config: TransferConfig,
-    mask: Source | None = None,
-    regions: Sequence[WantedRegion] = (),
-    own_size: bool = False,
+    studio: Studio, who: Who, photos: Sequence[Source], style: Wanted, base: str, config: TransferConfig,
+    mask: Source | None = None, regions: Sequence[WantedRegion] = (), own_size: bool = False,
     loras: Underlay | None = None,
-) -> Job[list[Picture]]:
+) -> Job[list[Picture]]:  # fmt: skip
     """Repaint photos in a style or a blend, one by one; `detail` of the updates holds the pictures made so far.
 
     `mask`, as large as the one photo, is white where it is painted. `regions` are painted over that in styles of their
