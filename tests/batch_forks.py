@@ -99,5 +99,6 @@ def three(folder: Path, base: BaseModel) -> dict[str, Any]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     place = Path(sys.argv[1])
+    _ = sigstyle.batch  # what is imported once is not imported again in each process, so that each starts at once
     loaded = load_base(place / "base", "cpu")
     print(json.dumps({scenario.__name__: scenario(place, loaded) for scenario in (kills, takeover, three)}))

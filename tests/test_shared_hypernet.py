@@ -151,9 +151,9 @@ def test_a_style_that_would_dissolve_photos_is_given_in_part(
     assert whole.share == 1 and torch.equal(whole.instant.coefficients, predicted)
     monkeypatch.setattr(Trial, "content", lambda _self, _offsets, _prompt, share: 2 * share)
     style = instant_style(base, [make_painting()], "Waves", told.append)
-    assert style.metadata["share"] == 0.55 and style.instant is not None
-    assert torch.equal(style.instant.coefficients, (0.55 * predicted).half().float())
-    assert "A capture in steps does better" in told[0] and "has 0.55 of it" in told[0]
+    assert style.metadata["share"] == 0.4 and style.instant is not None
+    assert torch.equal(style.instant.coefficients, (0.4 * predicted).half().float())
+    assert "A capture in steps does better" in told[0] and "has 0.4 of it" in told[0]
 
 
 def test_the_image_decides_the_style(base: BaseModel, shipped: Path) -> None:
