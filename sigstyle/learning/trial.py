@@ -25,7 +25,7 @@ from sigstyle.style.offsets import Offset
 
 WINDOWS = 4  # of photos, at noise levels from the lowest to the highest that styles are learned at
 MOST_CONTENT = 1.0  # of the photos' structure lost: features that agree by half; a capture keeps to 0.85
-SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
+LESS = (0.85, 0.7, 0.55, 0.4, 0.25)  # shares, where all of it is too much
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,10 @@ class Trial:
 
         All of it where photos do not stand without any either, as then it is not the offsets that dissolve them.
         """
-        for share in SHARES:
-            if self.content(offsets, prompt, share) <= MOST_CONTENT:
-                return share
-        return SHARES[-1] if self.content(offsets, prompt, 0.0) <= MOST_CONTENT else 1.0
+
+        def stand(share: float) -> bool:
+            return self.content(offsets, prompt, share) <= MOST_CONTENT
+
+        if stand(1.0) or not stand(0.0):
+            return 1.0
+        return next((share for share in LESS if stand(share)), LESS[-1])
