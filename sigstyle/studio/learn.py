@@ -181,8 +181,10 @@ def _learned(studio: Studio, library: Library, capture: Unfinished, under: Under
     if capture.step:
         job.report(note="from where it stopped")
     elif capture.config.start == "instant" and capture.shown is not None:
-        known = api.capture(capture.photos, base=base, name=capture.name, instant=True)
-        job.report(preview=_on_photo(base, known, capture, loras, job), note="as it is known at once")
+        told: list[str] = []
+        known = api.capture(capture.photos, base=base, name=capture.name, instant=True, on_notice=told.append)
+        note = "little like it is known, so it begins from less" if told else "as it is known at once"
+        job.report(preview=_on_photo(base, known, capture, loras, job), note=note)
     style = _Learning(base, capture, loras, job).to_the_end()
     if capture.shown is not None:
         job.report(preview=_on_photo(base, style, capture, loras, job))
