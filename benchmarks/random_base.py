@@ -14,6 +14,7 @@ from sigstyle.style.offsets import Offset
 from sigstyle.style.style import Style
 from sigstyle.style.targets import target_layers
 
+PredictionType = Literal["epsilon", "sample", "v_prediction"]
 TEXT_DIM = 768
 PROMPT_TOKENS = 77
 WIDTHS = (320, 640, 1280, 1280)
@@ -62,7 +63,7 @@ def random_base(widths: tuple[int, ...] = WIDTHS) -> BaseModel:
     )
 
 
-def schedule(prediction_type: Literal["epsilon", "v_prediction"] = "epsilon") -> DDIMScheduler:
+def schedule(prediction_type: PredictionType = "epsilon") -> DDIMScheduler:
     """The schedule of Stable Diffusion."""
     return DDIMScheduler(
         beta_start=0.00085,

@@ -4,22 +4,22 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from PIL import Image
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from benchmarks.random_base import PredictionType, schedule
 from sigstyle.base.model import BaseModel
 
 TEXT_DIM = 32
 SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
-PredictionType = Literal["epsilon", "sample", "v_prediction"]
 MakeBase = Callable[..., BaseModel]
 
 
@@ -62,19 +62,6 @@ def text_config(tokenizer: CLIPTokenizer, dim: int, **more: Any) -> CLIPTextConf
         max_position_embeddings=77,
         **special,
         **more,
-    )
-
-
-def make_scheduler(prediction_type: PredictionType = "epsilon") -> DDIMScheduler:
-    """The schedule of Stable Diffusion."""
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type=prediction_type,
     )
 
 
@@ -129,7 +116,7 @@ def make_parts(vae: str = "tiny", prediction_type: PredictionType = "epsilon", s
             vae=make_vae(vae).eval(),
             text_encoder=make_text_encoder(tokenizer).eval(),
             tokenizer=tokenizer,
-            scheduler=make_scheduler(prediction_type),
+            scheduler=schedule(prediction_type),
         )
 
 

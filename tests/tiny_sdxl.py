@@ -6,8 +6,6 @@ from typing import Any
 import torch
 from conftest import (
     TEXT_DIM,
-    PredictionType,
-    make_scheduler,
     make_text_encoder,
     make_tokenizer,
     make_unet,
@@ -16,6 +14,7 @@ from conftest import (
 )
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
+from benchmarks.random_base import PredictionType, schedule
 from sigstyle.base.model import BaseModel
 
 SECOND_DIM, POOLED_DIM, SIZE_DIM = 48, 24, 8
@@ -51,7 +50,7 @@ def make_xl_parts(
             text_encoder_2=make_second_text_encoder(second).eval(),
             tokenizer=tokenizer,
             tokenizer_2=second,
-            scheduler=make_scheduler(prediction_type),
+            scheduler=schedule(prediction_type),
         )
 
 

@@ -1,6 +1,5 @@
 """What a batch will take: counts, and time and memory from one UNet evaluation measured here."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sigstyle.diffusion.attention import recorded, recording, self_attention_lay
 from sigstyle.diffusion.denoise import predict
 from sigstyle.diffusion.inversion import swapped_steps
 from sigstyle.doctor import measured_speed
+from sigstyle.imaging.opening import size_by_header
 from sigstyle.painting.cost import Cost, painted_cost, transfer_cost
 from sigstyle.painting.inversion import trace_key
 from sigstyle.painting.sizes import FINE_TILE_PX, Sizes
@@ -86,7 +86,7 @@ def _unreadable(outputs: list[Output]) -> list[str]:
 
 def _side(output: Output, base: BaseModel) -> int:
     """The short side at which a photo is worked at."""
-    size = _photo_size(output)
+    size = size_by_header(output.photo.source)
     if size is None or output.config.method != "paint":
         return output.config.size_px or default_size_px(base)
     return Sizes.of(size, base, output.config).work_px
@@ -94,22 +94,10 @@ def _side(output: Output, base: BaseModel) -> int:
 
 def _fine_tiles(output: Output, base: BaseModel) -> int:
     """In how many tiles a picture is refined."""
-    size = _photo_size(output)
+    size = size_by_header(output.photo.source)
     if size is None or output.config.method != "paint":
         return 0
     return painted_cost(output.config, base, size).refining
-
-
-def _photo_size(output: Output) -> tuple[int, int] | None:
-    """(width, height) of a photo by its header; None where that cannot be read."""
-    source = output.photo.source
-    try:
-        if isinstance(source, Image.Image):
-            return source.size
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser()) as image:
-            return image.size
-    except Exception:  # whatever a damaged file makes of a decoder
-        return None
 
 
 def _cost(output: Output) -> Cost:

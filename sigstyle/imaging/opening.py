@@ -23,6 +23,7 @@ MAX_FILE_BYTES = 256 * 2**20
 MAX_PIXELS = 80_000_000
 MAX_REDUCED_PIXELS = 200_000_000
 _MAX_BYTES = 2**30
+_ORIENTATION, _LAST_UNTURNED = 0x0112, 4  # in EXIF; beyond, width and height change places
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # all others take four
 _CANVASES = {"WEBP": 12, "AVIF": 12, "GIF": 4}  # bytes of a pixel that a decoder keeps besides the picture
 _HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis")
@@ -42,6 +43,18 @@ class Opened:
     @property
     def notice(self) -> str:
         return " ".join(self.notices)
+
+
+def size_by_header(source: Source) -> tuple[int, int] | None:
+    """(width, height) of a picture as it is seen, without decoding it; None where its header cannot be read."""
+    try:
+        if isinstance(source, Image.Image):
+            return source.size
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser()) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) > _LAST_UNTURNED
+            return (image.height, image.width) if turned else image.size
+    except Exception:  # whatever a damaged file makes of a decoder
+        return None
 
 
 def open_picture(source: Source, short_side_px: int | None = None) -> Opened:

@@ -55,18 +55,17 @@ class Start:
     def of(cls, base: BaseModel, measured: Measured, features: StyleFeatures) -> Self:
         """The start for a style image that was measured. Raises: ConfigError for a base without a hypernetwork."""
         network = known_hypernetwork(base)
-        instant, shift = network.instant(measured.vector)
-        offsets = {path: offset.to(base.device) for path, offset in network.offsets(instant).items()}
-        whole = cls(instant, offsets, shift.to(base.device))
-        share = Trial.of(base, measured, features).share(offsets, whole.prompt(base))
-        return whole if share == 1 else whole.less(share, network)
+        predicted = network.instant(measured.vector)
+        whole = cls._with(1.0, *predicted, network, base)
+        share = Trial.of(base, measured, features).share(whole.offsets, whole.prompt(base))
+        return whole if share == 1 else cls._with(share, *predicted, network, base)
 
-    def less(self, share: float, network: Hypernetwork) -> Self:
-        """The same with a share of coefficients and shift."""
-        instant = replace(self.instant, coefficients=(share * self.instant.coefficients).half().float())
-        device = self.shift.device
-        offsets = {path: offset.to(device) for path, offset in network.offsets(instant).items()}
-        return type(self)(instant, offsets, share * self.shift, share)
+    @classmethod
+    def _with(cls, share: float, instant: Instant, shift: Tensor, network: Hypernetwork, base: BaseModel) -> Self:
+        """What so large a share of predicted coefficients and shift amounts to."""
+        instant = replace(instant, coefficients=(share * instant.coefficients).half().float())
+        offsets = {path: offset.to(base.device) for path, offset in network.offsets(instant).items()}
+        return cls(instant, offsets, (share * shift).to(base.device), share)
 
     @torch.no_grad()
     def prompt(self, base: BaseModel) -> Conditioning:

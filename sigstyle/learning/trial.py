@@ -32,13 +32,13 @@ LESS = (0.85, 0.7, 0.55, 0.4, 0.25)  # shares, where all of it is too much
 class Trial:
     """Windows of the photos that ship, at their noise, in a style's palette and with its stroke seeds.
 
-    Shapes: photos [b, 3, H, W], noisy [b, c, h, w], timesteps [b].
+    Shapes: wanted, the photos' deepest features, [b, c, H, W]; noisy [b, c, h, w]; timesteps [b].
     """
 
     base: BaseModel
     network: StyleFeatures
     casting: Callable[[], torch.autocast]
-    photos: Tensor
+    wanted: Tensor
     noisy: Tensor
     timesteps: Tensor
 
@@ -62,7 +62,7 @@ class Trial:
         timesteps = levels.long().to(base.device)
         with base.lock, resident([base.unet, base.vae]):
             noisy = at_noise(base, laid, timesteps, base.reader.encode([""]), casting, fresh)
-        return cls(base, network, casting, photos.to(base.device), noisy, timesteps)
+        return cls(base, network, casting, network(photos.to(base.device))[-1], noisy, timesteps)
 
     @torch.no_grad()
     def content(self, offsets: Mapping[str, Offset], prompt: Conditioning, share: float) -> float:
@@ -74,8 +74,7 @@ class Trial:
             with self.casting():
                 output = predict(base.unet, self.noisy, self.timesteps, prompt.expand(len(self.noisy))).float()
             pictures = painted_over(base, self.noisy, self.timesteps, output, self.casting)
-        painted, wanted = (self.network(pixels)[-1] for pixels in (pictures, self.photos))
-        return float(structure_distance(painted, wanted))
+        return float(structure_distance(self.network(pictures)[-1], self.wanted))
 
     def share(self, offsets: Mapping[str, Offset], prompt: Conditioning) -> float:
         """The largest share of the offsets that leaves the photos standing, or the least there is.

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sigstyle.batches.batch import BatchProgress, batch
 from sigstyle.batches.write import BatchResult
@@ -21,7 +20,6 @@ from sigstyle.studio.paint import KeptPhoto, take_photos
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.studio.words import counted
 from sigstyle.style.blend import Blend
-from sigstyle.style.under import lora_entries, under
 
 
 @dataclass(frozen=True)
@@ -66,27 +64,25 @@ def paint_all(
             job.report(done=round(10 * progress.position), total=10 * progress.total, eta_s=progress.eta_s)
 
         loaded = studio.bases.get(key)
-        opened_loras = laid.opened(loaded)
-        entries = {"loras": lora_entries(opened_loras)} if opened_loras else {}
-        with under(loaded, opened_loras) as carrying:
-            results = batch(
-                contents,
-                opened,
-                folder / "pictures",
-                base=carrying,
-                config=in_time(config, loaded, own_size),
-                on_progress=on_progress,
-                on_notice=lambda text: notices.append(text.replace(f"{folder}{os.sep}", "")),
-                should_stop=job.should_stop,
-            )
-            for result in results:
-                if result.path is not None:
-                    made.append(_placeless(result, entries))
-                else:
-                    why = str(result.error).replace(f"{folder}{os.sep}", "")
-                    problems.append(f"{Path(result.content).name} in {result.style}: {why}")
-                note = f"{len(made) + len(problems) - len(unread)} of {len(kept) * len(opened)} pictures"
-                job.report(note=note, detail=tuple(made))
+        results = batch(
+            contents,
+            opened,
+            folder / "pictures",
+            base=loaded,
+            config=in_time(config, loaded, own_size),
+            loras=laid.opened(loaded),
+            on_progress=on_progress,
+            on_notice=lambda text: notices.append(text.replace(f"{folder}{os.sep}", "")),
+            should_stop=job.should_stop,
+        )
+        for result in results:
+            if result.path is not None:
+                made.append(_placeless(result))
+            else:
+                why = str(result.error).replace(f"{folder}{os.sep}", "")
+                problems.append(f"{Path(result.content).name} in {result.style}: {why}")
+            note = f"{len(made) + len(problems) - len(unread)} of {len(kept) * len(opened)} pictures"
+            job.report(note=note, detail=tuple(made))
         notices += laid.notices(loaded)
         return _packed(folder, made, [*problems, *notices])
 
@@ -94,11 +90,11 @@ def paint_all(
     return studio.submit(who, "batch", work, title=f"Folder: {counts}", units=len(kept) * len(opened))
 
 
-def _placeless(result: BatchResult, entries: dict[str, Any]) -> Path:
-    """The finished picture with `entries` in its recipe, where the photo is called by its name alone."""
+def _placeless(result: BatchResult) -> Path:
+    """The finished picture, in whose recipe the photo is called by its name alone and not by its place here."""
     path, recipe = Path(result.path or ""), result.recipe or read_recipe(Path(result.path or ""))
     content = recipe["content"]
-    save_png(load_image(path), path, {**recipe, **entries, "content": {**content, "path": Path(content["path"]).name}})
+    save_png(load_image(path), path, {**recipe, "content": {**content, "path": Path(content["path"]).name}})
     return path
 
 

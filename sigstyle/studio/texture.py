@@ -11,7 +11,6 @@ from sigstyle.studio.limits import MOST_COUNT, check_settings, whole_number
 from sigstyle.studio.loras import Underlay
 from sigstyle.studio.paint import Picture, one_by_one, saved_picture
 from sigstyle.studio.studio import Studio, Who
-from sigstyle.style.under import lora_entries, under
 from sigstyle.textures import texture
 
 
@@ -36,17 +35,14 @@ def surface(
 
     def paint(job: Job, seed: int, on_progress: Callable[[int, int], None]) -> Picture:
         started, loaded = time.monotonic(), studio.bases.get(key)
-        opened = laid.opened(loaded)
-        with under(loaded, opened) as carrying:
-            made = texture(
-                entry.style,
-                base=carrying,
-                config=replace(config, seed=seed),
-                on_progress=on_progress,
-                should_stop=job.should_stop,
-            )
-        if opened:
-            made = replace(made, recipe={**made.recipe, "loras": lora_entries(opened)})
+        made = texture(
+            entry.style,
+            base=loaded,
+            config=replace(config, seed=seed),
+            loras=laid.opened(loaded),
+            on_progress=on_progress,
+            should_stop=job.should_stop,
+        )
         kind = "tile" if config.seamless == "on" else "sheet"
         saved = saved_picture(workspace, made, f"{kind} in {entry.name}", started, None)
         return replace(saved, notices=saved.notices + laid.notices(loaded))

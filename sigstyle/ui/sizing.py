@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from sigstyle.config import TransferConfig
 from sigstyle.doctor import ESTIMATE_SIZE_PX
 from sigstyle.errors import SigStyleError
-from sigstyle.imaging.opening import DAMAGE
+from sigstyle.imaging.opening import size_by_header
 from sigstyle.painting.sizes import picture_size
 from sigstyle.studio.limits import SIZES_PX
 from sigstyle.studio.studio import Studio
@@ -20,7 +19,6 @@ from sigstyle.ui.handlers import Changes
 from sigstyle.ui.messages import as_text
 
 QUICK, TWICE, PHOTO, CUSTOM = "quick", "twice", "photo", "custom"
-_ORIENTATION = 0x0112  # in EXIF
 _WAITING = "The first picture is there within seconds; any of them can be painted larger afterwards."
 
 
@@ -89,7 +87,7 @@ class SizeChoice:
             return {self.hint: gr.HTML(_said(as_text(str(error)))), self.custom: gr.Number(visible=choice == CUSTOM)}
         paints = wanted.method == "paint"
         kept = choice if paints or choice != PHOTO else QUICK
-        sizes = [size for size in map(_upright, photos) if size is not None]
+        sizes = [size for size in map(size_by_header, photos) if size is not None]
         return {
             self.choice: gr.Radio(_choices(usual, paints), value=kept),
             self.custom: gr.Number(visible=choice == CUSTOM),
@@ -133,13 +131,3 @@ def _outcome(
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
-
-
-def _upright(photo: Path) -> tuple[int, int] | None:
-    """(width, height) by a photo's header; None where it has none."""
-    try:
-        with Image.open(photo) as opened:
-            turned = opened.getexif().get(_ORIENTATION, 1) > 4
-            return (opened.height, opened.width) if turned else opened.size
-    except (*DAMAGE, Image.DecompressionBombError):
-        return None
