@@ -8,13 +8,13 @@ python -m benchmarks.cost full       seconds and memory of single steps at the s
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks.meters import Kind, evaluations, flops, median_seconds, seconds_and_memory
+from benchmarks.meters import Kind, Kinds, evaluations, flops, median_seconds, seconds_and_memory
 from benchmarks.painting_work import DefaultCapture, default_transfer
 from benchmarks.random_base import NARROW, random_base
 from benchmarks.work import (
@@ -50,18 +50,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def transfer_evaluations() -> dict[str, int]:
-    """UNet evaluations of every transfer, by running them on a narrow UNet."""
+def transfer_kinds() -> dict[str, Kinds]:
+    """UNet evaluations of every transfer by kind, by running them on a narrow UNet."""
     base = random_base(NARROW)
-    found = kinds_of(base, transfers(base, NARROW_SIZE_PX))
-    return {name: evaluations(kinds) for name, kinds in found.items()}
+    return kinds_of(base, transfers(base, NARROW_SIZE_PX))
 
 
-def transfer_flops() -> dict[str, tuple[int, int]]:
-    """(UNet evaluations, FLOPs of the UNet at the size of Stable Diffusion 1.5) of every transfer."""
-    base = random_base(NARROW)
-    found = kinds_of(base, transfers(base, NARROW_SIZE_PX))
-    full = weightless_base()
+def transfer_flops(found: Mapping[str, Kinds], full: BaseModel) -> dict[str, tuple[int, int]]:
+    """(UNet evaluations, FLOPs of the UNet at the size of Stable Diffusion 1.5) of transfers."""
     each = {kind: flops(evaluation(full, kind, SIZE_PX)) for kind in set().union(*found.values())}
     return {
         name: (evaluations(kinds), sum(each[kind] * count for kind, count in kinds.items()))
@@ -113,7 +109,8 @@ def kept_memory(full: BaseModel) -> dict[str, Kept]:
 
 def counts() -> None:
     """Prints what can be counted exactly."""
-    found, full = transfer_flops(), weightless_base()
+    full = weightless_base()
+    found = transfer_flops(transfer_kinds(), full)
     published, autoencoder = found["published, rebuilt"][1], flops(decoding(full, SIZE_PX))
     rows = [[name, str(n), f"{f / 1e12:.1f}", _quotient(published, f)] for name, (n, f) in found.items()]
     _print_table(["one transfer at 512 px", "UNet evaluations", "TFLOP of the UNet", "published / this"], rows)

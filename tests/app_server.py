@@ -8,7 +8,7 @@ from typing import Any
 
 from random_style import random_style
 
-from sigstyle.base.model import load_base
+from sigstyle.base.model import BaseModel, load_base
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "examples" / "content"
@@ -17,10 +17,11 @@ PAINTINGS = ROOT / "examples" / "style"
 
 @dataclass(frozen=True)
 class Server:
-    """A running app and its folder."""
+    """A running app, its folder and its base."""
 
     url: str
     data: Path
+    base: BaseModel
 
     def results(self) -> list[Path]:
         """Every picture anyone has made, oldest first."""
@@ -43,6 +44,6 @@ def running(data: Path, *words: str) -> Iterator[Server]:
     options = app.arguments(["--data", str(data), "--device", "cpu", *words])
     demo: Any = app.start(options, prevent_thread_lock=True, quiet=True)
     try:
-        yield Server(demo.local_url, data)
+        yield Server(demo.local_url, data, base)
     finally:
         demo.close()

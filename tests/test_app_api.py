@@ -19,7 +19,7 @@ from sigstyle.style.style import Style
 
 KEY, OTHER = "key-of-anna-0123456789", "key-of-bert-0123456789"
 QUICK = {"steps": 2, "size_px": 128}
-LEARNING = {"steps": 4, "batch_size": 1, "crops": 2, "size_px": 64, "warmup": 1, "autocast": "off"}
+LEARNING = {"steps": 4, "batch_size": 1, "painting": 1, "crops": 2, "size_px": 64, "warmup": 1, "autocast": "off"}
 CAT = handle_file(str(PHOTOS / "cat.jpg"))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from app_server import PHOTOS, Server
 from playwright.sync_api import Browser, expect
-from test_app_browser import PATIENCE_MS, browser, go_to, opened, set_dials, tile
-from test_app_browser_studio import server
+from test_app_browser import PATIENCE_MS, browser, go_to, opened, tile
+from test_app_browser_studio import FILLED, server
 from test_lora_in import save_lora
 from test_studio_queue import foreign_lora
 
@@ -24,26 +24,25 @@ def test_jobs_stars_and_loras_are_found_again_and_are_ones_own(
     page, other = opened(browser, server), opened(browser, server)
     page.locator("#photos input[type=file]").first.set_input_files(PHOTOS / "owl.jpg")
     expect(page.locator("#photos img").first).to_be_visible(timeout=PATIENCE_MS)
-    set_dials(page)
-    page.locator(".way:visible").get_by_text("Classic", exact=True).first.click()
-    expect(page.locator("label:visible").filter(has_text="Swap until").first).to_be_visible(timeout=PATIENCE_MS)
-    set_dials(page, steps=1000, size_px=128)
-    page.locator("#restyle").click()
-    go_to(page, "Imagine")
-    page.locator("#imagine-kind").get_by_text("Seamless tile").click()
-    expect(page.locator("#prompt")).to_be_hidden(timeout=PATIENCE_MS)
-    page.locator("#paint").click()
-    queue, rows = page.locator("#queue"), page.locator(".queued:visible")
-    expect(queue).to_contain_text(re.compile("2 jobs · "), timeout=PATIENCE_MS)
-    page.reload()
-    queue.locator(".label-wrap").click()
-    expect(rows.nth(0)).to_contain_text(re.compile(r"owl in \w+.*(running|% done)", re.DOTALL), timeout=PATIENCE_MS)
-    expect(rows.nth(1)).to_contain_text(re.compile(r"Tile in \w+.*waiting behind 1", re.DOTALL))
-    expect(page.locator("#queue-tell")).to_have_text(re.compile("Tell me when it ends|no notices here"))
-    expect(other.locator("#queue")).to_be_hidden()
-    rows.nth(1).get_by_role("button", name="Cancel").click()
-    expect(rows).to_have_count(1, timeout=PATIENCE_MS)
-    rows.nth(0).get_by_role("button", name="Cancel").click()
+    page.wait_for_function(FILLED, timeout=PATIENCE_MS)
+    with server.base.lock:  # nothing is painted until it is let go, so the page may take its time
+        page.locator("#restyle").click()
+        go_to(page, "Imagine")
+        page.locator("#imagine-kind").get_by_text("Seamless tile").click()
+        expect(page.locator("#prompt")).to_be_hidden(timeout=PATIENCE_MS)
+        page.locator("#paint").click()
+        queue, rows = page.locator("#queue"), page.locator(".queued:visible")
+        expect(queue).to_contain_text(re.compile("2 jobs · "), timeout=PATIENCE_MS)
+        page.reload()
+        queue.locator(".label-wrap").click()
+        expect(rows.nth(0)).to_contain_text(re.compile(r"owl in \w+.*(running|% done)", re.DOTALL), timeout=PATIENCE_MS)
+        expect(rows.nth(1)).to_contain_text(re.compile(r"Tile in \w+.*waiting behind 1", re.DOTALL))
+        expect(page.locator("#queue-tell")).to_have_text(re.compile("Tell me when it ends|no notices here"))
+        expect(other.locator("#queue")).to_be_hidden()
+        rows.nth(1).get_by_role("button", name="Cancel").click()
+        expect(rows).to_have_count(1, timeout=PATIENCE_MS)
+        rows.nth(0).get_by_role("button", name="Cancel").click()
+        expect(rows.nth(0)).to_contain_text("stopping", timeout=PATIENCE_MS)
     expect(queue).to_be_hidden(timeout=PATIENCE_MS)
     assert server.results() == []
 

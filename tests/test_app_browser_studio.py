@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         demo: Any = app.start(
             app.arguments(["--data", str(data), "--device", "cpu"]), prevent_thread_lock=True, quiet=True
         )
-        yield Server(demo.local_url, data)
+        yield Server(demo.local_url, data, base)
         demo.close()
 
 

@@ -13,6 +13,7 @@ from sigstyle.base.model import BaseModel
 from sigstyle.errors import ConfigError, StyleFileError
 from sigstyle.learning.instant import Start, instant_style
 from sigstyle.learning.measured import Measured
+from sigstyle.learning.recent import Recent
 from sigstyle.learning.trial import MOST_CONTENT, Trial
 from sigstyle.scoring.features import CHANNELS, style_features
 from sigstyle.style.factors_file import split_offsets, with_more
@@ -150,10 +151,24 @@ def test_a_style_that_would_dissolve_photos_is_given_in_part(
     assert len(set(lost)) == 3 and min(lost) > MOST_CONTENT, "on a random base photos never stand"
     assert whole.share == 1 and torch.equal(whole.instant.coefficients, predicted)
     monkeypatch.setattr(Trial, "content", lambda _self, _offsets, _prompt, share: 2 * share)
+    monkeypatch.setattr("sigstyle.learning.instant.TRIED", Recent(1))
     style = instant_style(base, [make_painting()], "Waves", told.append)
     assert style.metadata["share"] == 0.4 and style.instant is not None
     assert torch.equal(style.instant.coefficients, (0.4 * predicted).half().float())
     assert "A capture in steps does better" in told[0] and "has 0.4 of it" in told[0]
+
+
+def test_what_was_tried_or_measured_lately_is_not_worked_out_again(
+    base: BaseModel, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sigstyle.learning.instant.TRIED", Recent(2))
+    tried, share = list[int](), Trial.share
+    monkeypatch.setattr(Trial, "share", lambda trial, *given: (tried.append(1), share(trial, *given))[1])
+    images = [make_painting().rotate(angle) for angle in (0, 90, 180)]
+    styles = [instant_style(base, [image], "Waves") for image in (images[0], images[0], *images)]
+    assert len(tried) == 3 and styles[0].hash == styles[1].hash == styles[2].hash != styles[3].hash
+    instant_style(base, [images[0]], "Waves")
+    assert len(tried) == 4, "only the last few are remembered"
 
 
 def test_the_image_decides_the_style(base: BaseModel, shipped: Path) -> None:

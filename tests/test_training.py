@@ -16,7 +16,7 @@ from PIL import Image
 from weights.training import archives, autoencoder, captions, checkpoint, dataset, text, trained, unet
 from weights.training.crops import load_images
 from weights.training.export import export
-from weights.training.report import report
+from weights.training.report import PROMPTS, report
 
 
 def picture(seed: int, width: int = 640, height: int = 520) -> Image.Image:
@@ -132,7 +132,7 @@ def test_the_chain_ends_with_a_loadable_base(tiles: tuple[Path, list[dataset.Til
     made = trained.load_trained(work)
     decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / "decoder")
     export(decoder, made.unet, made.text_encoder, made.tokenizer, made.scale, tmp_path / "mini")
-    scores = report(tmp_path / "mini", found, [work / "examples"], tmp_path / "mini", photos=1)
+    scores = report(tmp_path / "mini", found, [work / "examples"], tmp_path / "mini", photos=1, prompts=PROMPTS[:1])
     assert scores["autoencoder_512px"]["all"]["psnr"] > 15
     assert json.loads((tmp_path / "mini" / "scores.json").read_text()) == scores
     pipe: Any = StableDiffusionPipeline.from_pretrained(tmp_path / "mini", safety_checker=None)

@@ -14,8 +14,8 @@ def guided_filter(pixels: Tensor, amount: float, radius_px: int = 4) -> Tensor:
         return pixels
 
     def mean(x: Tensor) -> Tensor:
-        padded = F.pad(x, (radius_px,) * 4, mode="replicate")
-        return F.avg_pool2d(padded, 2 * radius_px + 1, stride=1)
+        padded, side = F.pad(x, (radius_px,) * 4, mode="replicate"), 2 * radius_px + 1
+        return F.avg_pool2d(F.avg_pool2d(padded, (side, 1), stride=1), (1, side), stride=1)  # as one of side x side
 
     guide = pixels.mean(dim=1, keepdim=True)
     mean_guide, mean_pixels = mean(guide), mean(pixels)

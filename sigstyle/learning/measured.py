@@ -8,10 +8,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sigstyle.base.content_hash import content_hash
 from sigstyle.imaging.brushwork import Brushwork
 from sigstyle.imaging.images import fit, to_tensor
 from sigstyle.imaging.palette import Palette
 from sigstyle.learning.bank import SIDE_PX
+from sigstyle.learning.batches import images_hash
+from sigstyle.learning.recent import Recent
 from sigstyle.scoring.features import StyleFeatures
 from sigstyle.scoring.style_loss import LayerStatistics, statistics
 
@@ -26,8 +29,12 @@ class Measured:
 
     @classmethod
     def on(cls, images: Sequence[Image.Image], network: StyleFeatures, device: torch.device) -> Self:
-        """The means over `images`, each at a short side of 512 px."""
-        return cls.of([to_tensor(fit(image, SIDE_PX, 8)) for image in images], network, device)
+        """The means over `images`, each at a short side of 512 px; of the last few images they are remembered."""
+
+        def find() -> Measured:
+            return cls.of([to_tensor(fit(image, SIDE_PX, 8)) for image in images], network, device)
+
+        return _MEASURED.get(content_hash(f"{SIDE_PX} {device} {images_hash(images)}", network.state_dict()), find)
 
     @classmethod
     @torch.no_grad()
@@ -44,3 +51,6 @@ class Measured:
     def vector(self) -> Tensor:
         """Channel means and deviations of all layers, one after the other, as the shared hypernetwork reads them."""
         return torch.cat([torch.cat([layer.mean[0], layer.deviation[0]]) for layer in self.statistics])
+
+
+_MEASURED = Recent[Measured](4)

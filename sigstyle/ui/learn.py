@@ -115,7 +115,7 @@ class Learn:
         parts = (dropped, photos, name, care, preset, steps, dials, go, enough, stop, leftovers, left)
         view = cls(page, *parts, line, stage, preview, curve, gr.State(None), gr.State([]))
         view._connect(examples, files, again, forget)
-        tab.select(view.timed, [page.base, preset, care], care, queue=False, **PRIVATE)
+        tab.select(view.timed, [page.base, preset], care, queue=False, **PRIVATE)
         return view
 
     def _connect(self, examples: gr.Gallery, files: list[Path], again: gr.Button, forget: gr.Button) -> None:
@@ -125,10 +125,10 @@ class Learn:
 
         key, base = self.page.key, self.page.base
         examples.select(pick, None, [self.dropped.gallery, self.name], queue=False, **PRIVATE)
-        self.care.change(steps_of, [self.care, self.preset], self.steps, queue=False, **PRIVATE)
+        self.care.input(steps_of, [self.care, self.preset], self.steps, queue=False, **PRIVATE)
         switched = [self.steps, *self.dials.controls]
         self.preset.input(self._switched, [self.care, self.preset], switched, queue=False, **PRIVATE)
-        self.preset.input(self.timed, [base, self.preset, self.care], self.care, queue=False, **PRIVATE)
+        self.preset.input(self.timed, [base, self.preset], self.care, queue=False, **PRIVATE)
         paintings, known = self.dropped.gallery, self.dropped.known
         looked = [paintings, known]
         paintings.change(self._look, looked, self.dropped.outputs, trigger_mode="multiple", queue=False, **PRIVATE)
@@ -179,14 +179,14 @@ class Learn:
     def _look(self, paintings: Any, known: Any) -> Changes:
         return self.dropped.looked_at(paintings, known)[1]
 
-    def timed(self, base: str, preset: str, care: str) -> gr.Radio:
+    def timed(self, base: str, preset: str) -> gr.Radio:
         """How thoroughly, with how long that takes about on this computer."""
         bases, configs = (
             self.page.studio.bases,
             {c: CaptureConfig.preset(preset, steps=steps_of(c, preset)) for c in CARE},
         )
         words = {name: duration(bases.learning_s(base, config)) for name, config in configs.items()}
-        return gr.Radio([(f"{name} · about {time}", name) for name, time in words.items()], value=care)
+        return gr.Radio([(f"{name} · about {time}", name) for name, time in words.items()])
 
     def _switched(self, care: str, preset: str) -> Changes:
         """The dials as another preset has them."""

@@ -86,10 +86,10 @@ class SizeChoice:
         except SigStyleError as error:
             return {self.hint: gr.HTML(_said(as_text(str(error)))), self.custom: gr.Number(visible=choice == CUSTOM)}
         paints = wanted.method == "paint"
-        kept = choice if paints or choice != PHOTO else QUICK
+        chosen = {} if paints or choice != PHOTO else {"value": QUICK}  # else a choice made meanwhile stays
         sizes = [size for size in map(size_by_header, photos) if size is not None]
         return {
-            self.choice: gr.Radio(_choices(usual, paints), value=kept),
+            self.choice: gr.Radio(_choices(usual, paints), **chosen),
             self.custom: gr.Number(visible=choice == CUSTOM),
             self.usual: usual,
             self.hint: gr.HTML(_said(_outcome(studio, base, sizes, wanted, styles, parts))),

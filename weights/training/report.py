@@ -104,8 +104,9 @@ def round_trips(
 
 
 def report(
-    base_dir: Path, tiles: Sequence[dataset.Tile], examples: Sequence[Path], out_dir: Path, photos: int = 2
-) -> dict[str, Any]:
+    base_dir: Path, tiles: Sequence[dataset.Tile], examples: Sequence[Path], out_dir: Path, photos: int = 2,
+    prompts: Sequence[str] = PROMPTS,
+) -> dict[str, Any]:  # fmt: skip
     """Measure ``base_dir`` and write scores.json, reconstructions.jpg and samples.jpg to ``out_dir``."""
     pipe = StableDiffusionPipeline.from_pretrained(base_dir, safety_checker=None)
     pipe.set_progress_bar_config(disable=True)
@@ -114,6 +115,6 @@ def report(
     if samples:
         reconstruction_sheet(pipe, samples[:: max(1, len(samples) // 6)][:6], out_dir / "reconstructions.jpg")
     found["round_trip"] = round_trips(pipe, tiles, photos)
-    sample_grid(pipe, out_dir / "samples.jpg")
+    sample_grid(pipe, out_dir / "samples.jpg", prompts)
     (out_dir / "scores.json").write_text(json.dumps(found, indent=1) + "\n")
     return found
