@@ -14,8 +14,10 @@ from sigstyle.errors import ConfigError
 from sigstyle.studio.folder import Workspace, safe_name
 from sigstyle.studio.lane import Job
 from sigstyle.studio.limits import check_settings
+from sigstyle.studio.loras import Underlay
 from sigstyle.studio.studio import Studio, Who
 from sigstyle.style.style import Style
+from sigstyle.style.under import under
 
 MOST_FRAMES = 1500
 
@@ -42,49 +44,58 @@ class Film:
 
 
 def first_frame(
-    studio: Studio, who: Who, clip: Path | None, style: str, base: str, config: TransferConfig
-) -> Job[FirstFrame]:
+    studio: Studio, who: Who, clip: Path | None, style: str, base: str, config: TransferConfig,
+    loras: Underlay | None = None,
+) -> Job[FirstFrame]:  # fmt: skip
     """Paint a clip's first frame, and measure what the whole takes.
 
+    `loras` lie under the style, unless given those that the person has on.
     Raises: SigStyleError for anything that can be known to be wrong before the work begins.
     """
     chosen, key, workspace, look = _checked(studio, who, clip, style, base, config)
+    laid = studio.loras(who).given(loras)
 
     def work(job: Job[FirstFrame]) -> FirstFrame:
         plan, loaded = _planned(chosen, look, config), studio.bases.get(key)
         size, began = plan.size(loaded), time.monotonic()
-        painter = plan.painter(loaded, plan.shots[0], job.should_stop)
-        image = next(plan.clip.frames(size))
-        painted = painter.finished(painter.next(0, image, None).painted, size)
+        with under(loaded, laid.opened(loaded)) as carrying:
+            painter = plan.painter(carrying, plan.shots[0], job.should_stop)
+            image = next(plan.clip.frames(size))
+            painted = painter.finished(painter.next(0, image, None).painted, size)
         path = workspace.new_result(f"first frame in {style}")
         painted.save(path)
         seconds = (time.monotonic() - began) * (plan.frames + len(plan.shots))
-        notices = (*plan.clip.notices(size, config.size_px is not None), *plan.notices)
+        notices = (*plan.clip.notices(size, config.size_px is not None), *plan.notices, *laid.notices(loaded))
         return FirstFrame(path, plan.frames, len(plan.shots), seconds, notices)
 
     return studio.submit(who, "film", work, title=f"First frame of {chosen.stem} in {look.name}", units=0)
 
 
-def paint_film(studio: Studio, who: Who, clip: Path | None, style: str, base: str, config: TransferConfig) -> Job[Film]:
-    """Paint a clip. Raises: as `first_frame`."""
+def paint_film(
+    studio: Studio, who: Who, clip: Path | None, style: str, base: str, config: TransferConfig,
+    loras: Underlay | None = None,
+) -> Job[Film]:  # fmt: skip
+    """Paint a clip, over LoRAs as `first_frame`. Raises: as `first_frame`."""
     chosen, key, workspace, look = _checked(studio, who, clip, style, base, config)
-    path = _place(workspace, chosen, look, config)
+    laid = studio.loras(who).given(loras)
+    path = _place(workspace, chosen, look, config, laid)
 
     def work(job: Job[Film]) -> Film:
         _planned(chosen, look, config)
-        notices: list[str] = []
+        loaded, notices = studio.bases.get(key), list[str]()
         made = video(
             chosen,
             look,
             path,
-            base=studio.bases.get(key),
+            base=loaded,
             config=config,
+            loras=laid.opened(loaded),
             overwrite=True,
             on_progress=_reporting(job),
             on_notice=notices.append,
             should_stop=job.should_stop,
         )
-        return Film(made.path, made.frames, made.seconds, tuple(notices))
+        return Film(made.path, made.frames, made.seconds, (*notices, *laid.notices(loaded)))
 
     return studio.submit(who, "film", work, title=f"Film: {chosen.stem} in {look.name}", units=0)
 
@@ -100,9 +111,9 @@ def _checked(
     return clip, studio.bases.check(base), workspace, entry.style
 
 
-def _place(workspace: Workspace, clip: Path, style: Style, config: TransferConfig) -> Path:
+def _place(workspace: Workspace, clip: Path, style: Style, config: TransferConfig, laid: Underlay) -> Path:
     """Where a film goes: the same for the same wishes, so that one that was stopped goes on."""
-    told = json.dumps([clip.name, clip.stat().st_size, style.hash, config.to_dict()], sort_keys=True)
+    told = json.dumps([clip.name, clip.stat().st_size, style.hash, config.to_dict(), laid.notes], sort_keys=True)
     digest = hashlib.sha256(told.encode()).hexdigest()[:12]
     return workspace.folder("results") / f"{safe_name(f'{clip.stem} in {style.name}')}-{digest}.mp4"
 
