@@ -2,9 +2,10 @@
 
     python -m benchmarks.forgetting --styles 30 --steps 60        hours on a CPU; stopped, it goes on where it was
 
-Three ways, with the same steps: held (as `collection add` does it), free (the same without the regulariser) and alone
-(each style into a collection of its own). Every style is painted on a photo when it was added and again at the end, and
-judged by vgg16-hed. Writes the table and a contact sheet to docs/tuning/.
+Ways, with the same steps: exact (as `collection add` does it), penalty (`--holding penalty`), free (that without its
+penalty), and alone (free, each style into a collection of its own), with which the others are compared. Every style is
+painted on a photo when it was added and again at the milestones, and judged by vgg16-hed. Writes the table and a
+contact sheet to docs/tuning/.
 """
 
 import argparse
@@ -34,6 +35,8 @@ from sigstyle.style.collection import Collection
 from sigstyle.style.collection_file import load_collection, save_collection
 from sigstyle.style.drift import offsets_sketch
 
+_FREE = {"holding": "penalty", "hold": 0.0}
+WAYS: dict[str, dict[str, Any]] = {"exact": {}, "penalty": {"holding": "penalty"}, "free": _FREE, "alone": _FREE}
 TILE_PX, SHOWN = 160, 8
 
 
@@ -57,6 +60,7 @@ class Bench:
     size_px: int
     folder: Path
     images: Sequence[Path]
+    ways: Sequence[str]
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +77,7 @@ class Bench:
     def add(self, way: str, index: int) -> None:
         """Add a style image, unless that is done, and judge it."""
         before = self.collection(way) if way != "alone" else new_collection(self.base)
-        config = self.config if way == "held" else replace(self.config, hold=0.0)
+        config = replace(self.config, **WAYS[way])
         done = len(before.members) > index if way != "alone" else f"alone {index} added" in self.distances
         if not done:
             image = load_image(self.images[index])
@@ -148,14 +152,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def sheet(bench: Bench, count: int, path: Path) -> None:
     """A JPEG of the first styles: their images, then how each way paints them when added and at the end."""
-    lines = [
-        "style image",
-        "alone 0 added",
-        "held 0 added",
-        f"held 0 after {count}",
-        "free 0 added",
-        f"free 0 after {count}",
-    ]
+    lines = ["style image", "alone 0 added"]
+    lines += [f"{way} 0 {when}" for way in bench.ways for when in ("added", f"after {count}")]
     columns = min(SHOWN, count)
     canvas = Image.new("RGB", (columns * TILE_PX, len(lines) * (TILE_PX + 14)), "white")
     for row, line in enumerate(lines):
@@ -174,12 +172,13 @@ def run(bench: Bench, milestones: Sequence[int], output: Path, name: str) -> Non
     """Add style after style, each in all ways; at the milestones judge all and write the table anew."""
     rows: list[Sequence[str]] = []
     for count in range(1, len(bench.images) + 1):
-        for way in ("alone", "held", "free"):
+        for way in ("alone", *bench.ways):
             bench.add(way, count - 1)
         print(f"{count} styles", flush=True)
-        fresh = len(bench.collection("held").members) == count or f"held 0 after {count}" in bench.distances
+        first = bench.ways[0]
+        fresh = len(bench.collection(first).members) == count or f"{first} 0 after {count}" in bench.distances
         if count in milestones and count > 1 and fresh:
-            rows += [bench.row(way, count) for way in ("held", "free")]
+            rows += [bench.row(way, count) for way in bench.ways]
             write(bench, rows, count, output, name)
 
 
@@ -210,7 +209,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=60, help="training steps of each")
     parser.add_argument("--painting", type=int, default=2, help="photos painted in one step")
     parser.add_argument("--crop-px", type=int, help="side of the crops that are remembered; the base's own")
-    parser.add_argument("--hold", type=float, help="weight of the regulariser; the default of collection add")
+    parser.add_argument("--ways", nargs="+", choices=[way for way in WAYS if way != "alone"], default=["exact", "free"])
     parser.add_argument("--photo", type=Path, default=HELD_OUT / "content/house.jpg")
     parser.add_argument("--name", default="forgetting", help="of the files written")
     parser.add_argument("--work", type=Path, default=ROOT / "outputs/forgetting", help="where a stopped run goes on")
@@ -227,11 +226,10 @@ def main() -> None:
         "size_px": args.crop_px,
         "seed": args.seed,
     }
-    changes |= {} if args.hold is None else {"hold": args.hold}
     try:
         config, images = CollectionConfig(**changes), style_images(args.styles)
         judge, base = Vgg16HedScorer(args.judge), load_base(args.base, args.device)
-        bench = Bench(base, config, judge, args.photo, args.size_px, args.work, images)
+        bench = Bench(base, config, judge, args.photo, args.size_px, args.work, images, args.ways)
         run(bench, [*args.milestones, args.styles], args.output, args.name)
     except ConfigError as error:
         sys.exit(f"benchmarks.forgetting: {error}")

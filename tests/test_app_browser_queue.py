@@ -24,6 +24,7 @@ def test_jobs_stars_and_loras_are_found_again_and_are_ones_own(
     page, other = opened(browser, server), opened(browser, server)
     page.locator("#photos input[type=file]").first.set_input_files(PHOTOS / "owl.jpg")
     expect(page.locator("#photos img").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#drafts .thumbnail-lg")).to_have_count(3, timeout=PATIENCE_MS)
     page.wait_for_function(FILLED, timeout=PATIENCE_MS)
     with server.base.lock:  # nothing is painted until it is let go, so the page may take its time
         page.locator("#restyle").click()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,11 +22,11 @@ from sigstyle.style.drift import Held, offsets_sketch
 from sigstyle.style.fusion import HyperBox, Interval, fused
 from sigstyle.style.instant import save_hypernetwork
 from sigstyle.style.offsets import Offset, of_rank
-from sigstyle.style.shared_hypernet import EMBEDDING, SharedHypernet
+from sigstyle.style.shared_hypernet import EMBEDDING, Predicted, SharedHypernet
 from sigstyle.style.style import Style
 from sigstyle.style.tensor_file import read_tensors
 
-FEW = CollectionConfig(steps=2, painting=1, crops=1, size_px=64, autocast="off", lr=1e-2)
+FEW = CollectionConfig(steps=2, painting=1, crops=1, size_px=64, autocast="off")
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +118,46 @@ def test_the_base_comes_back_as_it_was(base: BaseModel, empty: Collection) -> No
     assert (digest(base.unet), digest(base.vae), digest(base.text_encoder)) == before
 
 
-def test_holding_forgets_less(base: BaseModel, one: Collection) -> None:
+def test_the_penalty_forgets_less(base: BaseModel, one: Collection) -> None:
+    freely = {"holding": "penalty", "steps": 6, "lr": 1e-2}
     other = [make_painting().rotate(90, expand=True)]
     kept, lost = (
         forgetting(base, add_to_collection(base, one, other, "Upright", CollectionConfig(**{**vars(FEW), **changes})))
-        for changes in ({"hold": 1000.0, "steps": 6}, {"hold": 0.0, "steps": 6})
+        for changes in ({"hold": 1000.0, **freely}, {"hold": 0.0, **freely})
     )
     assert kept[0].offsets < 0.6 * lost[0].offsets
     assert kept[1].offsets == lost[1].offsets == 0
     assert forgetting(base, one)[0].picture == 0
+
+
+def test_held_exactly_earlier_styles_stay_while_the_new_one_is_learned(base: BaseModel, one: Collection) -> None:
+    other = [make_painting().rotate(90, expand=True)]
+    config = CollectionConfig(**{**vars(FEW), "own_lr": 0.1, "steps": 6})
+    two = add_to_collection(base, one, other, "Upright", config)
+    (kept, new), (level, upright) = forgetting(base, two), two.members
+    assert kept.offsets < 1e-3 and kept.picture < 0.1 and new.offsets == new.picture == 0
+    before, after = (collection.offsets(level.embedding) for collection in (one, two))
+    for path, offset in before.items():
+        torch.testing.assert_close(after[path].delta(), offset.delta(), rtol=1e-2, atol=1e-3)
+    untrained, trained = (offsets_sketch(collection.offsets(upright.embedding)) for collection in (one, two))
+    assert (trained - untrained).norm() > 0.02 * untrained.norm()
+
+
+def test_what_is_remembered_changes_nothing_of_others(base: BaseModel) -> None:
+    net, known = network(base), embeddings(40)
+    before = [net.predict(embedding) for embedding in known]
+    generator = torch.Generator().manual_seed(1)
+    change = Predicted(*(torch.randn(part.shape, generator=generator) for part in vars(before[0]).values()))
+    net.remember(known[0], change, known[1:])
+    for embedding, then in zip(known[1:], before[1:], strict=True):
+        now = net.predict(embedding)
+        torch.testing.assert_close(now.coefficients, then.coefficients, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(now.token, then.token, rtol=1e-4, atol=1e-4)
+    now = net.predict(known[0])
+    torch.testing.assert_close(now.coefficients, before[0].coefficients + change.coefficients, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(now.token, before[0].token + change.token, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="mixture of others"):
+        net.remember(known[1], change, known[1:])
 
 
 def test_a_file_gives_the_same_collection_again(pair: Collection, tmp_path: Path) -> None:
@@ -247,6 +279,12 @@ def test_what_cannot_be_added_is_told_before_anything_is_learned(
     for images, name, words in (([], "New", "no style image"), ([make_painting()], "Level", "already")):
         with pytest.raises(ConfigError, match=words):
             add_to_collection(base, pair, images, name, FEW)
+    wrongs: list[dict[str, Any]] = [{"hold": 3.0}, {"lr": 0.1}, {"holding": "penalty", "own_lr": 0.5}]
+    for wrong in wrongs:
+        with pytest.raises(ConfigError, match="is not used with holding"):
+            CollectionConfig(**wrong)
+    with pytest.raises(ConfigError, match="cannot tell this style from those"):
+        add_to_collection(base, pair, [make_painting()], "Level too", FEW)
     with pytest.raises(ConfigError, match="is of the base"):
         forgetting(make_base(seed=5), pair)  # type: ignore[operator]
 

@@ -29,15 +29,18 @@ def test_a_toy_run_leaves_a_table_and_a_sheet(
     monkeypatch.setattr(forgetting, "style_images", lambda count: images[:count])
     monkeypatch.setattr(forgetting, "TILE_PX", 24)
     words = f"--styles 2 --steps 1 --painting 1 --crop-px 64 --size-px 64 --photo {photo} --name toy".split()
+    words += ["--ways", "exact", "penalty", "free"]
     words += ["--judge", str(save_random_hed(tmp_path / "hed.h5"))]
     monkeypatch.setattr(
         sys, "argv", ["forgetting", *words, "--work", str(tmp_path / "w"), "--output", str(tmp_path / "o")]
     )
     forgetting.main()
     text = (tmp_path / "o" / "toy.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("| held") or line.startswith("| free")]
-    assert len(rows) == 2 and all(row.split(" | ")[1] == "2" for row in rows)
-    assert Image.open(tmp_path / "o" / "toy.jpg").size == (48, 6 * (24 + 14))
+    rows = [line for line in text.splitlines() if line.startswith(("| exact", "| penalty", "| free"))]
+    assert len(rows) == 3 and all(row.split(" | ")[1] == "2" for row in rows)
+    exact = next(row for row in rows if row.startswith("| exact"))
+    assert [part.strip() for part in exact.split("|")[3:7]] == ["0.0%"] * 4, "nothing is forgotten"
+    assert Image.open(tmp_path / "o" / "toy.jpg").size == (48, 8 * (24 + 14))
     monkeypatch.setattr(forgetting, "transfer", None)  # a second run has all pictures
     forgetting.main()
     assert (tmp_path / "o" / "toy.md").read_text(encoding="utf-8") == text

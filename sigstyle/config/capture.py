@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sigstyle.config.wording import AUTOCAST
+from sigstyle.config.wording import AUTOCAST, HOLDINGS
 from sigstyle.errors import ConfigError
 from sigstyle.settings import Settings, choice, number, words
 
@@ -112,11 +112,15 @@ class CollectionConfig(Settings):
     """How a style is added to a collection."""
 
     steps: int = number(60, 1, 100_000, "training steps")
-    hold: float = number(
-        100.0, 0, 1e6, "how firmly what the network makes for earlier styles is held; 0 lets it forget them"
-    )
-    lr: float = number(4e-3, 0, 1, "learning rate of what all styles share; the rest of the network learns slower")
-    embedding_lr: float = number(2e-2, 0, 1, "learning rate of the new style's embedding")
+    holding: str = choice(
+        "exact", HOLDINGS,
+        "how earlier styles stay: as they are, as only what is the new one's own is trained; or about so, by a penalty "
+        "on their drift, while the whole network is trained",
+    )  # fmt: skip
+    hold: float = number(100.0, 0, 1e6, "weight of that penalty; 0 lets the network forget earlier styles")
+    own_lr: float = number(1e-2, 0, 1, "learning rate of a style's own, held exactly")
+    lr: float = number(4e-3, 0, 1, "with the penalty: learning rate of what all styles share; all else learns slower")
+    embedding_lr: float = number(2e-2, 0, 1, "with the penalty: learning rate of the new style's embedding")
     painting: int = number(2, 1, 64, "photos painted in one step")
     batch_size: int = number(1, 1, 256, "crops of the style image remembered in one step")
     style_weight: float = number(5.0, 0, 1000, "weight of the style against the photo")
@@ -127,6 +131,15 @@ class CollectionConfig(Settings):
     autocast: str = choice("auto", AUTOCAST, "bfloat16 arithmetic: auto is on where there are units for it")
 
     _presets = {"default": {}}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        other = {"exact": ("hold", "lr", "embedding_lr"), "penalty": ("own_lr",)}[self.holding]
+        for name in other:
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise ConfigError(
+                    f"{name} is not used with holding {self.holding!r}. Leave it out, or choose the other holding."
+                )
 
     @property
     def capture(self) -> CaptureConfig:

@@ -3,6 +3,7 @@
 from sigstyle.settings import Alias
 
 AUTOCAST = ("auto", "on", "off")
+HOLDINGS = ("exact", "penalty")
 MOST_PAINTING_STEPS = 8
 READS = "; a base reads 75 tokens, some 50 words with those of the style, and a notice quotes what is cut"
 VARIATION = Alias("seed", "another number is another set of strokes")

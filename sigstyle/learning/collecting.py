@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from sigstyle.base.model import BaseModel
-from sigstyle.base.prompts import StyleToken, starting_embedding, token_for
+from sigstyle.base.prompts import starting_embedding, token_for
 from sigstyle.config import CollectionConfig
 from sigstyle.errors import Cancelled, ConfigError
 from sigstyle.imaging.brushwork import Brushwork
@@ -20,24 +20,20 @@ from sigstyle.imaging.images import thumbnail_uri, to_tensor
 from sigstyle.imaging.palette import Palette
 from sigstyle.learning.bank import bank_files
 from sigstyle.learning.instant import DOMAIN, known_hypernetwork
-from sigstyle.learning.learner import Learner
 from sigstyle.learning.lessons import Lesson, Remembering
 from sigstyle.learning.measured import Measured
+from sigstyle.learning.newcomer import CollectionLearner, Holding
 from sigstyle.learning.painting import Painting
 from sigstyle.learning.provenance import provenance
-from sigstyle.learning.state import TrainingState
 from sigstyle.learning.stepper import Stepper
 from sigstyle.scoring.features import style_features
 from sigstyle.style.attach import frozen
 from sigstyle.style.collection import Collection, Member, stacked
 from sigstyle.style.drift import Held, offsets_sketch, picture_sketch
 from sigstyle.style.instant import Hypernetwork, network_of, written_form
-from sigstyle.style.offsets import Offset
-from sigstyle.style.shared_hypernet import Predicted, SharedHypernet
+from sigstyle.style.shared_hypernet import SharedHypernet
 from sigstyle.style.similar import look
 
-_SHARES = {"ups": 1.0, "shared": 1.0, "downs": 0.3}  # of the learning rate, as the network itself was trained
-_OTHERS = 0.05
 OnStep = Callable[[int, int, float], None]
 
 
@@ -45,83 +41,6 @@ def new_collection(base: BaseModel) -> Collection:
     """An empty collection on a base, whose network is the one that ships. Raises: ConfigError where there is none."""
     start = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN).detach().cpu().float()
     return Collection(known_hypernetwork(base), base.name, start)
-
-
-class Newcomer(nn.Module):
-    """A hypernetwork as the one style makes it whose embedding is trained along."""
-
-    def __init__(self, net: SharedHypernet, embedding: nn.Parameter) -> None:
-        super().__init__()
-        self.net = net
-        self._embedding = [embedding]  # in a list, so that it counts once among what is trained
-
-    def predicted(self) -> Predicted:
-        """Coefficients and token of the embedding, at the norm that all have."""
-        return self.net.predict(self.net.normed(self._embedding[0]))
-
-    def forward(self) -> dict[str, Offset]:
-        """The offsets by layer path."""
-        return self.net.offsets(self.predicted().coefficients)
-
-
-class CollectionLearner(Learner):
-    """The learner of a capture, whose offsets and token the hypernetwork makes of one embedding."""
-
-    def __init__(
-        self, base: BaseModel, config: CollectionConfig, net: SharedHypernet, start: Tensor, token: str
-    ) -> None:
-        embedding = nn.Parameter(start.to(base.device).clone())
-        self.newcomer = Newcomer(net.to(base.device), embedding)
-        self._start = starting_embedding(base.tokenizer, base.text_encoder, DOMAIN).to(base.device)
-        super().__init__(base, config.capture, token, state=_state(self.newcomer, embedding, config))
-
-    @property
-    def token(self) -> StyleToken:
-        """The style token that the embedding makes, in float32 also where it is asked for within autocast."""
-        with torch.autocast(self.base.device.type, enabled=False):
-            return StyleToken(self.token_name, self._start + self.newcomer.predicted().token)
-
-
-def _state(newcomer: Newcomer, embedding: nn.Parameter, config: CollectionConfig) -> TrainingState:
-    """The network and an embedding, with the optimiser of both."""
-    groups: list[dict[str, Any]] = [
-        {"params": [parameter], "full_lr": config.lr * _SHARES.get(name, _OTHERS)}
-        for name, parameter in newcomer.net.named_parameters()
-    ]
-    groups.append({"params": [embedding], "full_lr": config.embedding_lr})
-    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
-    return TrainingState(newcomer, embedding, optimizer, torch.Generator().manual_seed(config.seed + 1))
-
-
-class _Nothing:
-    """The samples of a lesson that needs none."""
-
-    def __len__(self) -> int:
-        return 1
-
-    def split(self, chunks: int) -> "list[_Nothing]":
-        """Itself."""
-        return [self]
-
-
-@dataclass(frozen=True, eq=False)
-class Holding:
-    """What the network makes for earlier embeddings stays: the mean of their relative squared drift, weighted.
-
-    Source: von Oswald et al. (1906.00695), equation 2, without its look-ahead.
-    """
-
-    held: Held
-    net: SharedHypernet
-    weight: float
-
-    def draw(self, generator: torch.Generator) -> _Nothing:
-        """Nothing: every earlier style is looked at in every step."""
-        return _Nothing()
-
-    def loss(self, samples: _Nothing) -> Tensor:
-        """The weighted drift, with gradients to the network."""
-        return self.weight * self.held.drift(self.net).mean()
 
 
 def add_to_collection(
@@ -137,8 +56,9 @@ def add_to_collection(
 ) -> Collection:
     """The collection with the style of `images` (as `load_image` gives them) in it; the given one stays as it was.
 
-    Embedding and network are trained on a capture's lessons, from where the network sees the style image, while the
-    drift of all earlier styles is part of the loss. The base comes back as it was.
+    It is trained on a capture's lessons, from where the network sees the style image. Held exactly, the network learns
+    only what it is to say of this embedding, and says of all earlier ones what it said; with the penalty embedding and
+    network are trained, while the drift of all earlier styles is part of the loss. The base comes back as it was.
     Raises: ConfigError for no images, a name that is taken or another base; Cancelled; CaptureError as a capture.
     """
     config = config or CollectionConfig()
@@ -146,18 +66,23 @@ def add_to_collection(
     _check(base, collection, images, name)
     network = style_features().to(base.device)
     measured = Measured.on(images, network, base.device)
-    net = copy.deepcopy(collection.network.net).requires_grad_(True)
+    net, embedding = copy.deepcopy(collection.network.net), collection.network.embed(measured.vector)
+    others = stacked(collection.members)
+    if config.holding == "exact":
+        _check_room(net, embedding, others)
     with base.lock, frozen(base.text_encoder):
-        learner = CollectionLearner(base, config, net, collection.network.embed(measured.vector), token)
+        learner = CollectionLearner(base, config, net, embedding, token)
         lessons: list[Lesson[Any]] = [Painting.of(learner, measured, bank_files(bank), network)]
         lessons.append(Remembering.of(learner, images))
-        if collection.members and config.hold:
-            held = Held.of(net, stacked(collection.members).to(base.device))
+        if collection.members and config.holding == "penalty" and config.hold:
+            held = Held.of(net, others.to(base.device))
             lessons.append(Holding(held, net, config.hold))
         _train(learner, config, lessons, on_step, should_stop)
-    trained = _rounded(net, base.fingerprint)
     with torch.no_grad():
         embedding = net.normed(learner.state.token.detach()).cpu().half().float()
+        if learner.newcomer.exactly:
+            net.cpu().remember(embedding, learner.newcomer.change, others)
+    trained = _rounded(net, base.fingerprint)
     origin = {**provenance(base, images), **look(measured.vector), "config": config.to_dict()}
     member = Member(
         name=name,
@@ -210,6 +135,17 @@ def _train(
                 safe = stepper.rolled_back(safe)
                 continue
             on_step(state.progression.step, config.steps, loss)
+
+
+def _check_room(net: SharedHypernet, embedding: Tensor, others: Tensor) -> None:
+    """Raises: ConfigError where nothing can be added to what the network says of an embedding alone."""
+    try:
+        net.apart(embedding, others)
+    except ValueError as error:
+        raise ConfigError(
+            "The hypernetwork cannot tell this style from those that the collection has. Add it to another collection, "
+            "or let the others change a little: holding 'penalty'."
+        ) from error
 
 
 def _rounded(net: SharedHypernet, base_fingerprint: str) -> Hypernetwork:

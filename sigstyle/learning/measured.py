@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from PIL import Image
@@ -28,7 +27,7 @@ class Measured:
     brushwork: Brushwork
 
     @classmethod
-    def on(cls, images: Sequence[Image.Image], network: StyleFeatures, device: torch.device) -> Self:
+    def on(cls, images: Sequence[Image.Image], network: StyleFeatures, device: torch.device) -> "Measured":
         """The means over `images`, each at a short side of 512 px; of the last few images they are remembered."""
 
         def find() -> Measured:
@@ -38,7 +37,7 @@ class Measured:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, pixels: Sequence[Tensor], network: StyleFeatures, device: torch.device) -> Self:
+    def of(cls, pixels: Sequence[Tensor], network: StyleFeatures, device: torch.device) -> "Measured":
         """The means over pixels [1, 3, h, w] of each image, in [-1, 1]."""
         each = [statistics(network(image.to(device))) for image in pixels]
         return cls(

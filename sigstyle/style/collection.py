@@ -15,6 +15,7 @@ from sigstyle.style.factors_file import split_offsets
 from sigstyle.style.fusion import fused
 from sigstyle.style.instant import Hypernetwork
 from sigstyle.style.offsets import Offset, of_rank
+from sigstyle.style.shared_hypernet import EMBEDDING
 from sigstyle.style.style import Style
 from sigstyle.text import check_style_name
 
@@ -127,5 +128,5 @@ def _in_common(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def stacked(members: Sequence[Member]) -> Tensor:
-    """The embeddings [t, 64] of members, t at least 1."""
-    return torch.stack([member.embedding for member in members])
+    """The embeddings [t, 64] of members."""
+    return torch.stack([member.embedding for member in members]) if members else torch.zeros(0, EMBEDDING)

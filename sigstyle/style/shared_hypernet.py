@@ -17,6 +17,7 @@ _COMMON = 4  # of the basis: what every style has whole at the start
 _TOKEN_SCALE = 0.1
 ANGLE = 0.4  # of a value of the embedding, in units of a right angle: within -1 and 1 for nearly all of them
 _MOST_DEVIATIONS = 4.0  # what a measured image may differ from those that were learned from
+_APART = 1e-4  # of its squared length: what an embedding must have that others have not, to be changed alone
 _FLOOR = 20  # the principal component whose deviation is added to all: what varies less is mostly noise
 
 
@@ -123,10 +124,45 @@ class SharedHypernet(nn.Module):
 
     def predict(self, embedding: Tensor) -> Predicted:
         """The coefficients and the token of an embedding."""
-        departure = self.hidden(embedding) - self.hidden(torch.zeros_like(embedding))
-        known = torch.cat([embedding, departure])
+        known = self.known(embedding)
         coefficients = (self.shared + self.head(known)).view(len(self.shapes), self.basis)
         return Predicted(coefficients, _TOKEN_SCALE * self.token_head(known).view(self.token_shape))
+
+    def known(self, embedding: Tensor) -> Tensor:
+        """What the last layers read of an embedding: [320], itself and the small network's departure."""
+        departure = self.hidden(embedding) - self.hidden(torch.zeros_like(embedding))
+        return torch.cat([embedding, departure])
+
+    @torch.no_grad()
+    def apart(self, embedding: Tensor, others: Tensor) -> Tensor:
+        """The direction [320] along which what is known of an embedding can be changed, and of `others` [t, 64] not.
+
+        It is the part of what the last layers read of the embedding that is at a right angle to what they read of all
+        others, as long as makes a product of 1 with the whole. Raises: ValueError where there is (nearly) no such part.
+        """
+        known = self.known(embedding).double()
+        axes = known.new_zeros(len(known), 0)
+        if len(others):
+            axes = torch.linalg.qr(torch.stack([self.known(other) for other in others]).double().T).Q
+        found = known
+        for _ in range(2):  # the second time takes away what rounding left
+            found = found - axes @ (axes.T @ found)
+        along = found @ known
+        if along < _APART * (known @ known):
+            raise ValueError("The embedding is a mixture of others, so it cannot be changed alone.")
+        return (found / along).float()
+
+    @torch.no_grad()
+    def remember(self, embedding: Tensor, change: Predicted, others: Tensor) -> None:
+        """Add `change` to what is said of an embedding, and nothing to what is said of `others` [t, 64].
+
+        The last layers get an update of rank 1. Raises: ValueError as `apart`.
+        Source: Zeng et al., "Continual learning of context-dependent processing in neural networks" (1810.01256):
+        weights are modified at a right angle to the inputs of earlier tasks; here in closed form, once for a task.
+        """
+        direction = self.apart(embedding, others)
+        self.head.weight += torch.outer(change.coefficients.flatten(), direction)
+        self.token_head.weight += torch.outer(change.token.flatten() / _TOKEN_SCALE, direction)
 
     def hidden(self, embedding: Tensor) -> Tensor:
         """What the small network has in its last layer for an embedding."""

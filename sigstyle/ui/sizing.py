@@ -86,7 +86,8 @@ class SizeChoice:
         except SigStyleError as error:
             return {self.hint: gr.HTML(_said(as_text(str(error)))), self.custom: gr.Number(visible=choice == CUSTOM)}
         paints = wanted.method == "paint"
-        chosen = {} if paints or choice != PHOTO else {"value": QUICK}  # else a choice made meanwhile stays
+        kept = paints or choice != PHOTO  # then nothing is said of it, so that a choice made meanwhile stays
+        chosen: dict[str, Any] = {} if kept else {"value": QUICK}
         sizes = [size for size in map(size_by_header, photos) if size is not None]
         return {
             self.choice: gr.Radio(_choices(usual, paints), **chosen),
