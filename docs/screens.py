@@ -75,9 +75,12 @@ def folder_of(page: Any) -> None:
     go_to(page, "Folder")
     photos = [ROOT / "examples" / "content" / name for name in ("cat.jpg", "eiffel-tower.jpg")]
     page.locator("#folder-photos input[type=file]").set_input_files(photos)
-    page.locator("#folder-styles label").nth(1).click()
+    page.locator("#folder-photos").get_by_text("eiffel-tower").wait_for()
+    for style in ("Church auvers", "Great wave"):
+        box = page.locator("#folder-styles label").filter(has_text=style).locator("input")
+        box.check()
     page.locator("#paint-all").click()
-    page.locator("#folder-status").get_by_text("4 pictures.").wait_for()
+    page.locator("#folder-status").get_by_text("pictures. Click one").wait_for()
     page.locator("#folder-grid .thumbnail-lg").first.click()
     page.locator("#folder-before-after img").first.wait_for()
 
@@ -90,12 +93,12 @@ def learn(page: Any) -> None:
     page.locator("#paintings img").first.wait_for()
     page.locator("button.label-wrap:visible").filter(has_text="Expert").click()
     steps = page.locator("#learn-steps input")
-    steps.fill("40")
+    steps.fill("16")
     steps.press("Tab")
     page.locator("button.label-wrap:visible").filter(has_text="Expert").click()
     page.locator("#learn").click()
     page.locator("#learn-status").get_by_text("Learned.").wait_for()
-    page.locator(".toast-close").first.click()
+    page.locator(".toast-body").first.wait_for(state="hidden")  # it goes by itself
 
 
 def recipe(page: Any, picture: Path) -> None:

@@ -42,7 +42,7 @@ class ClipTab:
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                clip = gr.File(label=f"Clip, up to {MOST_FRAMES} frames", file_types=KINDS, height=140, elem_id="clip")
+                clip = gr.File(label=f"Clip, up to {MOST_FRAMES} frames", file_types=KINDS, height=170, elem_id="clip")
                 hint = gr.HTML(NO_STYLES, visible=False, padding=False)
                 style = gr.Dropdown([], label="Style", elem_id="clip-style")
                 front = TransferDials.front()

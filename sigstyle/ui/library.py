@@ -68,7 +68,7 @@ class LibraryView:
                         remove = gr.Button("Delete", variant="stop", elem_id="remove")
                 undo = gr.Button("Undo delete", visible=False, elem_id="undo-remove")
                 drop = gr.File(
-                    label="Style files of others", file_count="multiple", height=150,
+                    label="Style files of others", file_count="multiple", height=170,
                     elem_id="drop-styles",
                 )  # fmt: skip
                 left_out = gr.HTML(visible=False, padding=False, elem_id="left-out")

@@ -71,7 +71,7 @@ class LoraSection:
         gr.HTML(heading("LoRAs under the style"), padding=False)
         about = gr.HTML(SMALL, padding=False, elem_id="loras-about", elem_classes=["notes"])
         rows = tuple(LoraRow.build(place) for place in range(MOST_LORAS))
-        drop = gr.File(label="LoRA files (.safetensors)", file_count="multiple", height=130, elem_id="drop-loras")
+        drop = gr.File(label="LoRA files (.safetensors)", file_count="multiple", height=170, elem_id="drop-loras")
         notes = gr.HTML(visible=False, padding=False, elem_id="lora-notes", elem_classes=["notes"])
         section = cls(page, about, drop, notes, rows, gr.State([]))
         section._connect()

@@ -50,8 +50,8 @@ class RecipeTab:
         """Place the tab's controls and connect them."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                picture = gr.File(label="A picture made here", height=160, elem_id="recipe-picture")
-                photo = gr.File(label="Its photo, where that is not kept here", height=130, visible=False)
+                picture = gr.File(label="A picture made here", height=170, elem_id="recipe-picture")
+                photo = gr.File(label="Its photo, where that is not kept here", height=170, visible=False)
                 with gr.Row():
                     again = gr.Button("Make it again", variant="primary", size="lg", interactive=False, elem_id="again")
                     open_ = gr.Button("Open its settings", size="lg", interactive=False, elem_id="open-settings")
