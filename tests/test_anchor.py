@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sigstyle.imaging.smoothing import guided_filter
@@ -67,3 +68,16 @@ def test_smoothing_takes_texture_and_leaves_edges(step_image: Tensor) -> None:
     assert guided_filter(step_image, 0.0) is step_image
     flat = torch.full((1, 3, 16, 16), 0.3)
     torch.testing.assert_close(guided_filter(flat, 0.1), flat)
+
+
+def test_smoothing_is_that_of_square_windows(step_image: Tensor) -> None:
+    radius, amount = 3, 0.02
+
+    def mean(x: Tensor) -> Tensor:
+        windows = F.unfold(F.pad(x, (radius,) * 4, mode="replicate"), 2 * radius + 1)
+        return windows.view(*x.shape[:2], -1, windows.shape[-1]).mean(2).view(x.shape)
+
+    guide = step_image.mean(1, keepdim=True)
+    slope = (mean(guide * step_image) - mean(guide) * mean(step_image)) / (mean(guide**2) - mean(guide) ** 2 + amount)
+    expected = mean(slope) * guide + mean(mean(step_image) - slope * mean(guide))
+    torch.testing.assert_close(guided_filter(step_image, amount, radius), expected, rtol=1e-3, atol=1e-4)

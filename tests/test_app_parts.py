@@ -131,6 +131,8 @@ def test_the_size_control_says_what_comes_out(tmp_path: Path) -> None:
     changed = said(TransferConfig.preset("classic"), photos)
     assert changed[size.choice].value == "quick" and len(changed[size.choice].choices) == 3
     assert said(TransferConfig(size_px=300), photos, "custom")[size.custom].visible
+    late = said(TransferConfig(), photos, "quick")[size.choice]
+    assert "choices" in late.constructor_args and "value" not in late.constructor_args, "a choice made meanwhile stays"
 
 
 def test_how_thoroughly_is_learned_follows_the_preset() -> None:
