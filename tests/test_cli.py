@@ -275,7 +275,7 @@ def test_a_bank_of_one_s_own_is_painted_while_learning(base: Path, photo: Path, 
     done(*command)
     assert Style.load(out).hash == api.capture(photo, base=base, bank=bank, name="photo", **QUICK).hash
     assert Style.load(out).hash != api.capture(photo, base=base, name="photo", **QUICK).hash
-    assert "nothing is painted while learning" in refused(*command, *CLASSIC)
+    assert "nothing is painted while learning" in refused(*command, *CLASSIC, "--painting", 0)
 
 
 def test_export_says_what_a_lora_cannot_hold(base: Path, wave: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ _COMMON = 4  # of the basis: what every style has whole at the start
 _TOKEN_SCALE = 0.1
 ANGLE = 0.4  # of a value of the embedding, in units of a right angle: within -1 and 1 for nearly all of them
 _MOST_DEVIATIONS = 4.0  # what a measured image may differ from those that were learned from
-_APART = 1e-4  # of its squared length: what an embedding must have that others have not, to be changed alone
+_APART = 1e-2  # of its squared length: what an embedding must have that others have not, to be changed alone
 _FLOOR = 20  # the principal component whose deviation is added to all: what varies less is mostly noise
 
 
