@@ -77,8 +77,7 @@ def folder_of(page: Any) -> None:
     page.locator("#folder-photos input[type=file]").set_input_files(photos)
     page.locator("#folder-photos").get_by_text("eiffel-tower").wait_for()
     for style in ("Church auvers", "Great wave"):
-        box = page.locator("#folder-styles label").filter(has_text=style).locator("input")
-        box.check()
+        page.locator("#folder-styles label").filter(has_text=style).locator("input").check()
     page.locator("#paint-all").click()
     page.locator("#folder-status").get_by_text("pictures. Click one").wait_for()
     page.locator("#folder-grid .thumbnail-lg").first.click()

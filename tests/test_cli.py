@@ -42,20 +42,7 @@ from sigstyle.style.tensor_file import write_tensors
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK = {"steps": 4, "batch_size": 2, "painting": 1, "crops": 2, "size_px": 64, "autocast": "off"}
-QUICK_FLAGS = [
-    "--steps",
-    "4",
-    "--batch-size",
-    "2",
-    "--painting",
-    "1",
-    "--crops",
-    "2",
-    "--size-px",
-    "64",
-    "--autocast",
-    "off",
-]
+QUICK_FLAGS = [word for name, value in QUICK.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 SMALL = ["--steps", "3", "--size-px", "64"]
 CLASSIC = ["--preset", "classic"]
 

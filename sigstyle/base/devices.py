@@ -90,7 +90,7 @@ def device_and_dtype(device: str | None, dtype: str | None) -> "tuple[torch.devi
         raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}.")
     try:
         chosen = torch.zeros(1, device=device).device if device is not None else None
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without the device
         raise ConfigError(f"There is no device {device!r} here; 'python -m sigstyle doctor' lists them.") from error
     return chosen, getattr(torch, dtype) if dtype is not None else None
 

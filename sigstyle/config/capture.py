@@ -134,9 +134,8 @@ class CollectionConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        other = {"exact": ("hold", "lr", "embedding_lr"), "penalty": ("own_lr",)}[self.holding]
-        for name in other:
-            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+        for name in {"exact": ("hold", "lr", "embedding_lr"), "penalty": ("own_lr",)}[self.holding]:
+            if getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(
                     f"{name} is not used with holding {self.holding!r}. Leave it out, or choose the other holding."
                 )
