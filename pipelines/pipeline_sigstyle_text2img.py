@@ -27,6 +27,7 @@ from sigstyle.diffusion.sampling import own_sampler
 from sigstyle.painting.content import decoded
 from sigstyle.painting.generate import Generation, check_noise, random_noise, sizes_of
 from sigstyle.painting.repainting import at_size
+from sigstyle.painting.signal_leak import with_signal_leak
 
 _SETTINGS = {*GenerateConfig.names(), *GenerateConfig.aliases()} - {"steps", "seed", "size_px", "method", "variation"}
 
@@ -48,6 +49,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         width: int | None = None,
         num_inference_steps: int | None = None,
         strength: float | None = None,
+        signal_leak: float | None = None,
         freedom: float | None = None,
         palette: float | None = None,
         strokes: float | None = None,
@@ -97,6 +99,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         if call["latents"] is None:
             size, larger = sizes_of(self.base, settings, size)
             noise = random_noise(self.base, settings, size, images, generator)
+            noise = with_signal_leak(self.base, noise, self._sampler(), settings.steps, settings.signal_leak, generator)
         else:
             noise = check_noise(self.base, call["latents"], size, images)
         embeds, negative = (on_device(call[name], self.base) for name in EMBEDS)

@@ -31,6 +31,7 @@ class Default:
 _ALL = (SD1, SD2, SDXL)
 _WIDE = "an offset multiplies, and layers of 320 to 1280 channels add up more of it than those of the embedded base"
 _SHORT = "the numbers in CLIP's vectors are some hundredths"
+_SAMPLED = "that is how these are sampled; 1 is untried there"
 _USUAL = "what diffusers' pipelines of this family take"
 DEFAULTS: tuple[Default, ...] = (
     Default(_ALL, CaptureConfig, "default", "hypernet_lr", 2e-3, GUESS, _WIDE),
@@ -42,6 +43,7 @@ DEFAULTS: tuple[Default, ...] = (
     Default((SDXL,), TransferConfig, "default", "freedom", 0.4, GUESS, "noise hides less where there are more pixels"),
     Default((SD1, SD2), GenerateConfig, "default", "guidance_scale", 7.5, PUBLISHED, _USUAL),
     Default((SDXL,), GenerateConfig, "default", "guidance_scale", 5.0, PUBLISHED, _USUAL),
+    Default(_ALL, GenerateConfig, "default", "signal_leak", 0.0, PUBLISHED, _SAMPLED),
 )
 
 

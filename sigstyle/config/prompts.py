@@ -20,6 +20,9 @@ class GenerateConfig(Methodical):
     )
     steps: int = number(30, 1, 1000, "denoising steps of the picture that is painted")
     guidance_scale: float = number(5.0, 1, 50, "classifier-free guidance; 1 is none and costs half")
+    signal_leak: float = number(
+        1.0, 0, 2, "light and colour of photographs in the noise to start from; 0 is noise alone, which comes out grey"
+    )
     strength: float = number(1.0, 0, 4, "how strongly the style's weight offsets apply; 0 leaves the style out")
     freedom: float = number(0.3, 0, 1, "how freely the base's picture is painted")
     palette: float = number(1.0, 0, 1, "whose colours: 0 the base's picture's, 1 the style's")
@@ -32,15 +35,16 @@ class GenerateConfig(Methodical):
 
     _aliases = WORDS
     _only = {"paint": ("freedom", "palette", "strokes", "margin_px"), "denoise": ()}
-    _presets = {"default": {}, "classic": {"method": "denoise"}}
+    _presets = {"default": {}, "classic": {"method": "denoise", "signal_leak": 0.0}}
 
     @classmethod
     def from_recipe(cls, settings: Mapping[str, Any]) -> Self:
         """The settings of a recipe, also of one that lists a transfer's settings too, as recipes once did.
 
-        Those that name no method were denoised in the style.
+        Those that name no method were denoised in the style, those that name no signal leak started from noise alone.
         Raises: ConfigError for a setting that no version had, or a bad value.
         """
         method = settings.get("method", "denoise")
         others = set(TransferConfig.names()) - set(cls.settings_of(method))
-        return cls.from_dict({"method": method, **{n: settings[n] for n in settings if n not in others}})
+        known = {name: settings[name] for name in settings if name not in others}
+        return cls.from_dict({"method": method, "signal_leak": 0.0, **known})
