@@ -9,6 +9,7 @@ from sigstyle.data import shipped_path
 
 LICENCE = "The painting is in the public domain, the style file under CC0."
 _ROW = re.compile(r"\| `(?P<style>[^`]+)` \| (?P<text>[^|]+) \| `(?P<file>[^`]+)` \|")
+_NUMERAL = re.compile(r"\b[ivx]{2,}\b")
 _YEAR = re.compile(r"\d{4}$")
 
 
@@ -24,7 +25,7 @@ class Origin:
     @property
     def caption(self) -> str:
         """For below a small picture: a short title, and whose it is."""
-        title = self.style.replace("-", " ").capitalize()
+        title = _NUMERAL.sub(lambda found: found[0].upper(), self.style.replace("-", " ").capitalize())
         return f"{title} · {_surname(self.artist)}" if self.artist else title
 
 

@@ -48,8 +48,10 @@ class ClipTab:
                 front = TransferDials.front()
                 with gr.Row():
                     look = gr.Button("First frame", variant="primary", size="lg", elem_classes=["go"], elem_id="look")
-                    go = gr.Button("Paint the clip", size="lg", interactive=False, elem_id="paint-clip")
-                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+                    go = gr.Button(
+                        "Paint the clip", size="lg", interactive=False, elem_id="paint-clip", elem_classes=["go"]
+                    )
+                    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_classes=["go"])
                 with gr.Accordion("Expert", open=False, elem_classes=["expert"]):
                     dials = TransferDials.build(front)
             with gr.Column(scale=7, min_width=320, elem_classes=["stage"]):

@@ -110,7 +110,7 @@ class Learn:
                         )  # fmt: skip
                     line = gr.HTML("", padding=False, elem_classes=["status"], elem_id="learn-status")
                 curve = gr.LinePlot(
-                    x="step", y="loss", label="Loss, smoothed: lower is closer", height=200, visible=False, buttons=[]
+                    x="step", y="loss", label="Loss, smoothed: lower is closer", height=240, visible=False, buttons=[]
                 )
         parts = (dropped, photos, name, care, preset, steps, dials, go, enough, stop, leftovers, left)
         view = cls(page, *parts, line, stage, preview, curve, gr.State(None), gr.State([]))
