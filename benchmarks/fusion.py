@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from benchmarks.compare import HELD_OUT, shared_arguments
 from benchmarks.compare_cache import ROOT
@@ -29,7 +30,7 @@ from sigstyle.learning.measured import Measured
 from sigstyle.scoring.features import style_features
 from sigstyle.scoring.vgg16_hed import Vgg16HedScorer
 from sigstyle.style.collection import Collection, Member
-from sigstyle.style.fusion import HyperBox
+from sigstyle.style.fusion import HyperBox, fused, reach
 
 STYLES = HELD_OUT / "style"
 PAIRS = (
@@ -38,6 +39,7 @@ PAIRS = (
     ("durer-lion", "bazille-ramparts"),
 )
 SHARES = (0.75, 0.5, 0.25)  # of the first
+RADII = (0.01, 0.1)  # of boxes around one style
 TILE_PX, SAMPLES = 200, 64
 
 
@@ -67,19 +69,30 @@ class Bench:
         return [*(one["vgg16_hed_style"] for one in found), found[0]["vgg16_hed_content"]]
 
     def widths(self, pair: Sequence[str]) -> tuple[float, float]:
-        """The bounds of the box between two styles, and how far points inside were found to be; as shares."""
-        net = self.collection.network.net
+        """The bound between two styles, and how far their mixtures were found to be from the middle; as shares."""
         ends = [self.collection.member(name).embedding for name in pair]
-        box, generator = HyperBox.between(ends), torch.Generator().manual_seed(0)
-        middle = net.offsets(net.predict(box.corners.middle).coefficients)
-        size = sum(offset.delta().square().sum() for offset in middle.values())
+        shares = [place / SAMPLES for place in range(SAMPLES + 1)]
+        inside = [fused(ends, [share, 1 - share]) for share in shares]
+        return self._bounded(HyperBox.between(ends), fused(ends, [1, 1]), inside)
+
+    def widths_around(self, name: str, radius: float) -> tuple[float, float]:
+        """The same of the box around one style; its corners are what is looked at."""
+        embedding, generator = self.collection.member(name).embedding, torch.Generator().manual_seed(0)
+        box = HyperBox.around(embedding, radius)
+        inside = [box.point(torch.rand(len(box.spans), generator=generator).round()) for _ in range(SAMPLES)]
+        return self._bounded([box], embedding, inside)
+
+    def _bounded(self, boxes: list[HyperBox], middle: Tensor, inside: Sequence[Tensor]) -> tuple[float, float]:
+        """The bound of boxes, and how far points inside are, from the offsets in the middle."""
+        net = self.collection.network.net
+        known = net.offsets(net.predict(middle).coefficients)
+        size = sum(float(offset.delta().square().sum()) for offset in known.values())
         farthest = 0.0
-        for _ in range(SAMPLES):
-            point = box.point(torch.rand(len(ends[0]), generator=generator).round())
+        for point in inside:
             found = net.offsets(net.predict(point).coefficients)
-            gap = sum((found[path].delta() - middle[path].delta()).square().sum() for path in middle)
-            farthest = max(farthest, float((gap / size) ** 0.5))
-        return box.width(net), farthest
+            gap = sum(float((found[path].delta() - known[path].delta()).square().sum()) for path in known)
+            farthest = max(farthest, (gap / size) ** 0.5)
+        return reach(boxes, net, middle), farthest
 
 
 def instant_collection(base: BaseModel, names: Sequence[str]) -> Collection:
@@ -110,7 +123,10 @@ def run(bench: Bench, output: Path, name: str) -> None:
             print(rows[-1], flush=True)
         lines.append([*line, bench.painted(pair, 0, "embedding"), load_image(STYLES / f"{pair[1]}.jpg")])
         bound, found = bench.widths(pair)
-        boxes.append(f"| {called} | {bound:.0%} | {found:.0%} |")
+        boxes.append(f"| between {called} | {bound:.1%} | {found:.1%} |")
+        for radius in RADII:
+            bound, found = bench.widths_around(pair[0], radius)
+            boxes.append(f"| {pair[0]}, ±{radius:g} | {bound:.1%} | {found:.1%} |")
         sheet(lines, output / f"{name}.jpg")
         write_atomically(output / f"{name}.md", report(bench, rows, boxes, name).encode())
 
@@ -118,7 +134,7 @@ def run(bench: Bench, output: Path, name: str) -> None:
 def report(bench: Bench, rows: Sequence[str], boxes: Sequence[str], name: str) -> str:
     """The page of what was measured."""
     mixtures = ["| pair | share of the first | embeddings: to both, content | factors: to both, content |"]
-    widths = [f"| box between | bound on the offsets' distance from the middle | farthest of {SAMPLES} corners |"]
+    widths = [f"| box | bound on the offsets' distance from the middle | farthest of {SAMPLES} points inside |"]
     text = [
         "# Between styles",
         f"```sh\npython -m benchmarks.fusion {shlex.join(sys.argv[1:])}\n```",

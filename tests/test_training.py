@@ -14,7 +14,6 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from PIL import Image
 
 from weights.training import archives, autoencoder, captions, checkpoint, dataset, text, trained, unet
-from weights.training.autoencoder_config import config_of
 from weights.training.crops import load_images
 from weights.training.export import export
 from weights.training.report import PROMPTS, report
@@ -125,7 +124,7 @@ def test_the_chain_ends_with_a_loadable_base(tiles: tuple[Path, list[dataset.Til
     work, found = tiles
     images, weights = load_images(found), autoencoder.tile_weights(found)
     for phase in ("joint", "decoder"):
-        config = config_of(phase, 0.05, "cpu", 0)
+        config = autoencoder.config_of(phase, 0.05, "cpu", 0)
         autoencoder.train(config, images, weights, work / "autoencoder", [])
     trainer = unet.train(SMALL, work / "data", work, work / "autoencoder" / "joint")
     again = unet.train(SMALL, work / "data", work, work / "autoencoder" / "joint")

@@ -176,9 +176,10 @@ def take(
 
 def _width(found: "Collection", shares: dict[str, float]) -> float:
     """How far the offsets of whatever lies between styles can be from those in the middle, as a share of these."""
-    from sigstyle.style.fusion import HyperBox
+    from sigstyle.style.fusion import HyperBox, fused, reach
 
-    return HyperBox.between([found.member(name).embedding for name in shares]).width(found.network.net)
+    ends = [found.member(name).embedding for name in shares]
+    return reach(HyperBox.between(ends), found.network.net, fused(ends, [1] * len(ends)))
 
 
 def _shares(texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:

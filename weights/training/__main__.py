@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +10,9 @@ import typer
 from diffusers import AutoencoderTiny
 
 from . import autoencoder, dataset, fetch, painter, styles, trained, unet
-from .autoencoder_config import config_of
 from .autoencoder_eval import load_samples
 from .crops import load_images
-from .export import export, export_decoder
-from .painted import PaintedTerm
+from .export import export
 from .report import report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -27,10 +24,6 @@ Network = Annotated[
     Path | None,
     typer.Option("--from", help="a hypernetwork to begin from, such as weights/hypernetworks/mini.safetensors"),
 ]
-Painted = Annotated[
-    float, typer.Option(help="gradients of painted photos in the decoder phase, 0 for none", min=0, max=1)
-]
-Hypernet = Annotated[Path, typer.Option(help="the hypernetwork whose styles those are painted in")]
 Examples = Annotated[list[Path], typer.Option(help="folders of images to measure on and never to train on")]
 REFINED_UNET: dict[str, Any] = {
     "lr": 4e-4,
@@ -58,13 +51,9 @@ def data(work: Work, examples: Examples = EXAMPLES, workers: int = 2) -> None:
 @app.command()
 def vae(
     work: Work, joint_minutes: float = 40, decoder_minutes: float = 30, examples: Examples = EXAMPLES,
-    device: Device = "cpu", threads: Threads = 2, seed: int = 0, start: Start = None, painted_share: Painted = 0.0,
-    network: Hypernet = Path("weights/hypernetworks/mini.safetensors"),
+    device: Device = "cpu", threads: Threads = 2, seed: int = 0, start: Start = None,
 ) -> None:  # fmt: skip
-    """Train the autoencoder: all of it, then its decoder alone; a phase of 0 minutes is left out.
-
-    With a painted share the decoder learns from photos painted in styles of the hypernetwork, too: needs `styles`.
-    """
+    """Train the autoencoder: all of it, then its decoder alone; a phase of 0 minutes is left out."""
     torch.set_num_threads(threads)
     tiles = [tile for tile in dataset.load_index(work / "data") if tile.split == "train"]
     images, weights = load_images(tiles), autoencoder.tile_weights(tiles)
@@ -72,10 +61,8 @@ def vae(
     for phase, minutes in (("joint", joint_minutes), ("decoder", decoder_minutes)):
         if not minutes:
             continue
-        config = config_of(phase, minutes, device, seed, refined=start is not None)
-        made = partial(PaintedTerm.of, work / "styles", str(start or "mini"), network, share=painted_share)
-        painted = made if painted_share and phase == "decoder" else None
-        autoencoder.train(config, images, weights, work / "autoencoder", samples, start and start / "vae", painted)
+        config = autoencoder.config_of(phase, minutes, device, seed, refined=start is not None)
+        autoencoder.train(config, images, weights, work / "autoencoder", samples, start and start / "vae")
 
 
 @app.command(name="unet")
@@ -111,11 +98,8 @@ def painter_command(
 
 
 @app.command(name="export")
-def export_command(work: Work, out: Path = Path("weights/mini"), decoder_alone: bool = False) -> None:
-    """Write the averaged weights as a diffusers folder in float16; a decoder alone goes into the one that is there."""
-    if decoder_alone:
-        export_decoder(AutoencoderTiny.from_pretrained(work / "autoencoder" / "decoder"), out)
-        return
+def export_command(work: Work, out: Path = Path("weights/mini")) -> None:
+    """Write the averaged weights as a diffusers folder in float16."""
     phase = "decoder" if (work / "autoencoder" / "decoder").exists() else "joint"
     decoder = AutoencoderTiny.from_pretrained(work / "autoencoder" / phase)
     made = trained.load_trained(work)

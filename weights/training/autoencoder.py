@@ -1,8 +1,8 @@
 """Stage 1 of the embedded base model: train its AutoencoderTiny within a time budget."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,49 @@ from torch import Tensor, nn
 
 from . import checkpoint
 from .adversary import PatchJudge, balance, judge_loss
-from .autoencoder_config import AutoencoderConfig
 from .autoencoder_eval import Sample, evaluate, save_grid
-from .autoencoder_loss import equivariance, latent_spread, reconstruction_terms
+from .autoencoder_loss import LossWeights, equivariance, latent_spread, reconstruction_terms
 from .autoencoder_start import start_from_identity
 from .crops import CropSampler, to_tensor
 from .muon import Muon
-from .painted import PaintedTerm
 from .perceptual import feature_distance
 from .run_control import Periods, interruptible, log_line, summarise
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Everything that shapes a run besides the images."""
+
+    phase: str = "joint"
+    minutes: float = 40.0
+    device: str = "cpu"
+    seed: int = 0
+    width: int = 64
+    latent_channels: int = 16
+    encoder_blocks: tuple[int, ...] = (0, 1, 3, 3)
+    decoder_blocks: tuple[int, ...] = (6, 5, 3, 1)
+    optimizer: str = "muon"
+    lr: float = 1e-3
+    muon_lr: float = 3e-3
+    warmup_steps: int = 50
+    crops: tuple[tuple[int, int], ...] = ((64, 16), (128, 6))
+    noise: float = 0.05
+    equivariance_every: int = 4
+    ema_decay: float = 0.998
+    adversarial_share: float = 0.1
+    log_every: int = 50
+    save_minutes: float = 3.0
+    eval_minutes: float = 8.0
+    eval_images: int = 8
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.phase not in ("joint", "decoder"):
+            raise ValueError(f"phase {self.phase!r}: use joint or decoder")
+        if self.optimizer not in ("muon", "adamw"):
+            raise ValueError(f"optimizer {self.optimizer!r}: use muon or adamw")
+        if self.minutes <= 0:
+            raise ValueError(f"{self.minutes} minutes: give a positive time")
 
 
 def build(config: AutoencoderConfig) -> AutoencoderTiny:
@@ -63,7 +97,6 @@ class Trainer:
             self.judge = PatchJudge().to(config.device)
         self._adopt(self.vae.state_dict())
         self.step, self.elapsed_s, self.adversarial_weight = 0, 0.0, 0.0
-        self.painted: PaintedTerm | None = None
         self.optimizers = build_optimizers(self.vae, config)
         if config.phase == "decoder":
             judge_adam = torch.optim.AdamW(self.judge.parameters(), lr=2e-4, betas=(0.5, 0.9))
@@ -175,14 +208,11 @@ class Trainer:
         nn.utils.clip_grad_norm_([p for p in self.vae.parameters() if p.grad is not None], 1.0)
         if self._judged:
             terms["judge"] = self._teach_judge(x, y)
-        found = {name: float(term.detach()) for name, term in terms.items()}
-        if self.painted and self.step % self.config.painted_every == 0:
-            found |= self.painted.add_gradients(self.rng)
         for optimizer in self.optimizers:
             optimizer.step()
         self._average()
         self.step += 1
-        return found
+        return {name: float(term.detach()) for name, term in terms.items()}
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -224,19 +254,16 @@ def train(
     folder: Path,
     samples: Sequence[Sample] = (),
     start: Path | None = None,
-    painted: Callable[[nn.Module], PaintedTerm] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Run or resume a phase, export the averaged weights and return their quality.
 
-    A new phase begins from the autoencoder in the folder ``start``, if given; the decoder's from the joint phase where
-    that was run. ``painted`` makes the term of painted photos for the decoder that is trained.
+    A new joint phase begins from the autoencoder in the folder ``start``, if given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, images, weights)
-    trainer.painted = painted(trainer.vae.decoder) if painted else None
     if (folder / f"{config.phase}.safetensors").exists():
         trainer.resume(folder / f"{config.phase}.safetensors")
-    elif config.phase == "decoder" and (folder / "joint.safetensors").exists():
+    elif config.phase == "decoder":
         trainer.start_after(folder / "joint.safetensors")
     elif start:
         trainer.start_from(start)
@@ -253,3 +280,15 @@ def train(
 def tile_weights(tiles: Sequence[Any]) -> np.ndarray:
     """How often each tile is drawn, relative to the others."""
     return np.array([tile.weight for tile in tiles])
+
+
+def config_of(phase: str, minutes: float, device: str, seed: int, refined: bool = False) -> AutoencoderConfig:
+    """The recipe of a phase; what starts from good weights, the decoder phase and a refined joint one, goes slower."""
+    config = AutoencoderConfig(phase=phase, minutes=minutes, device=device, seed=seed)
+    if phase == "joint" and refined:
+        loss = replace(config.loss, mse=10.0, perceptual=0.04, ssim=0.15)
+        return replace(config, lr=4e-4, muon_lr=1.2e-3, crops=((128, 6),), noise=0.03, ema_decay=0.995, loss=loss)
+    if phase == "joint":
+        return config
+    loss = replace(config.loss, mse=12.0, perceptual=0.03, ssim=0.2)
+    return replace(config, lr=3e-4, muon_lr=5e-4, crops=((128, 6),), noise=0.02, adversarial_share=0.0, loss=loss)

@@ -24,29 +24,12 @@ def export(
     parts |= {"scheduler": DDIMScheduler(**SCHEDULE), "safety_checker": None, "feature_extractor": None}
     pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False).to(torch.float16)
     pipe.save_pretrained(out_dir, safe_serialization=True, max_shard_size=SHARD)
-    _tidy(out_dir / "vae" / "config.json")
+    # AutoencoderTiny saves a derived setting and warns of it at every load; all save where they came from
+    _edit(out_dir / "vae" / "config.json", lambda config: config.pop("block_out_channels", None))
+    _edit(out_dir / "vae" / "config.json", lambda config: config.pop("_name_or_path", None))
     # transformers loads in the dtype it finds here, diffusers in float32: let both load alike
     _edit(out_dir / "text_encoder" / "config.json", lambda config: config.update(dtype="float32"))
     return check(out_dir)
-
-
-def export_decoder(trained: AutoencoderTiny, out_dir: Path) -> None:
-    """Put the trained decoder into the base in `out_dir`, whose latents stay what they are.
-
-    Raises: ValueError for a decoder of another encoder, whose latents that base does not have.
-    """
-    vae = AutoencoderTiny.from_pretrained(out_dir / "vae")
-    for name, kept in vae.encoder.state_dict().items():
-        if not torch.equal(kept, trained.encoder.state_dict()[name].to(kept.dtype)):
-            raise ValueError(f"{out_dir} has another encoder (encoder.{name}); train the decoder with --from {out_dir}")
-    vae.decoder.load_state_dict(trained.decoder.state_dict())
-    vae.to(torch.float16).save_pretrained(out_dir / "vae", safe_serialization=True)
-    _tidy(out_dir / "vae" / "config.json")
-
-
-def _tidy(path: Path) -> None:
-    """AutoencoderTiny saves a derived setting and warns of it at every load; all save where they came from."""
-    _edit(path, lambda config: [config.pop(name, None) for name in ("block_out_channels", "_name_or_path")])
 
 
 def _edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
