@@ -269,6 +269,7 @@ def test_whatever_is_between_styles_makes_offsets_within_the_bounds(base: BaseMo
     assert not offsets_held(boxes, net, embeddings(count + 1)[-1])
 
 
+@torch.no_grad()
 def test_bounds_are_not_much_wider_than_what_is_met(base: BaseModel) -> None:
     net, ends = network(base), list(embeddings(2))
     middle = fused(ends, [1, 1])
