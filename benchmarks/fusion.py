@@ -134,7 +134,7 @@ def run(bench: Bench, output: Path, name: str) -> None:
 def report(bench: Bench, rows: Sequence[str], boxes: Sequence[str], name: str) -> str:
     """The page of what was measured."""
     mixtures = ["| pair | share of the first | embeddings: to both, content | factors: to both, content |"]
-    widths = [f"| box | bound on the offsets' distance from the middle | farthest of {SAMPLES} points inside |"]
+    widths = ["| box | bound on the offsets' distance from the middle | farthest of what was looked at |"]
     text = [
         "# Between styles",
         f"```sh\npython -m benchmarks.fusion {shlex.join(sys.argv[1:])}\n```",
@@ -143,6 +143,7 @@ def report(bench: Bench, rows: Sequence[str], boxes: Sequence[str], name: str) -
         "at best.",
         "\n".join([*mixtures, "| --- | --- | --- | --- |", *rows]),
         "\n".join([*widths, "| --- | --- | --- |", *boxes]),
+        f"Looked at: {SAMPLES + 1} mixtures of two styles, {SAMPLES} corners of the box around one.",
         f"![between styles]({name}.jpg)\n",
     ]
     return "\n\n".join(text)

@@ -8,6 +8,7 @@ measured on (benchmarks/pairs/content); the bank that the leak is measured on is
 
 import argparse
 import io
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +80,7 @@ def main() -> None:
         ("photographs, held out", HELD_OUT / "content"),
         ("the bank", shipped_path("weights/content")),
     ):
-        files = sorted(file for file in Path(folder).iterdir() if file.suffix in (".jpg", ".webp"))
+        files = sorted(file for file in folder.iterdir() if file.suffix in (".jpg", ".webp"))
         lines.append(line(name, [load_image(file) for file in files]))
     try:
         base, size = load_base(args.base, args.device), {"height": args.size_px, "width": args.size_px}
@@ -94,6 +95,7 @@ def main() -> None:
     table = [f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}", *lines]
     text = [
         "# Signal leak",
+        f"```sh\npython -m benchmarks.signal_leak {shlex.join(sys.argv[1:])}".rstrip() + "\n```",
         f"{args.images} seeds of each prompt ({', '.join(PROMPTS)}), {args.size_px} px, {args.steps} steps, base "
         f"{base.name} ({base.fingerprint}). CIELAB, of pictures at {_SIDE_PX} px.",
         "\n".join(table),

@@ -79,6 +79,8 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         read in place of the prompts, by the base and by what paints. Any scheduler of diffusers that evaluates once a
         step will do, once it is set as `pipe.scheduler`; the one that a pipeline comes with becomes DDIM.
 
+        The noise carries as much of photographs' light as `signal_leak` says; latents that are given are left alone.
+
         Shapes: embeds [b, tokens, dim]; latents [images, c, height / 8, width / 8], the noise to start from; as many
         as num_images_per_prompt for each prompt.
         Units: height and width in pixels, rounded to what the base can paint.
@@ -96,10 +98,10 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         output_type, size, images = call["output_type"], (call["height"], call["width"]), call["num_images_per_prompt"]
         check_output_type(output_type)
         generator, larger = call["generator"] or torch.Generator().manual_seed(settings.seed), None
+        leak = settings.signal_leak if call["latents"] is None else 0.0
         if call["latents"] is None:
             size, larger = sizes_of(self.base, settings, size)
             noise = random_noise(self.base, settings, size, images, generator)
-            noise = with_signal_leak(self.base, noise, self._sampler(), settings.steps, settings.signal_leak, generator)
         else:
             noise = check_noise(self.base, call["latents"], size, images)
         embeds, negative = (on_device(call[name], self.base) for name in EMBEDS)
@@ -107,6 +109,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         run = Generation(self.base, self._sampler(), settings, blend, on_step, watch, self._is_stopped, images)
         run.negative_embeds, run.generator = negative, generator
         with self._running(run.total):
+            noise = with_signal_leak(self.base.vae, noise, self._sampler(), settings.steps, leak)
             made, pictures = run.paint(noise, generator, larger)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:

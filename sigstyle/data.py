@@ -13,3 +13,8 @@ def shipped_path(place: str) -> Path:
     them where they are made.
     """
     return (INSTALLED if INSTALLED.is_dir() else _PACKAGE.parent) / place
+
+
+def shipped_photos() -> list[Path]:
+    """The bank of photos that ships, by name: what captures paint, and what photographs are like at large."""
+    return sorted(shipped_path("weights/content").glob("*.webp"))

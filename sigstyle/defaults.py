@@ -59,6 +59,11 @@ def family_settings(kind: type[Settings], preset: str | None, family: str) -> Ma
     return {found.name: found.value for found in mine if found.preset == chosen}
 
 
+def own_defaults(kind: type[Settings], preset: str) -> set[str]:
+    """The settings of a preset for which some family has a default of its own."""
+    return {found.name for found in DEFAULTS if found.kind is kind and found.preset == preset}
+
+
 C = TypeVar("C", bound=Settings)
 
 

@@ -285,6 +285,20 @@ def test_generate_writes_a_picture_that_info_can_make_again(
     assert Image.open("again.png").tobytes() == Image.open(out).tobytes()
 
 
+def test_info_of_a_prompt_of_before_says_what_it_did_not_start_from(base: Path, wave: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    done("generate", "a tower", "-s", wave, "-o", out, "--base", base, "--steps", 1, "--width", 64, "--height", 64)
+    words = shlex.split(json.loads(done("info", out, "--json").stdout)["command"])
+    assert words[words.index("--signal-leak") + 1] == "1.0", "said, as a family may have its own"
+    recipe = read_recipe(out)
+    del recipe["settings"]["signal_leak"]
+    for name, flags in (("mini", ["--signal-leak", "0.0"]), ("tiny", ["--signal-leak", "0.0", "--guidance-scale"])):
+        recipe["base"]["name"] = name
+        save_png(Image.open(out), out, recipe)
+        words = shlex.split(json.loads(done("info", out, "--json").stdout)["command"])
+        assert all(flag in words for flag in flags)
+
+
 def test_the_paper_preset_is_taken_with_settings_on_top(base: Path, wave: Path, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     done("transfer", photo, "-s", wave, "-o", out, "--base", base, "--preset", "paper", *SMALL)

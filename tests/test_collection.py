@@ -1,7 +1,7 @@
 """Collections: many styles in one hypernetwork, which forgets none of them; and what lies between styles."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,16 @@ import torch
 from conftest import digest, make_painting, make_parts
 from test_cli import done, refused
 from test_shared_hypernet import network
-from torch import Tensor, nn
 
 import sigstyle.style.instant as instant_module
 from sigstyle.base.model import BaseModel
 from sigstyle.config import CollectionConfig
 from sigstyle.errors import Cancelled, ConfigError, StyleFileError
 from sigstyle.learning.collecting import add_to_collection, forgetting, new_collection
-from sigstyle.style.affine import Affine
 from sigstyle.style.collection import Collection
 from sigstyle.style.collection_file import load_collection, save_collection
 from sigstyle.style.drift import Held, offsets_sketch
-from sigstyle.style.fusion import PIECES, HyperBox, fused, reach
+from sigstyle.style.fusion import fused
 from sigstyle.style.instant import save_hypernetwork
 from sigstyle.style.offsets import Offset, of_rank
 from sigstyle.style.shared_hypernet import EMBEDDING, Predicted, SharedHypernet
@@ -236,81 +234,6 @@ def test_between_styles_the_norm_stays_and_the_ends_are_the_styles(pair: Collect
         "Level": 0.5,
         "Upright": 0.5,
     }
-
-
-def offsets_held(boxes: Sequence[HyperBox], net: SharedHypernet, point: Tensor) -> bool:
-    """Whether all that is made of an embedding is within the bounds of at least one of the boxes."""
-    predicted = net.predict(point)
-    made = net.offsets(predicted.coefficients)
-    return any(
-        box.coefficients(net).interval.holds(predicted.coefficients.flatten())
-        and all(bounded.interval().holds(made[path].delta()) for path, bounded in box.offsets(net).items())
-        for box in boxes
-    )
-
-
-def test_whatever_is_in_a_box_makes_offsets_within_its_bounds(base: BaseModel) -> None:
-    net, box = network(base), HyperBox.around(embeddings(1)[0], 0.3)
-    generator = torch.Generator().manual_seed(1)
-    corners = [torch.zeros(EMBEDDING), torch.ones(EMBEDDING)]
-    for places in [*corners, *(torch.rand(EMBEDDING, generator=generator).round(decimals=n) for n in (0, 0, 1, 5))]:
-        assert offsets_held([box], net, box.point(places))
-    assert not offsets_held([box], net, box.point(torch.ones(EMBEDDING)) + 3)
-
-
-@pytest.mark.parametrize("count", [2, 3])
-def test_whatever_is_between_styles_makes_offsets_within_the_bounds(base: BaseModel, count: int) -> None:
-    net, ends = network(base), list(embeddings(count))
-    boxes = HyperBox.between(ends)
-    assert len(boxes) == PIECES
-    generator = torch.Generator().manual_seed(1)
-    for shares in [*torch.eye(count), *torch.rand(6, count, generator=generator)]:
-        assert offsets_held(boxes, net, fused(ends, shares.tolist()))
-    assert not offsets_held(boxes, net, embeddings(count + 1)[-1])
-
-
-@torch.no_grad()
-def test_bounds_are_not_much_wider_than_what_is_met(base: BaseModel) -> None:
-    net, ends = network(base), list(embeddings(2))
-    middle = fused(ends, [1, 1])
-    known = net.offsets(net.predict(middle).coefficients)
-    gaps = [net.offsets(net.predict(end).coefficients) for end in ends]
-    far = [sum(float((found[p].delta() - known[p].delta()).square().sum()) for p in known) for found in gaps]
-    met = (max(far) / sum(float(offset.delta().square().sum()) for offset in known.values())) ** 0.5
-    assert met <= reach(HyperBox.between(ends), net, middle) < 2 * met
-    around = [reach([HyperBox.around(middle, radius)], net, middle) for radius in (0.01, 0.02)]
-    assert around[0] < around[1] < 3 * around[0]
-
-
-def test_styles_that_point_away_from_each_other_are_bounded_too(base: BaseModel) -> None:
-    net, first = network(base), embeddings(1)[0]
-    ends = [first, -first, -first]
-    assert all(offsets_held(HyperBox.between(ends), net, fused(ends, shares)) for shares in ([1, 0, 0], [1, 2, 2]))
-
-
-def test_a_box_without_width_is_its_point(base: BaseModel) -> None:
-    net, point = network(base), embeddings(1)[0]
-    box = HyperBox.around(point, 0.0)
-    found = box.coefficients(net).middle.view(len(net.shapes), net.basis)
-    torch.testing.assert_close(found, net.predict(point).coefficients, rtol=1e-4, atol=1e-5)
-    assert reach([box], net, point) < 1e-3
-
-
-def test_bounds_of_functions_hold_what_is_between_and_little_more() -> None:
-    low, high = torch.tensor([-3.0, -1.0, 0.5, -4.0, 3.0, 0.7]), torch.tensor([-2.0, 2.0, 1.5, 4.0, 3.5, 0.7])
-    numbers = Affine.exactly((low + high) / 2, torch.diag((high - low) / 2))
-    places = low + (high - low) * torch.linspace(0, 1, 2001)[:, None]
-    for bounds, values in (
-        (numbers.cosine(), places.cos()),
-        (numbers.sine(), places.sin()),
-        (numbers.silu(), torch.nn.functional.silu(places)),
-    ):
-        assert all(bounds.interval.holds(row) for row in values)
-        assert (bounds.radius <= 1e-4 + 2.1 * (values.amax(0) - values.amin(0))).all()
-    same = Affine.exactly(torch.zeros(1), torch.ones(1, 1))
-    twins, apart = Affine.joined([same, same]), nn.Linear(2, 1, bias=False)
-    apart.weight = nn.Parameter(torch.tensor([[1.0, -1.0]]))
-    assert twins.through(apart).radius == 0, "what moves together cancels out"
 
 
 def test_what_cannot_be_added_is_told_before_anything_is_learned(

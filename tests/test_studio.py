@@ -187,6 +187,17 @@ def test_prompts_are_painted_with_seeds_that_follow(studio: Studio) -> None:
         imagine(studio, ANNA, "  ", "wave", "mini", settings)
 
 
+def test_what_is_not_said_of_a_prompt_is_as_the_bases_family_has_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"steps": 1, "width": 64, "height": 64}
+    for family, leak, guidance in (("", 1.0, 5.0), ("sd1", 0.0, 7.5)):
+        monkeypatch.setattr("sigstyle.style.style.Style.family", family)
+        picture = imagine(studio, ANNA, "a castle", "wave", "mini", settings).wait()[0]
+        found = read_recipe(picture.path)["settings"]
+        assert (found["signal_leak"], found["guidance_scale"]) == (leak, guidance)
+
+
 def learned(studio: Studio, **changes: Any) -> Job[Any]:
     return learn(studio, ANNA, [make_painting()], "Great Wave", "mini", {**LEARNING, **changes})
 

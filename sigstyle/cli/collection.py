@@ -167,7 +167,7 @@ def take(
     shares = _shares(styles, [member.name for member in found.members])
     style = found.style(shares, name, rank)
     data: dict[str, Any] = {"style": str(path), "name": style.name, "hash": style.hash, "shares": shares}
-    if len(shares) > 1:
+    if len(shares) > 1 and as_json:
         data["box_width"] = round(_width(found, shares), 3)
     style.save(path)
     data["bytes"] = path.stat().st_size

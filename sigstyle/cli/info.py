@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sigstyle.base.headers import EMBEDDED
 from sigstyle.config import GenerateConfig, TextureConfig, TrainingFreeConfig, TransferConfig
+from sigstyle.defaults import own_defaults
 from sigstyle.errors import ConfigError
 from sigstyle.film.encoding import KINDS, film_recipe
 from sigstyle.imaging.images import read_recipe
@@ -69,7 +71,7 @@ def command_of(recipe: Mapping[str, Any]) -> str | None:
         for lora in recipe.get("loras", []):
             words += ["--lora", f"{lora['path'] or lora['name']}:{lora['weight']:g}"]
         words += ["-o", "again.mp4" if kind == "video" else "again.png"]
-        words += [*_part_words(recipe), *_flags(kind, settings)]
+        words += [*_part_words(recipe), *_flags(kind, settings, base["name"])]
         extras: dict[str, Any] = {"from": recipe.get("start_s"), "to": recipe.get("end_s"), "fps": recipe.get("fps")}
         extras |= {"width": recipe.get("width"), "height": recipe.get("height"), "mask": recipe.get("mask")}
         extras["mask"] = (extras["mask"] or {}).get("path")
@@ -123,8 +125,11 @@ def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
     return all(name in known or value == usual[name] for name, value in settings.items())
 
 
-def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
-    """The settings as flags: the preset and what differs from it; without training and of a surface, every one."""
+def _flags(kind: str, settings: Mapping[str, Any], base: str) -> list[str]:
+    """The settings as flags: the preset and what differs from it; without training and of a surface, every one.
+
+    On other bases than the embedded one also what a family may have defaults of its own for.
+    """
     if kind == "texture":
         given = {"size": settings["size_px"], **settings}
         del given["size_px"]
@@ -133,7 +138,11 @@ def _flags(kind: str, settings: Mapping[str, Any]) -> list[str]:
             name: settings[name] for name in (entry.name for entry in settable(TransferConfig)) if name in settings
         }
     else:
-        given = _over_preset(GenerateConfig if kind == "generate" else TransferConfig, settings)
+        config = GenerateConfig if kind == "generate" else TransferConfig
+        given = _over_preset(config, settings)
+        if base != EMBEDDED:
+            own = own_defaults(config, str(given.get("preset", "default")))
+            given |= {name: value for name, value in config.from_recipe(settings).to_dict().items() if name in own}
     if kind == "generate":
         given.pop("prompt", None)
     given = {name: value for name, value in given.items() if value not in (None, "")}
@@ -150,7 +159,16 @@ def _over_preset(kind: type[TransferConfig | GenerateConfig], settings: Mapping[
     Raises: KeyError for a recipe that lacks some, ConfigError for one with others.
     """
     config = kind.from_recipe(settings)
-    new = {"method", "palette", "stroke", "max_megapixels", "protect", "best_of", "leak_bound"} - settings.keys()
+    new = {
+        "method",
+        "palette",
+        "stroke",
+        "max_megapixels",
+        "protect",
+        "best_of",
+        "leak_bound",
+        "signal_leak",
+    } - settings.keys()
     new |= {"where", "invert_mask", "feather"} - settings.keys()
     if lacking := [name for name in config.to_dict() if name not in {*settings, *new}]:
         raise KeyError(lacking[0])

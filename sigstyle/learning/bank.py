@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
-from sigstyle.data import shipped_path
+from sigstyle.data import shipped_path, shipped_photos
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.files import expanded, reason
 from sigstyle.imaging.images import fit, load_image, to_tensor
@@ -87,6 +87,8 @@ def window_px(base: BaseModel) -> int:
 
 def bank_files(folder: str | Path | None = None) -> list[Path]:
     """The photos of a folder, by name; None is the bank that ships. Raises: ConfigError for a folder without photos."""
+    if folder is None and (shipped := shipped_photos()):
+        return shipped
     try:
         place = shipped_path("weights/content") if folder is None else expanded(folder)
     except OSError as error:

@@ -11,38 +11,50 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from sigstyle.base.autoencoder import encode_latents
-from sigstyle.base.model import BaseModel
-from sigstyle.data import shipped_path
+from sigstyle.base.content_hash import content_hash
+from sigstyle.base.finite import Finiteness
+from sigstyle.base.locks import lock_of
+from sigstyle.data import shipped_photos
 from sigstyle.imaging.images import load_image, to_tensor
-from sigstyle.painting.seeds import Generators
 
 FREQUENCIES = 3  # along each side, the mean counted
-_SIDE_PX = 256  # at which photos are measured: their low frequencies are the same at any size
-_MEASURED: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()
+_SIDE_PX = 128  # at which photos are measured: their low frequencies are about the same at any size
+_AT_ONCE = 8  # of them in the autoencoder
+_LEAST, _MOST = (
+    1e-6,
+    0.05,
+)  # of the variance that is the picture's: below there is none; few steps begin late, with more
+_MEASURED: WeakKeyDictionary[Any, dict[torch.dtype, Tensor]] = WeakKeyDictionary()
 
 
-def with_signal_leak(
-    base: BaseModel, noise: Tensor, scheduler: Any, steps: int, amount: float, generator: Generators
-) -> Tensor:
+def with_signal_leak(vae: Any, noise: Tensor, scheduler: Any, steps: int, amount: float) -> Tensor:
     """Noise [b, c, h, w] with the low frequencies that pictures have at the first of so many steps; `amount` 1 is all.
 
-    What is drawn comes from `generator`; nothing is for amount 0, and nothing is added where nothing of the picture is
-    left at that step (zero terminal SNR). The base's autoencoder sees the photos that ship once.
+    What is drawn for an image follows from its noise alone. For amount 0, and where nothing of the picture is left at
+    that step (zero terminal SNR), it is the noise. The autoencoder sees the photos that ship, once.
+    Raises: PaintingError where it gives numbers that are not finite.
     """
-    scheduler.set_timesteps(steps)
-    kept = float(scheduler.alphas_cumprod[int(scheduler.timesteps[0])])
-    if not amount or kept <= 0:
+    if not amount:
         return noise
-    photos = _measured(base)
-    shape = (len(noise), len(photos))
-    shares = randn_tensor(shape, generator=generator, device=noise.device).cpu()  # type: ignore[arg-type]
+    scheduler.set_timesteps(steps)
+    first = min(int(scheduler.timesteps[0]), len(scheduler.alphas_cumprod) - 1)
+    kept = min(float(scheduler.alphas_cumprod[first]), _MOST)
+    if kept < _LEAST:
+        return noise
+    photos = _measured(vae)
+    shares = torch.stack([_normal(image, len(photos)) for image in noise.cpu()])
     leak = waves(drawn(photos, shares), (noise.shape[2], noise.shape[3])).to(noise)
     return math.sqrt(1 - kept) * noise + amount * math.sqrt(kept) * leak
+
+
+def _normal(noise: Tensor, count: int) -> Tensor:
+    """Normal numbers [count] that follow from an image's noise."""
+    seed = int(content_hash("signal leak", {"noise": noise.float()})[:15], 16)
+    return torch.randn(count, generator=torch.Generator().manual_seed(seed))
 
 
 def drawn(examples: Tensor, shares: Tensor) -> Tensor:
@@ -75,18 +87,22 @@ def _cosines(side: int) -> Tensor:
     return rows
 
 
-def _measured(base: BaseModel) -> Tensor:
+def _measured(vae: Any) -> Tensor:
     """Low frequencies [n, c, f, f] of the photos that ship, and of them mirrored; float32 on the CPU."""
-    with base.lock:
-        if base.vae not in _MEASURED:
-            _MEASURED[base.vae] = _measure(base.vae)
-        return _MEASURED[base.vae]
+    with lock_of(vae):
+        known = _MEASURED.setdefault(vae, {})
+        if vae.dtype not in known:
+            known[vae.dtype] = _measure(vae)
+        return known[vae.dtype]
 
 
 @torch.no_grad()
 def _measure(vae: Any) -> Tensor:
-    files = sorted(shipped_path("weights/content").glob("*.webp"))
-    squares = [ImageOps.fit(load_image(file), (_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS) for file in files]
-    once = torch.cat([low_frequencies(encode_latents(vae, to_tensor(square)).cpu()) for square in squares])
-    mirrored = torch.tensor([1.0, -1.0, 1.0])  # odd cosines along a row change their sign
+    side, finite = (_SIDE_PX, _SIDE_PX), Finiteness(vae.dtype)
+    squares = [ImageOps.fit(load_image(file), side, Image.Resampling.LANCZOS) for file in shipped_photos()]
+    pixels = torch.cat([to_tensor(square) for square in squares])
+    once = torch.cat([low_frequencies(encode_latents(vae, some).cpu()) for some in pixels.split(_AT_ONCE)])
+    finite.look("the autoencoder's encoder", once)
+    finite.check()
+    mirrored = (-1.0) ** torch.arange(FREQUENCIES)  # odd cosines along a row change their sign
     return torch.cat([once, once * mirrored])

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sigstyle import api
 from sigstyle.config import GenerateConfig, TransferConfig
+from sigstyle.defaults import resolved
 from sigstyle.errors import ConfigError
 from sigstyle.imaging.images import Source, load_image
 from sigstyle.parts import Parts, RegionLike
@@ -233,11 +234,11 @@ def imagine(
 def _of_prompt(style: Style, settings: dict[str, Any]) -> GenerateConfig:
     """The settings of a prompt; a style that has not learned to paint is denoised in, unless a preset says otherwise.
 
-    Raises: ConfigError.
+    What is not said is as the base's family has it. Raises: ConfigError.
     """
     given = dict(settings)
     preset = str(given.pop("preset", "classic" if style.palette is None and "method" not in given else "default"))
-    return GenerateConfig.preset(preset, **given)
+    return resolved(GenerateConfig, preset, None, given, style.family)
 
 
 def one_by_one(job: Job, noun: str, items: Sequence[Any], paint: Callable[..., Picture]) -> list[Picture]:

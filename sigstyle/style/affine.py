@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _PLACES = 65  # of a function that are looked at between two bounds; what it does between them is added
-_FLAT = 1e-6  # a radius below which a function is as good as constant
+_HALF, _LEAST_HALF = 2**-11, 2**-25  # by which float16 may miss a number: a share of it, and near 0
+_FLAT = 1e-6  # of a number: a radius below which it is as good as constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,11 @@ class Affine:
         """The bounds of each number by itself."""
         return Interval(self.middle - self.radius, self.middle + self.radius)
 
+    @property
+    def rounded(self) -> Self:
+        """The numbers, and whatever float16 makes of them."""
+        return type(self)(self.middle, self.slopes, self.rest + _HALF * (self.middle.abs() + self.radius) + _LEAST_HALF)
+
     def times(self, factor: float) -> Self:
         """Every number times a factor."""
         return type(self)(factor * self.middle, factor * self.slopes, abs(factor) * self.rest)
@@ -93,7 +99,7 @@ class Affine:
         The chord between its bounds goes on as slopes, all that the function departs from that is the rest: it is
         looked at in places, and between two of them departs from their chord by curvature * distance² / 8 at most.
         """
-        radius = self.radius.clamp_min(_FLAT)
+        radius = torch.maximum(self.radius, _FLAT * (1 + self.middle.abs()))
         low, high = self.middle - radius, self.middle + radius
         slope = (function(high) - function(low)) / (high - low)
         places = torch.lerp(low, high, torch.linspace(0, 1, _PLACES).to(low)[:, None])

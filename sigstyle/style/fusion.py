@@ -13,7 +13,6 @@ from sigstyle.style.affine import Affine, BoundedOffset
 from sigstyle.style.shared_hypernet import ANGLE, EMBEDDING, SharedHypernet
 
 PIECES = 16  # of what lies between styles: bounds of small pieces are narrow
-_ROUNDING = 2**-11  # of an embedding's numbers in float16
 _NORM = math.sqrt(EMBEDDING)  # that all embeddings have
 
 
@@ -42,7 +41,8 @@ def _halves(part: list[Tensor]) -> Iterator[list[Tensor]]:
 class HyperBox:
     """All embeddings `centre + t @ spans` with t within -1 and 1; whatever is inside makes bounded offsets.
 
-    So does what is inside and rounded to float16, as files have it. Shapes: centre [64], spans [m, 64].
+    So does what is inside once embedding and coefficients are rounded to float16, as they are before offsets are made;
+    factors at full rank and before a file rounds them. Shapes: centre [64], spans [m, 64].
     Source: Krukowski et al., "HINT: Hypernetwork Approach to Training Weight Interval Regions in Continual Learning"
     (2405.15444), section 3, for boxes of embeddings and bounds of what a hypernetwork makes of them. Here the network
     was not trained for narrow ones; they are worked out by affine arithmetic, and sides need not go along the axes.
@@ -63,6 +63,8 @@ class HyperBox:
         What lies between them is cut in two between the two that are farthest apart, again and again.
         """
         parts = [list(embeddings)]
+        if len(embeddings) > 1:
+            parts = [[SharedHypernet.normed(embedding) for embedding in embeddings]]  # of which float16 left a little
         while len(embeddings) > 1 and len(parts) < PIECES:
             parts = [half for part in parts for half in _halves(part)]
         return [cls._hull(part) for part in parts]
@@ -90,15 +92,14 @@ class HyperBox:
     @torch.no_grad()
     def coefficients(self, net: SharedHypernet) -> Affine:
         """Coefficients [layers * basis] of every embedding inside."""
-        reached = self.centre.abs() + self.spans.abs().sum(0)
-        embedding = Affine(self.centre, self.spans.T, _ROUNDING * reached)
+        embedding = Affine.exactly(self.centre, self.spans.T).rounded
         angles = embedding.times(ANGLE * math.pi / 2)
         hidden = Affine.joined([angles.cosine(), angles.sine()])
         for layer in net.trunk:
             assert isinstance(layer, nn.Linear)
             hidden = hidden.through(layer).silu()
         departure = hidden.plus(-net.hidden(torch.zeros(EMBEDDING)))
-        return Affine.joined([embedding, departure]).through(net.head).plus(net.shared)
+        return Affine.joined([embedding, departure]).through(net.head).plus(net.shared).rounded
 
     @torch.no_grad()
     def offsets(self, net: SharedHypernet) -> dict[str, BoundedOffset]:
@@ -112,13 +113,11 @@ class HyperBox:
 @torch.no_grad()
 def reach(boxes: Sequence[HyperBox], net: SharedHypernet, embedding: Tensor) -> float:
     """How far offsets of whatever is in boxes can be from those of an embedding, as a share of the norm of these."""
-    known = net.offsets(net.predict(embedding).coefficients)
-    farthest: dict[str, Tensor] = {}
+    known = {path: offset.delta() for path, offset in net.offsets(net.predict(embedding).coefficients).items()}
+    farthest = 0.0
     for box in boxes:
-        for path, bounded in box.offsets(net).items():
-            bounds, own = bounded.interval(), known[path].delta()
-            gap = torch.maximum(bounds.high - own, own - bounds.low).clamp_min(0)
-            farthest[path] = torch.maximum(farthest[path], gap) if path in farthest else gap
-    total = sum(float(gap.square().sum()) for gap in farthest.values())
-    size = sum(float(offset.delta().square().sum()) for offset in known.values())
-    return math.sqrt(total / max(size, 1e-12))
+        bounds = ((bounded.interval(), known[path]) for path, bounded in box.offsets(net).items())
+        gaps = (torch.maximum(found.high - own, own - found.low) for found, own in bounds)
+        farthest = max(farthest, sum(float(gap.square().sum()) for gap in gaps))
+    size = sum(float(delta.square().sum()) for delta in known.values())
+    return math.sqrt(farthest / max(size, 1e-12))

@@ -17,8 +17,8 @@ from sigstyle.ui.messages import as_text
 from sigstyle.ui.parts import STRENGTH, Dials, Page, StylePicker
 from sigstyle.ui.restyle import download_of
 
-ADVANCED = ("steps", "guidance_scale", "signal_leak", "seed", "negative_prompt")
-RANGES = {"steps": (1, 100, 1), "guidance_scale": (1, 15, 0.5), "signal_leak": (0, 2, 0.1)}
+ADVANCED = ("steps", "guidance_scale", "seed", "negative_prompt")
+RANGES = {"steps": (1, 100, 1), "guidance_scale": (1, 15, 0.5)}
 SURFACE = ("strokes", "variety", "grain_px", "seed")
 SURFACE_RANGES = {"strokes": (0, 3, 0.1), "variety": (0, 3, 0.1), "grain_px": (16, 512, 16)}
 WORDS, TILE, SHEET = "words", "tile", "sheet"
