@@ -17,7 +17,7 @@ for style in great-wave church-auvers; do
     done
 done
 $python -m sigstyle generate "a photo of mountains" -s great-wave --seed 3 -o "$out/mountains.png"
-$python -m sigstyle generate "a photo of the sea" -s cafe-terrace --seed 2 -o "$out/sea.png"
+$python -m sigstyle generate "a photo of the sea" -s cafe-terrace --seed 1 -o "$out/sea.png"
 photos=()
 for photo in eiffel-tower cat neuschwanstein horses macaw colosseum; do photos+=(-c "examples/content/$photo.jpg"); done
 $python -m sigstyle batch "${photos[@]}" --size-px 512 \
