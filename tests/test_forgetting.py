@@ -57,6 +57,10 @@ def test_a_toy_run_between_two_styles(
     words = f"--size-px 64 --photo {photo} --judge {save_random_hed(tmp_path / 'hed.h5')} --output {tmp_path / 'o'}"
     monkeypatch.setattr(sys, "argv", ["fusion", *words.split()])
     fusion.main()
-    rows = [line for line in (tmp_path / "o" / "fusion.md").read_text().splitlines() if line.startswith("| level")]
-    assert len(rows) == 2 and rows[0].startswith("| level / upright | 0.5 |") and rows[1].endswith("% |")
+    lines = (tmp_path / "o" / "fusion.md").read_text().splitlines()
+    heads = ["| level / upright | 0.5 |", "| between level / upright | ", "| level, ±0.01 | ", "| level, ±0.1 | "]
+    rows = [[line for line in lines if line.startswith(head)] for head in heads]
+    assert [len(found) for found in rows] == [1] * len(heads) and all(found[0].endswith("% |") for found in rows[1:])
+    shares = [[float(cell.strip(" %")) for cell in found[0].split("|")[2:4]] for found in rows[1:]]
+    assert all(bound >= met for bound, met in shares)
     assert Image.open(tmp_path / "o" / "fusion.jpg").size == (6 * 200, 16 + 200)
