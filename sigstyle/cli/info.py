@@ -159,17 +159,8 @@ def _over_preset(kind: type[TransferConfig | GenerateConfig], settings: Mapping[
     Raises: KeyError for a recipe that lacks some, ConfigError for one with others.
     """
     config = kind.from_recipe(settings)
-    new = {
-        "method",
-        "palette",
-        "stroke",
-        "max_megapixels",
-        "protect",
-        "best_of",
-        "leak_bound",
-        "signal_leak",
-    } - settings.keys()
-    new |= {"where", "invert_mask", "feather"} - settings.keys()
+    new = {"method", "palette", "stroke", "max_megapixels", "protect", "best_of"} - settings.keys()
+    new |= {"leak_bound", "where", "invert_mask", "feather", "signal_leak"} - settings.keys()
     if lacking := [name for name in config.to_dict() if name not in {*settings, *new}]:
         raise KeyError(lacking[0])
     preset = config.nearest

@@ -24,10 +24,7 @@ from sigstyle.imaging.images import load_image, to_tensor
 FREQUENCIES = 3  # along each side, the mean counted
 _SIDE_PX = 128  # at which photos are measured: their low frequencies are about the same at any size
 _AT_ONCE = 8  # of them in the autoencoder
-_LEAST, _MOST = (
-    1e-6,
-    0.05,
-)  # of the variance that is the picture's: below there is none; few steps begin late, with more
+_LEAST, _MOST = 1e-6, 0.05  # of variance that is the picture's: less is none; few steps begin late, with more
 _MEASURED: WeakKeyDictionary[Any, dict[torch.dtype, Tensor]] = WeakKeyDictionary()
 
 
