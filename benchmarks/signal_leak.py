@@ -19,9 +19,10 @@ from skimage.color import rgb2lab
 
 from benchmarks.compare import HELD_OUT
 from benchmarks.compare_cache import ROOT
+from benchmarks.cost import table
 from sigstyle.api import generate
 from sigstyle.base.model import load_base
-from sigstyle.data import shipped_path
+from sigstyle.data import shipped_photos
 from sigstyle.errors import ConfigError
 from sigstyle.files import write_atomically
 from sigstyle.imaging.images import load_image
@@ -41,9 +42,9 @@ def light(pictures: Sequence[Image.Image]) -> list[float]:
     return [float(v) for v in (means[:, 0].mean(), spread[0], np.hypot(spread[1], spread[2]), contrast, chroma)]
 
 
-def line(name: str, pictures: Sequence[Image.Image]) -> str:
+def line(name: str, pictures: Sequence[Image.Image]) -> list[str]:
     """A line of the table."""
-    return f"| {' | '.join([name, *(f'{value:.1f}' for value in light(pictures))])} |"
+    return [name, *(f"{value:.1f}" for value in light(pictures))]
 
 
 def sheet(rows: Sequence[Sequence[Image.Image]]) -> bytes:
@@ -76,11 +77,10 @@ def main() -> None:
     """Makes the pictures, writes table and sheet."""
     args = arguments()
     lines, shown = [], []
-    for name, folder in (
-        ("photographs, held out", HELD_OUT / "content"),
-        ("the bank", shipped_path("weights/content")),
+    for name, files in (
+        ("photographs, held out", sorted((HELD_OUT / "content").glob("*.jpg"))),
+        ("the bank", shipped_photos()),
     ):
-        files = sorted(file for file in folder.iterdir() if file.suffix in (".jpg", ".webp"))
         lines.append(line(name, [load_image(file) for file in files]))
     try:
         base, size = load_base(args.base, args.device), {"height": args.size_px, "width": args.size_px}
@@ -89,16 +89,15 @@ def main() -> None:
             made = [generate(p, "cafe-terrace", base=base, num_images=args.images, **how).images for p in PROMPTS]
             lines.append(line(f"signal leak {amount:g}", [picture for pictures in made for picture in pictures]))
             shown += made
-            print(lines[-1], flush=True)
+            print(" | ".join(lines[-1]), flush=True)
     except ConfigError as error:
         sys.exit(f"benchmarks.signal_leak: {error}")
-    table = [f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}", *lines]
     text = [
         "# Signal leak",
         f"```sh\npython -m benchmarks.signal_leak {shlex.join(sys.argv[1:])}".rstrip() + "\n```",
         f"{args.images} seeds of each prompt ({', '.join(PROMPTS)}), {args.size_px} px, {args.steps} steps, base "
         f"{base.name} ({base.fingerprint}). CIELAB, of pictures at {_SIDE_PX} px.",
-        "\n".join(table),
+        table(HEAD, lines),
         "![three rows for each amount, a prompt each](signal-leak.jpg)\n",
     ]
     write_atomically(args.output / "signal-leak.md", "\n\n".join(text).encode())

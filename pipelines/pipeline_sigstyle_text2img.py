@@ -109,7 +109,7 @@ class SigStyleText2ImgPipeline(StyleMixin, DiffusionPipeline):
         run = Generation(self.base, self._sampler(), settings, blend, on_step, watch, self._is_stopped, images)
         run.negative_embeds, run.generator = negative, generator
         with self._running(run.total):
-            noise = with_signal_leak(self.base.vae, noise, self._sampler(), settings.steps, leak)
+            noise = with_signal_leak(self.base.vae, noise, run.scheduler, settings.steps, leak)
             made, pictures = run.paint(noise, generator, larger)
             shown: Any = made if output_type == "latent" else []
             if output_type != "latent" and not run.interrupted:

@@ -126,10 +126,7 @@ def _has_flags(kind: str, settings: Mapping[str, Any]) -> bool:
 
 
 def _flags(kind: str, settings: Mapping[str, Any], base: str) -> list[str]:
-    """The settings as flags: the preset and what differs from it; without training and of a surface, every one.
-
-    On other bases than the embedded one also what a family may have defaults of its own for.
-    """
+    """The settings as flags: the preset and what differs from it; without training and of a surface, every one."""
     if kind == "texture":
         given = {"size": settings["size_px"], **settings}
         del given["size_px"]
@@ -138,11 +135,7 @@ def _flags(kind: str, settings: Mapping[str, Any], base: str) -> list[str]:
             name: settings[name] for name in (entry.name for entry in settable(TransferConfig)) if name in settings
         }
     else:
-        config = GenerateConfig if kind == "generate" else TransferConfig
-        given = _over_preset(config, settings)
-        if base != EMBEDDED:
-            own = own_defaults(config, str(given.get("preset", "default")))
-            given |= {name: value for name, value in config.from_recipe(settings).to_dict().items() if name in own}
+        given = _over_preset(GenerateConfig if kind == "generate" else TransferConfig, settings, base)
     if kind == "generate":
         given.pop("prompt", None)
     given = {name: value for name, value in given.items() if value not in (None, "")}
@@ -153,9 +146,10 @@ def _flags(kind: str, settings: Mapping[str, Any], base: str) -> list[str]:
     return words
 
 
-def _over_preset(kind: type[TransferConfig | GenerateConfig], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _over_preset(kind: type[TransferConfig | GenerateConfig], settings: Mapping[str, Any], base: str) -> dict[str, Any]:
     """Settings as those that a preset needs on top of it.
 
+    On other bases than the embedded one also what a family may have defaults of its own for.
     Raises: KeyError for a recipe that lacks some, ConfigError for one with others.
     """
     config = kind.from_recipe(settings)
@@ -165,6 +159,9 @@ def _over_preset(kind: type[TransferConfig | GenerateConfig], settings: Mapping[
         raise KeyError(lacking[0])
     preset = config.nearest
     changes = config.changes(preset)
+    if base != EMBEDDED:
+        own = own_defaults(kind, preset)
+        changes |= {name: value for name, value in config.to_dict().items() if name in own}
     return {"preset": preset, **changes} if preset != "default" else changes
 
 

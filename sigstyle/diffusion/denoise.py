@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -107,7 +108,7 @@ def denoise(
     return latents
 
 
-def timesteps_of(scheduler: DDIMScheduler, steps: int) -> list[int]:
+def timesteps_of(scheduler: Any, steps: int) -> list[int]:
     """The timesteps of `steps` denoising steps, in their order; the scheduler stays as it is."""
     own = copy.copy(scheduler)
     own.set_timesteps(steps)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sigstyle.base.autoencoder import pixels_per_latent
 from sigstyle.base.model import BaseModel, side_multiple_px, trained_size_px
-from sigstyle.data import shipped_path, shipped_photos
+from sigstyle.data import shipped_photos
 from sigstyle.errors import ConfigError, ImageError
 from sigstyle.files import expanded, reason
 from sigstyle.imaging.images import fit, load_image, to_tensor
@@ -87,17 +87,15 @@ def window_px(base: BaseModel) -> int:
 
 def bank_files(folder: str | Path | None = None) -> list[Path]:
     """The photos of a folder, by name; None is the bank that ships. Raises: ConfigError for a folder without photos."""
-    if folder is None and (shipped := shipped_photos()):
-        return shipped
+    if folder is None:
+        return shipped_photos()
     try:
-        place = shipped_path("weights/content") if folder is None else expanded(folder)
+        place = expanded(folder)
     except OSError as error:
         raise ConfigError(f"There is no folder {folder}: {reason(error)}.") from error
     if not place.is_dir():
         raise ConfigError(f"There is no folder {place}; expected one with photos to paint while learning.")
-    files = sorted(file for file in place.iterdir() if file.suffix.lower() in _PICTURES)
-    if folder is not None:
-        files = [file for file in files if _readable(file)]
+    files = sorted(file for file in place.iterdir() if file.suffix.lower() in _PICTURES and _readable(file))
     if not files:
         raise ConfigError(f"{place} holds no photos; expected some that end in {', '.join(_PICTURES)}.")
     return files

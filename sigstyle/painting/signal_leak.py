@@ -19,6 +19,7 @@ from sigstyle.base.content_hash import content_hash
 from sigstyle.base.finite import Finiteness
 from sigstyle.base.locks import lock_of
 from sigstyle.data import shipped_photos
+from sigstyle.diffusion.denoise import timesteps_of
 from sigstyle.imaging.images import load_image, to_tensor
 
 FREQUENCIES = 3  # along each side, the mean counted
@@ -37,8 +38,7 @@ def with_signal_leak(vae: Any, noise: Tensor, scheduler: Any, steps: int, amount
     """
     if not amount:
         return noise
-    scheduler.set_timesteps(steps)
-    first = min(int(scheduler.timesteps[0]), len(scheduler.alphas_cumprod) - 1)
+    first = min(int(timesteps_of(scheduler, steps)[0]), len(scheduler.alphas_cumprod) - 1)
     kept = min(float(scheduler.alphas_cumprod[first]), _MOST)
     if kept < _LEAST:
         return noise
